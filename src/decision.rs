@@ -1,0 +1,110 @@
+//! [`Decision`]: the action, the rule that gave it, why, and whether it is final.
+
+use crate::rule::Action;
+use std::fmt;
+
+/// What is to be done with a flow.
+///
+/// The action is what Apple's framework would do with the flow as it stands. Where the local
+/// endpoint or the host name is not known yet, [`pending`](Decision::pending) says whether an
+/// earlier rule could still match and [`is_final`](Decision::is_final) whether the action could
+/// change, so that a caller knows when to ask again.
+///
+/// What is taken as not known yet is the local endpoint (nil, or unbound, address and port each by
+/// itself) and a missing host name. A nil remote endpoint is not: rules with a remote side just do
+/// not match it (S-22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    action: Action,
+    reason: Reason,
+    is_final: bool,
+    /// INVARIANT: `NO_RULE` if and only if no rule gave the action.
+    rule: u32,
+}
+
+const NO_RULE: u32 = u32::MAX;
+
+/// Why a [`Decision`] came out as it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A rule matched.
+    Rule,
+    /// No rule matched, so the default action applies (S-62).
+    Default,
+    /// No rule matched a loopback flow, which is then allowed (S-64).
+    Loopback,
+    /// As things stand one of the others holds, but an earlier rule could still match.
+    Pending,
+}
+
+impl Decision {
+    /// The highest rule index that a decision can name.
+    pub const MAX_RULE_INDEX: usize = NO_RULE as usize - 1;
+
+    /// A decision of the rule of this index.
+    pub(crate) fn of_rule(index: u32, action: Action) -> Decision {
+        Decision { action, reason: Reason::Rule, is_final: true, rule: index }
+    }
+
+    /// The decision where no rule matches: loopback flows are allowed whatever the default
+    /// (S-64).
+    pub(crate) fn of_no_rule(default: Action, is_loopback: bool) -> Decision {
+        let (action, reason) =
+            if is_loopback { (Action::Allow, Reason::Loopback) } else { (default, Reason::Default) };
+        Decision { action, reason, is_final: true, rule: NO_RULE }
+    }
+
+    /// Adds that an earlier rule could still match.
+    pub(crate) fn with_pending(self, pending: bool, is_final: bool) -> Decision {
+        let reason = if pending { Reason::Pending } else { self.reason };
+        Decision { reason, is_final, ..self }
+    }
+
+    /// Returns what is to be done.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// Returns the index of the rule that decided, counted from 0; `None` where none did.
+    pub fn rule(&self) -> Option<usize> {
+        (self.rule != NO_RULE).then_some(self.rule as usize)
+    }
+
+    /// Returns why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Returns whether a rule that goes before the deciding one (any rule, where none decided)
+    /// could still match once the local endpoint or the host name is known.
+    pub fn pending(&self) -> bool {
+        self.reason == Reason::Pending
+    }
+
+    /// Returns whether the action stands whatever becomes known of the local endpoint and the
+    /// host name.
+    ///
+    /// It does not if a pending rule has another action, or if the deciding rule matches an
+    /// unbound local address only by its zeros, as one for local 0.0.0.1/8 does.
+    pub fn is_final(&self) -> bool {
+        self.is_final
+    }
+}
+
+impl Reason {
+    /// Returns `rule`, `default`, `loopback` or `pending`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Rule => "rule",
+            Reason::Default => "default",
+            Reason::Loopback => "loopback",
+            Reason::Pending => "pending",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,384 @@
+//! [`Error`] and [`ErrorKind`]: everything that can be wrong with rule, settings or flow text, and
+//! every message about it.
+
+use std::fmt;
+
+/// What is wrong with a rule, a settings file or a flow, and where.
+///
+/// The place (line, column, rule index, key) is known when the value came from text, and absent
+/// when it was given to a constructor.
+///
+/// # Examples
+///
+/// ```
+/// use flowsieve::{Endpoint, ErrorKind, NetworkRule, Protocol};
+///
+/// let endpoint = Endpoint::new("10.0.0.1", "0")?;
+/// let error = NetworkRule::destination_network(endpoint, 33, Protocol::Any).unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::PrefixTooLong { prefix: 33, limit: 32 }));
+/// assert_eq!(error.to_string(), "prefix length 33 exceeds 32 for an IPv4 address");
+/// # Ok::<(), flowsieve::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Inner {
+    kind: ErrorKind,
+    place: Option<(u64, u64)>,
+    rule: Option<usize>,
+    key: Option<Box<str>>,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A prefix length above the width of its address (S-12).
+    PrefixTooLong {
+        /// The prefix length that was given, in bits.
+        prefix: u64,
+        /// The width of the address, in bits: 32 or 128.
+        limit: u8,
+    },
+    /// NSNotFound given as a prefix length (S-12).
+    PrefixNotFound,
+    /// A host name, or text that is neither a name nor an address, where a rule needs an IP
+    /// address (S-46, S-51).
+    NotAnAddress {
+        /// The host text that was given.
+        host: String,
+    },
+    /// An IP address where a host rule needs a name (S-45).
+    AddressAsHostname {
+        /// The host text that was given.
+        host: String,
+    },
+    /// A host name with nothing left after its leading and trailing dots and stars are trimmed
+    /// (S-42, S-45).
+    EmptyHostname {
+        /// The host text that was given.
+        host: String,
+    },
+    /// A host name longer than [`HostName::MAX_LEN`](crate::HostName::MAX_LEN).
+    HostnameTooLong {
+        /// The length that was given, in bytes.
+        len: usize,
+        /// The longest name accepted, in bytes.
+        limit: usize,
+    },
+    /// A host name with a character that belongs to a URL, an address or an endpoint (S-45).
+    InvalidHostname {
+        /// The host text that was given.
+        host: String,
+        /// The first character that cannot stand in a host name.
+        found: char,
+    },
+    /// A zone id (the part after `%`) that is empty, too long or holds other characters than
+    /// ASCII letters, digits, `_` and `-` (S-50).
+    InvalidZone {
+        /// The zone id that was given.
+        zone: String,
+    },
+    /// Port text that is not a number from 0 to 65535 (S-26).
+    InvalidPort {
+        /// The port text that was given.
+        port: String,
+    },
+    /// A port range that is empty or starts at port 0.
+    InvalidPortRange {
+        /// The first port that was given.
+        first: u16,
+        /// The last port that was given.
+        last: u16,
+    },
+    /// Endpoint text that is not `address`, `address:port`, `[address]:port` or `name:port`.
+    InvalidEndpoint {
+        /// The endpoint text that was given.
+        endpoint: String,
+    },
+    /// An endpoint of a flow with a port range.
+    PortRangeInFlow,
+    /// A name where the local endpoint of a flow needs an address.
+    NameAsLocalEndpoint {
+        /// The host text that was given.
+        host: String,
+    },
+    /// A word that is not a protocol.
+    UnknownProtocol {
+        /// The word that was given.
+        word: String,
+    },
+    /// A word that is not a direction.
+    UnknownDirection {
+        /// The word that was given.
+        word: String,
+    },
+    /// A word or raw value that is not an action.
+    UnknownAction {
+        /// The word that was given.
+        word: String,
+    },
+    /// An action that a content filter on macOS cannot take: remediate or invalid (S-63).
+    UnsupportedAction {
+        /// The word that was given.
+        word: String,
+    },
+    /// A key that is not known in its object.
+    UnknownKey,
+    /// A key that stands twice in one object.
+    DuplicateKey,
+    /// A key that its object needs.
+    MissingKey {
+        /// The missing key, or the choice of keys.
+        expected: &'static str,
+    },
+    /// Two keys of which only one can stand in one object.
+    ConflictingKeys {
+        /// The key that was seen first.
+        with: &'static str,
+    },
+    /// A value of the wrong JSON type.
+    WrongType {
+        /// What is expected.
+        expected: &'static str,
+        /// What was found.
+        found: &'static str,
+    },
+    /// A JSON number that is not a whole number in range.
+    NumberOutOfRange {
+        /// The number that was given.
+        number: String,
+        /// The smallest and the largest number accepted.
+        range: (u64, u64),
+    },
+    /// Text that is not JSON.
+    Syntax {
+        /// What the JSON parser says.
+        message: String,
+    },
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+    /// Text over the size that is read.
+    TooLarge {
+        /// The largest size read, in bytes.
+        limit: usize,
+    },
+    /// More rules than a matcher can number.
+    TooManyRules {
+        /// The number of rules that were given.
+        count: usize,
+        /// The most that are accepted.
+        limit: usize,
+    },
+    /// A log line that does not say that a new flow was seen.
+    NotAFlowLine,
+}
+
+impl Error {
+    #[cold]
+    pub(crate) fn new(kind: ErrorKind) -> Error {
+        Error(Box::new(Inner { kind, place: None, rule: None, key: None }))
+    }
+
+    /// Returns what is wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// Returns the line, counted from 1.
+    pub fn line(&self) -> Option<u64> {
+        self.0.place.map(|(line, _)| line)
+    }
+
+    /// Returns the column, counted from 1 in characters.
+    pub fn column(&self) -> Option<u64> {
+        self.0.place.map(|(_, column)| column)
+    }
+
+    /// Returns the index of the rule, counted from 0.
+    pub fn rule_index(&self) -> Option<usize> {
+        self.0.rule
+    }
+
+    /// Returns the key of the value, or the key itself where the key is what is wrong.
+    pub fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+}
+
+/// How the formats add the place; each keeps what is there already, since the innermost is right.
+#[cfg_attr(not(feature = "serde"), allow(dead_code, reason = "only text has places"))]
+impl Error {
+    #[cold]
+    pub(crate) fn at(mut self, line: u64, column: u64) -> Error {
+        self.0.place.get_or_insert((line, column));
+        self
+    }
+
+    #[cold]
+    pub(crate) fn at_line(mut self, line: u64) -> Error {
+        let (_, column) = self.0.place.unwrap_or((1, 1));
+        self.0.place = Some((line, column));
+        self
+    }
+
+    #[cold]
+    pub(crate) fn in_rule(mut self, index: usize) -> Error {
+        self.0.rule.get_or_insert(index);
+        self
+    }
+
+    #[cold]
+    pub(crate) fn for_key(mut self, key: &str) -> Error {
+        self.0.key.get_or_insert_with(|| key.into());
+        self
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("place", &self.0.place)
+            .field("rule", &self.0.rule)
+            .field("key", &self.0.key)
+            .finish()
+    }
+}
+
+/// `line 3, column 9: rule 2, key `remotePrefix`: prefix length 33 exceeds 32 ...`
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.0.place {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        match (self.0.rule, self.key()) {
+            (Some(rule), Some(key)) => write!(f, "rule {rule}, key {}: ", Quoted(key))?,
+            (Some(rule), None) => write!(f, "rule {rule}: ")?,
+            (None, Some(key)) => write!(f, "key {}: ", Quoted(key))?,
+            (None, None) => {}
+        }
+        self.0.kind.fmt(f)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use ErrorKind::*;
+        match self {
+            PrefixTooLong { prefix, limit } => {
+                let family = if *limit == 32 { "an IPv4" } else { "an IPv6" };
+                write!(f, "prefix length {prefix} exceeds {limit} for {family} address")
+            }
+            PrefixNotFound => f.write_str(
+                "prefix length is NSNotFound: expected 0 to 32 for IPv4 or 0 to 128 for IPv6",
+            ),
+            NotAnAddress { host } => write!(
+                f,
+                "{} is not an IP address: expected dotted-quad IPv4 or IPv6 text, without brackets, \
+                 prefix or port; names belong in a host rule",
+                Quoted(host)
+            ),
+            AddressAsHostname { host } => write!(
+                f,
+                "{} is an IP address: a host rule takes a name, a network rule an address",
+                Quoted(host)
+            ),
+            EmptyHostname { host } => write!(
+                f,
+                "host name {} is empty once leading and trailing dots and stars are trimmed",
+                Quoted(host)
+            ),
+            HostnameTooLong { len, limit } => {
+                write!(f, "host name of {len} bytes exceeds {limit}")
+            }
+            InvalidHostname { host, found } => write!(
+                f,
+                "{} is not a host name: it holds {}, as a URL, an address or text with a port does",
+                Quoted(host),
+                Quoted(found.encode_utf8(&mut [0; 4]))
+            ),
+            InvalidZone { zone } => write!(
+                f,
+                "zone id {} is not an interface name: expected 1 to 15 ASCII letters, digits, `_` or `-`",
+                Quoted(zone)
+            ),
+            InvalidPort { port } => {
+                write!(f, "{} is not a port: expected 0 to 65535, or nothing for any", Quoted(port))
+            }
+            InvalidPortRange { first, last } => write!(
+                f,
+                "{first}-{last} is not a port range: expected 1 to 65535, first no higher than last"
+            ),
+            InvalidEndpoint { endpoint } => write!(
+                f,
+                "{} is not an endpoint: expected `address`, `address:port`, `[address]:port` or `name:port`",
+                Quoted(endpoint)
+            ),
+            PortRangeInFlow => f.write_str("a flow has one port, not a range"),
+            NameAsLocalEndpoint { host } => {
+                write!(f, "local endpoint {} is a name: expected an IP address", Quoted(host))
+            }
+            UnknownProtocol { word } => write!(
+                f,
+                "unknown protocol {}: expected `any` (rules only), `TCP`, `UDP`, `ICMP`, `ICMPv6` or 0 to 255",
+                Quoted(word)
+            ),
+            UnknownDirection { word } => write!(
+                f,
+                "unknown direction {}: expected `any`, `inbound` or `outbound`",
+                Quoted(word)
+            ),
+            UnknownAction { word } => write!(
+                f,
+                "unknown action {}: expected `allow`, `drop` or `filterData`",
+                Quoted(word)
+            ),
+            UnsupportedAction { word } => write!(
+                f,
+                "action {} is not available on macOS: expected `allow`, `drop` or `filterData`",
+                Quoted(word)
+            ),
+            UnknownKey => f.write_str("unknown key"),
+            DuplicateKey => f.write_str("key stands twice in one object"),
+            MissingKey { expected } => write!(f, "missing key {expected}"),
+            ConflictingKeys { with } => {
+                write!(f, "key cannot stand beside `{with}`: they belong to different initialisers")
+            }
+            WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
+            NumberOutOfRange { number, range: (low, high) } => write!(
+                f,
+                "{} is out of range: expected a whole number from {low} to {high}",
+                Quoted(number)
+            ),
+            Syntax { message } => write!(f, "not valid JSON: {message}"),
+            NotUtf8 => f.write_str("not valid UTF-8"),
+            TooLarge { limit } => write!(f, "text exceeds {limit} bytes"),
+            TooManyRules { count, limit } => write!(f, "{count} rules exceed {limit}"),
+            NotAFlowLine => f.write_str(
+                "not a flow: expected a JSON object, or a log line with `remote endpoint`",
+            ),
+        }
+    }
+}
+
+/// Input in backticks, with control characters escaped and the length bounded, so that a message
+/// is safe to print and to read whatever the input was.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MAX_CHARS: usize = 80;
+        f.write_str("`")?;
+        for c in self.0.chars().take(MAX_CHARS) {
+            match c {
+                '"' | '\'' => write!(f, "{c}")?,
+                _ => write!(f, "{}", c.escape_debug())?,
+            }
+        }
+        f.write_str(if self.0.chars().nth(MAX_CHARS).is_some() { "...`" } else { "`" })
+    }
+}

@@ -1,0 +1,362 @@
+//! [`Flow`]: the question asked - remote, local, protocol, direction and remote host name, as an
+//! NEFilterSocketFlow has them (S-100).
+
+use crate::endpoint::{AddressFamily, Endpoint, Host, Ports, Zone};
+use crate::error::{Error, ErrorKind};
+use crate::hostname;
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// A flow, as a content filter sees it when it is asked for a verdict.
+///
+/// Remote and local are relative to this host whatever the direction (S-07). What a flow does not
+/// say is not guessed: see [`Flow::remote`], [`Flow::local`] and [`Flow::remote_hostname`].
+///
+/// # Examples
+///
+/// ```
+/// use flowsieve::{Direction, Flow, IpProtocol};
+///
+/// let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+///     .with_remote("111.222.111.222:80".parse()?)?
+///     .with_local("0.0.0.0:0".parse()?)?
+///     .with_remote_hostname("www.example.com");
+/// assert!(!flow.is_loopback());
+/// # Ok::<(), flowsieve::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow<'a> {
+    remote: Option<FlowEndpoint>,
+    local: Option<FlowEndpoint>,
+    protocol: IpProtocol,
+    direction: Direction,
+    remote_hostname: Option<Cow<'a, str>>,
+}
+
+impl<'a> Flow<'a> {
+    /// Makes a flow of which neither endpoint nor the remote host name is known.
+    ///
+    /// `direction` is the initial direction of the flow (S-35); [`Direction::Any`] stands for one
+    /// that is not known.
+    pub fn new(protocol: IpProtocol, direction: Direction) -> Flow<'a> {
+        Flow { remote: None, local: None, protocol, direction, remote_hostname: None }
+    }
+
+    /// Sets the remote endpoint.
+    ///
+    /// An endpoint that holds a name (S-52) has no address that a network rule could compare, so
+    /// only rules without a remote side and host rules can match. Apple does not document this;
+    /// the name serves as the flow's host name unless [`Flow::with_remote_hostname`] gives one,
+    /// because the system has such an endpoint only where the program connected by name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PortRangeInFlow`].
+    pub fn with_remote(mut self, endpoint: Endpoint) -> Result<Flow<'a>, Error> {
+        self.remote = Some(FlowEndpoint::new(&endpoint)?);
+        if let Host::Name(name) = endpoint.host()
+            && self.remote_hostname.is_none()
+        {
+            self.remote_hostname = Some(Cow::Owned(name.as_str().to_owned()));
+        }
+        Ok(self)
+    }
+
+    /// Sets the local endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PortRangeInFlow`], and [`ErrorKind::NameAsLocalEndpoint`] for a host name.
+    pub fn with_local(mut self, endpoint: Endpoint) -> Result<Flow<'a>, Error> {
+        if let Host::Name(name) = endpoint.host() {
+            let host = name.as_str().to_owned();
+            return Err(Error::new(ErrorKind::NameAsLocalEndpoint { host }));
+        }
+        self.local = Some(FlowEndpoint::new(&endpoint)?);
+        Ok(self)
+    }
+
+    /// Sets the remote address and port (0: not known). Does not allocate.
+    pub fn with_remote_address(mut self, address: IpAddr, zone: Option<Zone>, port: u16) -> Flow<'a> {
+        self.remote = Some(FlowEndpoint { address: Some(address), zone, port });
+        self
+    }
+
+    /// Sets the local address and port (0: not known). Does not allocate.
+    pub fn with_local_address(mut self, address: IpAddr, zone: Option<Zone>, port: u16) -> Flow<'a> {
+        self.local = Some(FlowEndpoint { address: Some(address), zone, port });
+        self
+    }
+
+    /// Sets the remote host name: `remoteHostname` of the flow, or the queried name of a DNS flow
+    /// (S-44). Borrows the name where it is given as `&str`.
+    ///
+    /// A name with nothing left after its dots and stars are trimmed counts as missing; Apple does
+    /// not document such names.
+    pub fn with_remote_hostname(mut self, name: impl Into<Cow<'a, str>>) -> Flow<'a> {
+        self.remote_hostname = Some(name.into());
+        self
+    }
+
+    /// Returns the remote endpoint; `None` while it is not known (S-22).
+    pub fn remote(&self) -> Option<&FlowEndpoint> {
+        self.remote.as_ref()
+    }
+
+    /// Returns the local endpoint; `None` while it is not known (S-22, S-74).
+    pub fn local(&self) -> Option<&FlowEndpoint> {
+        self.local.as_ref()
+    }
+
+    /// Returns the IP protocol.
+    pub fn protocol(&self) -> IpProtocol {
+        self.protocol
+    }
+
+    /// Returns the direction; [`Direction::Any`] if it is not known.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Returns the remote host name as it was given; `None` for flows made without connect by
+    /// name (S-44).
+    pub fn remote_hostname(&self) -> Option<&str> {
+        self.remote_hostname.as_deref()
+    }
+
+    /// Returns the host name without leading and trailing dots and stars, if anything is left.
+    pub(crate) fn trimmed_hostname(&self) -> Option<&str> {
+        self.remote_hostname().map(hostname::trim).filter(|name| !name.is_empty())
+    }
+
+    /// Returns whether the flow is a loopback flow: one whose remote or local address is exactly
+    /// `127.0.0.1`, `::1` or `::ffff:127.0.0.1` (S-17).
+    ///
+    /// # Source
+    ///
+    /// The SDK header names the first two; that other addresses of 127.0.0.0/8 are not loopback,
+    /// that the mapped form is, and that either end decides is how the kernel does it (S-17). A
+    /// connect to `0.0.0.0` is not loopback when it is judged (S-19, undocumented).
+    pub fn is_loopback(&self) -> bool {
+        let is_loopback = |endpoint: &Option<FlowEndpoint>| {
+            match endpoint.as_ref().and_then(FlowEndpoint::folded_address) {
+                Some(IpAddr::V4(address)) => address == Ipv4Addr::LOCALHOST,
+                Some(IpAddr::V6(address)) => address == Ipv6Addr::LOCALHOST,
+                None => false,
+            }
+        };
+        is_loopback(&self.remote) || is_loopback(&self.local)
+    }
+
+    /// Returns the family that the local address has or will have: that of the remote address
+    /// once folded, else that of the local one, else unknown.
+    pub(crate) fn expected_local_family(&self) -> Option<AddressFamily> {
+        let family = |endpoint: &Option<FlowEndpoint>| {
+            endpoint.as_ref().and_then(FlowEndpoint::folded_address).map(AddressFamily::of)
+        };
+        family(&self.remote).or_else(|| family(&self.local))
+    }
+
+    /// Returns whether the local address is not known: there is no local endpoint, or it is
+    /// `0.0.0.0` or `::`, which the system reports before the socket is bound (S-21, S-74).
+    pub fn is_local_address_unknown(&self) -> bool {
+        let address = self.local.as_ref().and_then(FlowEndpoint::folded_address);
+        address.is_none_or(|address| address.is_unspecified())
+    }
+
+    /// Returns whether the local port is not known: there is no local endpoint, or its port is 0.
+    pub fn is_local_port_unknown(&self) -> bool {
+        self.local.as_ref().is_none_or(|local| local.port == 0)
+    }
+
+    /// Returns whether no host name is known, so that host rules cannot match yet (S-44).
+    pub fn is_hostname_unknown(&self) -> bool {
+        self.trimmed_hostname().is_none()
+    }
+}
+
+/// `TCP outbound 0.0.0.0:0 -> 192.0.2.1:443 (www.example.com)`, the local side first.
+impl fmt::Display for Flow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = |endpoint: &Option<FlowEndpoint>| match endpoint {
+            Some(endpoint) => endpoint.to_string(),
+            None => "unknown".to_owned(),
+        };
+        let arrow = match self.direction {
+            Direction::Any => "<->",
+            Direction::Inbound => "<-",
+            Direction::Outbound => "->",
+        };
+        let (local, remote) = (side(&self.local), side(&self.remote));
+        write!(f, "{} {} {local} {arrow} {remote}", self.protocol, self.direction)?;
+        match self.remote_hostname() {
+            Some(name) => write!(f, " ({})", name.escape_debug()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowEndpoint {
+    address: Option<IpAddr>,
+    zone: Option<Zone>,
+    port: u16,
+}
+
+impl FlowEndpoint {
+    fn new(endpoint: &Endpoint) -> Result<FlowEndpoint, Error> {
+        let port = match endpoint.ports() {
+            Ports::ANY => 0,
+            ports => ports.as_one().ok_or_else(|| Error::new(ErrorKind::PortRangeInFlow))?,
+        };
+        Ok(match *endpoint.host() {
+            Host::Address(address, zone) => FlowEndpoint { address: Some(address), zone, port },
+            Host::Name(_) => FlowEndpoint { address: None, zone: None, port },
+        })
+    }
+
+    /// Returns the address as it was given; `None` for an endpoint that holds a name.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// Returns the address that rules compare: an IPv4-mapped IPv6 address as the IPv4 address it
+    /// stands for (S-20). NAT64 addresses are left as they are.
+    pub fn folded_address(&self) -> Option<IpAddr> {
+        self.address.map(|address| address.to_canonical())
+    }
+
+    /// Returns the zone id of the address (S-50).
+    pub fn zone(&self) -> Option<Zone> {
+        self.zone
+    }
+
+    /// Returns the port; 0 if it is not known or the protocol has none.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for FlowEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => {
+                let host = Host::Address(address, self.zone);
+                Endpoint::from_parts(host, Ports::one(self.port)).fmt(f)
+            }
+            None => write!(f, "(name):{}", self.port),
+        }
+    }
+}
+
+/// An IP protocol by its IANA number, as `socketProtocol` of a flow has it (S-100).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IpProtocol(
+    /// The IANA number.
+    pub u8,
+);
+
+impl IpProtocol {
+    /// TCP, 6.
+    pub const TCP: IpProtocol = IpProtocol(6);
+    /// UDP, 17. QUIC is UDP (S-30).
+    pub const UDP: IpProtocol = IpProtocol(17);
+    /// ICMP, 1.
+    pub const ICMP: IpProtocol = IpProtocol(1);
+    /// ICMPv6, 58.
+    pub const ICMPV6: IpProtocol = IpProtocol(58);
+
+    const NAMES: [(&'static str, IpProtocol); 4] = [
+        ("TCP", IpProtocol::TCP),
+        ("UDP", IpProtocol::UDP),
+        ("ICMP", IpProtocol::ICMP),
+        ("ICMPv6", IpProtocol::ICMPV6),
+    ];
+
+    /// Returns the name, if it is one of the four that are written by name.
+    pub fn name(self) -> Option<&'static str> {
+        Self::NAMES.iter().find(|(_, protocol)| *protocol == self).map(|(name, _)| *name)
+    }
+}
+
+impl fmt::Display for IpProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+/// Reads a number from 0 to 255, or `TCP`, `UDP`, `ICMP` or `ICMPv6` in any case.
+impl FromStr for IpProtocol {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<IpProtocol, Error> {
+        let named = Self::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+        if let Some((_, protocol)) = named {
+            return Ok(*protocol);
+        }
+        let number = match word.bytes().all(|b| b.is_ascii_digit()) {
+            true => word.parse().ok(),
+            false => None,
+        };
+        number
+            .map(IpProtocol)
+            .ok_or_else(|| Error::new(ErrorKind::UnknownProtocol { word: word.to_owned() }))
+    }
+}
+
+/// The direction of a rule or a flow: NETrafficDirection, with Apple's raw values 0, 1, 2 (S-35).
+///
+/// As the direction of a rule, `Any` matches every flow. As the direction of a flow it stands for
+/// one that is not known, and only a rule of direction `Any` matches it; Apple does not document
+/// that case (S-36).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Direction {
+    /// `NETrafficDirectionAny`.
+    #[default]
+    Any = 0,
+    /// `NETrafficDirectionInbound`.
+    Inbound = 1,
+    /// `NETrafficDirectionOutbound`.
+    Outbound = 2,
+}
+
+impl Direction {
+    /// Returns `any`, `inbound` or `outbound`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::Any => "any",
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        }
+    }
+
+    /// Returns whether a rule of this direction matches a flow of direction `flow`.
+    pub fn matches(self, flow: Direction) -> bool {
+        self == Direction::Any || self == flow
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Reads `any`, `inbound` or `outbound` in any case.
+impl FromStr for Direction {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Direction, Error> {
+        [Direction::Any, Direction::Inbound, Direction::Outbound]
+            .into_iter()
+            .find(|direction| direction.as_str().eq_ignore_ascii_case(word))
+            .ok_or_else(|| Error::new(ErrorKind::UnknownDirection { word: word.to_owned() }))
+    }
+}

@@ -1,0 +1,52 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("lib.md")]
+
+mod error;
+
+mod hostname;
+
+mod endpoint;
+
+mod flow;
+
+mod network;
+
+mod rule;
+
+mod settings;
+
+mod proxy;
+
+mod decision;
+
+pub mod reference;
+
+mod table;
+
+mod matcher;
+
+mod explain;
+
+mod lint;
+
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub mod formats;
+
+pub use crate::{
+    decision::{Decision, Reason},
+    endpoint::{AddressFamily, Endpoint, Host, Ports, Zone},
+    error::{Error, ErrorKind},
+    explain::{Explanation, Outcome, RuleOutcome, explain},
+    flow::{Direction, Flow, FlowEndpoint, IpProtocol},
+    hostname::HostName,
+    lint::{Lint, LintCode, lint},
+    matcher::{Matcher, MatcherBuilder, Strategy},
+    network::{Answer, Network},
+    proxy::{ProxyDecision, ProxyIssue, ProxyIssueKind, ProxyList, TransparentProxySettings},
+    rule::{
+        Action, FilterRule, Initializer, NetworkRule, Protocol, Remote, RulePart, RuleTest,
+    },
+    settings::{FilterSettings, FrameworkIssue, FrameworkIssueKind, Precedence},
+    table::{Covering, RuleTable},
+};

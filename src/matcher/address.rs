@@ -1,0 +1,78 @@
+//! From a remote address to the lists of the networks that contain it.
+
+use crate::matcher::lists::{Entry, List, Lists, Outcome, Query, NO_RANK};
+use crate::matcher::Strategy;
+use crate::table::RuleTable;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The networks of all rules that have a remote address, each with its rules.
+#[derive(Debug)]
+pub(super) struct AddressIndex {
+    classes: Vec<Class>,
+    /// From a network to its class; empty where the networks are scanned.
+    table: RuleTable<u32>,
+    strategy: Strategy,
+}
+
+/// One distinct network.
+#[derive(Debug)]
+struct Class {
+    net: IpNet,
+    list: List,
+    /// The next shorter network that contains this one.
+    parent: Option<u32>,
+    /// The lowest rank in this class and all networks that contain it: a walk from the longest
+    /// network to the shortest can end where this is no better than what was found.
+    first_rank: u32,
+}
+
+impl AddressIndex {
+    /// Makes the index; the entries of each network are in ascending rank.
+    pub(super) fn new(
+        networks: BTreeMap<IpNet, Vec<Entry>>,
+        lists: &mut Lists,
+        strategy: Strategy,
+    ) -> AddressIndex {
+        let mut classes: Vec<Class> = Vec::with_capacity(networks.len());
+        let mut table = RuleTable::new();
+        // In ascending order a network comes after all that contain it.
+        for (net, entries) in networks {
+            let list = lists.add(entries);
+            let own = list.first_rank(lists);
+            let parent = table.longest_match_of_net(net).and_then(|(_, id): (_, &[u32])| id.first().copied());
+            let above = parent.and_then(|id| classes.get(id as usize)).map_or(NO_RANK, |c| c.first_rank);
+            table.insert(net, classes.len() as u32);
+            classes.push(Class { net, list, parent, first_rank: own.min(above) });
+        }
+        match strategy {
+            Strategy::Scan => AddressIndex { classes, table: RuleTable::new(), strategy },
+            Strategy::Trie => AddressIndex { classes, table, strategy },
+        }
+    }
+
+    /// Goes through the lists of the networks that contain the flow's remote address.
+    pub(super) fn visit(&self, query: &Query<'_>, outcome: &mut Outcome) {
+        let Some(address) = query.remote_address else { return };
+        match self.strategy {
+            Strategy::Scan => self.visit_by_scan(address, query, outcome),
+            Strategy::Trie => self.visit_by_trie(address, query, outcome),
+        }
+    }
+
+    fn visit_by_scan(&self, address: IpAddr, query: &Query<'_>, outcome: &mut Outcome) {
+        for class in self.classes.iter().filter(|class| class.net.contains(&address)) {
+            query.scan(&class.list, outcome);
+        }
+    }
+
+    fn visit_by_trie(&self, address: IpAddr, query: &Query<'_>, outcome: &mut Outcome) {
+        let longest = self.table.longest_match(address).and_then(|(_, ids)| ids.first().copied());
+        let mut next = longest.and_then(|id| self.classes.get(id as usize));
+        while let Some(class) = next.filter(|class| class.first_rank < outcome.rank) {
+            query.scan(&class.list, outcome);
+            next = class.parent.and_then(|id| self.classes.get(id as usize));
+        }
+    }
+}
