@@ -49,8 +49,11 @@ impl Decision {
     /// The decision where no rule matches: loopback flows are allowed whatever the default
     /// (S-64).
     pub(crate) fn of_no_rule(default: Action, is_loopback: bool) -> Decision {
-        let (action, reason) =
-            if is_loopback { (Action::Allow, Reason::Loopback) } else { (default, Reason::Default) };
+        let (action, reason) = if is_loopback {
+            (Action::Allow, Reason::Loopback)
+        } else {
+            (default, Reason::Default)
+        };
         Decision { action, reason, is_final: true, rule: NO_RULE }
     }
 

@@ -77,10 +77,7 @@ impl From<SocketAddr> for Endpoint {
             SocketAddr::V6(v6) => Zone::from_index(v6.scope_id()),
             SocketAddr::V4(_) => None,
         };
-        Endpoint {
-            host: Host::Address(address.ip(), zone),
-            ports: Ports::one(address.port()),
-        }
+        Endpoint { host: Host::Address(address.ip(), zone), ports: Ports::one(address.port()) }
     }
 }
 
@@ -242,7 +239,10 @@ impl Zone {
 
     /// Returns the zone id as text, without the percent sign.
     pub fn as_str(&self) -> &str {
-        self.bytes.get(..usize::from(self.len)).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+        self.bytes
+            .get(..usize::from(self.len))
+            .and_then(|b| std::str::from_utf8(b).ok())
+            .unwrap_or("")
     }
 }
 

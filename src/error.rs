@@ -201,6 +201,13 @@ impl Error {
         self.0.rule
     }
 
+    /// Returns the same error, as one of line `line`, counted from 1, of a text that was read line
+    /// by line.
+    pub fn on_line(mut self, line: u64) -> Error {
+        self.0.place = Some((line, self.column().unwrap_or(1)));
+        self
+    }
+
     /// Returns the key of the value, or the key itself where the key is what is wrong.
     pub fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
@@ -213,13 +220,6 @@ impl Error {
     #[cold]
     pub(crate) fn at(mut self, line: u64, column: u64) -> Error {
         self.0.place.get_or_insert((line, column));
-        self
-    }
-
-    #[cold]
-    pub(crate) fn at_line(mut self, line: u64) -> Error {
-        let (_, column) = self.0.place.unwrap_or((1, 1));
-        self.0.place = Some((line, column));
         self
     }
 

@@ -79,13 +79,23 @@ impl<'a> Flow<'a> {
     }
 
     /// Sets the remote address and port (0: not known). Does not allocate.
-    pub fn with_remote_address(mut self, address: IpAddr, zone: Option<Zone>, port: u16) -> Flow<'a> {
+    pub fn with_remote_address(
+        mut self,
+        address: IpAddr,
+        zone: Option<Zone>,
+        port: u16,
+    ) -> Flow<'a> {
         self.remote = Some(FlowEndpoint { address: Some(address), zone, port });
         self
     }
 
     /// Sets the local address and port (0: not known). Does not allocate.
-    pub fn with_local_address(mut self, address: IpAddr, zone: Option<Zone>, port: u16) -> Flow<'a> {
+    pub fn with_local_address(
+        mut self,
+        address: IpAddr,
+        zone: Option<Zone>,
+        port: u16,
+    ) -> Flow<'a> {
         self.local = Some(FlowEndpoint { address: Some(address), zone, port });
         self
     }
@@ -140,12 +150,13 @@ impl<'a> Flow<'a> {
     /// that the mapped form is, and that either end decides is how the kernel does it (S-17). A
     /// connect to `0.0.0.0` is not loopback when it is judged (S-19, undocumented).
     pub fn is_loopback(&self) -> bool {
-        let is_loopback = |endpoint: &Option<FlowEndpoint>| {
-            match endpoint.as_ref().and_then(FlowEndpoint::folded_address) {
-                Some(IpAddr::V4(address)) => address == Ipv4Addr::LOCALHOST,
-                Some(IpAddr::V6(address)) => address == Ipv6Addr::LOCALHOST,
-                None => false,
-            }
+        let is_loopback = |endpoint: &Option<FlowEndpoint>| match endpoint
+            .as_ref()
+            .and_then(FlowEndpoint::folded_address)
+        {
+            Some(IpAddr::V4(address)) => address == Ipv4Addr::LOCALHOST,
+            Some(IpAddr::V6(address)) => address == Ipv6Addr::LOCALHOST,
+            None => false,
         };
         is_loopback(&self.remote) || is_loopback(&self.local)
     }

@@ -44,9 +44,7 @@ pub use crate::{
     matcher::{Matcher, MatcherBuilder, Strategy},
     network::{Answer, Network},
     proxy::{ProxyDecision, ProxyIssue, ProxyIssueKind, ProxyList, TransparentProxySettings},
-    rule::{
-        Action, FilterRule, Initializer, NetworkRule, Protocol, Remote, RulePart, RuleTest,
-    },
+    rule::{Action, FilterRule, Initializer, NetworkRule, Protocol, Remote, RulePart, RuleTest},
     settings::{FilterSettings, FrameworkIssue, FrameworkIssueKind, Precedence},
     table::{Covering, RuleTable},
 };

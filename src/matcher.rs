@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::matcher::address::AddressIndex;
 use crate::matcher::hosts::HostIndex;
-use crate::matcher::lists::{List, Lists, Outcome, Query, NO_RANK};
+use crate::matcher::lists::{List, Lists, NO_RANK, Outcome, Query};
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule};
 use crate::settings::{FilterSettings, Precedence};

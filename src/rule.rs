@@ -110,8 +110,9 @@ impl NetworkRule {
     /// already in [`HostName::new`].
     #[doc(alias = "initWithDestinationHost")]
     pub fn destination_host(endpoint: Endpoint, protocol: Protocol) -> Result<NetworkRule, Error> {
-        let remote = Remote::host(&endpoint)
-            .ok_or_else(|| Error::new(ErrorKind::AddressAsHostname { host: endpoint.host().to_string() }))?;
+        let remote = Remote::host(&endpoint).ok_or_else(|| {
+            Error::new(ErrorKind::AddressAsHostname { host: endpoint.host().to_string() })
+        })?;
         Ok(NetworkRule::destination(Initializer::DestinationHost, remote, protocol))
     }
 

@@ -61,7 +61,8 @@ impl FilterSettings {
             (self.rules.is_empty() && self.default_action != Action::FilterData)
                 .then_some(FrameworkIssueKind::DefaultNeedsRule { default: self.default_action }),
         ];
-        let settings = settings.into_iter().flatten().map(|kind| FrameworkIssue { rule: None, kind });
+        let settings =
+            settings.into_iter().flatten().map(|kind| FrameworkIssue { rule: None, kind });
         let rules = self.rules.iter().enumerate().flat_map(|(index, rule)| {
             let kinds = FrameworkIssueKind::of_rule(rule.network_rule());
             kinds.map(move |kind| FrameworkIssue { rule: Some(index), kind })

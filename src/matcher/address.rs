@@ -1,7 +1,7 @@
 //! From a remote address to the lists of the networks that contain it.
 
-use crate::matcher::lists::{Entry, List, Lists, Outcome, Query, NO_RANK};
 use crate::matcher::Strategy;
+use crate::matcher::lists::{Entry, List, Lists, NO_RANK, Outcome, Query};
 use crate::table::RuleTable;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -41,8 +41,11 @@ impl AddressIndex {
         for (net, entries) in networks {
             let list = lists.add(entries);
             let own = list.first_rank(lists);
-            let parent = table.longest_match_of_net(net).and_then(|(_, id): (_, &[u32])| id.first().copied());
-            let above = parent.and_then(|id| classes.get(id as usize)).map_or(NO_RANK, |c| c.first_rank);
+            let parent = table
+                .longest_match_of_net(net)
+                .and_then(|(_, id): (_, &[u32])| id.first().copied());
+            let above =
+                parent.and_then(|id| classes.get(id as usize)).map_or(NO_RANK, |c| c.first_rank);
             table.insert(net, classes.len() as u32);
             classes.push(Class { net, list, parent, first_rank: own.min(above) });
         }

@@ -132,7 +132,11 @@ impl PortMap {
         for (port, events) in events {
             for (begins, action, rank) in events {
                 let ranks = open.entry(action).or_default();
-                if begins { ranks.insert(rank) } else { ranks.remove(&rank) };
+                if begins {
+                    ranks.insert(rank)
+                } else {
+                    ranks.remove(&rank)
+                };
             }
             let mut run = FirstPending::default();
             for (action, ranks) in &open {

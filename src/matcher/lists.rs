@@ -154,7 +154,8 @@ impl<'a> Query<'a> {
         outcome: &mut Outcome,
         amend: impl Fn(&Entry, Answer) -> Answer,
     ) {
-        let of_port = list.by_remote_port.as_ref().and_then(|by_port| by_port.get(&self.remote_port));
+        let of_port =
+            list.by_remote_port.as_ref().and_then(|by_port| by_port.get(&self.remote_port));
         for span in [of_port, Some(&list.entries)].into_iter().flatten() {
             for entry in self.lists.slice(*span) {
                 if entry.rank >= outcome.rank {
