@@ -67,7 +67,7 @@ pub enum ErrorKind {
         /// The longest name accepted, in bytes.
         limit: usize,
     },
-    /// A host name with a character that belongs to a URL, an address or an endpoint (S-45).
+    /// A host name with a character that cannot stand in one, as a URL has (S-45).
     InvalidHostname {
         /// The host text that was given.
         host: String,
@@ -297,7 +297,7 @@ impl fmt::Display for ErrorKind {
             }
             InvalidHostname { host, found } => write!(
                 f,
-                "{} is not a host name: it holds {}, as a URL, an address or text with a port does",
+                "{} is not a host name: it holds {}, and names hold letters, digits, `-`, `_`, `.` and `*`",
                 Quoted(host),
                 Quoted(found.encode_utf8(&mut [0; 4]))
             ),
@@ -380,5 +380,179 @@ impl fmt::Display for Quoted<'_> {
             }
         }
         f.write_str(if self.0.chars().nth(MAX_CHARS).is_some() { "...`" } else { "`" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of every kind with its message. `every_kind_is_listed` does not compile, or fails, for
+    /// a kind that is left out.
+    fn messages() -> Vec<(ErrorKind, &'static str)> {
+        use ErrorKind::*;
+        let text = String::from;
+        vec![
+            (
+                PrefixTooLong { prefix: 33, limit: 32 },
+                "prefix length 33 exceeds 32 for an IPv4 address",
+            ),
+            (
+                PrefixNotFound,
+                "prefix length is NSNotFound: expected 0 to 32 for IPv4 or 0 to 128 for IPv6",
+            ),
+            (
+                NotAnAddress { host: text("10.1") },
+                "`10.1` is not an IP address: expected dotted-quad IPv4 or IPv6 text, without \
+                 brackets, prefix or port; names belong in a host rule",
+            ),
+            (
+                AddressAsHostname { host: text("::1") },
+                "`::1` is an IP address: a host rule takes a name, a network rule an address",
+            ),
+            (
+                EmptyHostname { host: text("*.") },
+                "host name `*.` is empty once leading and trailing dots and stars are trimmed",
+            ),
+            (HostnameTooLong { len: 300, limit: 255 }, "host name of 300 bytes exceeds 255"),
+            (
+                InvalidHostname { host: text("https://a.b/"), found: ':' },
+                "`https://a.b/` is not a host name: it holds `:`, and names hold letters, digits, \
+                 `-`, `_`, `.` and `*`",
+            ),
+            (
+                InvalidZone { zone: text("e n") },
+                "zone id `e n` is not an interface name: expected 1 to 15 ASCII letters, digits, \
+                 `_` or `-`",
+            ),
+            (
+                InvalidPort { port: text("https") },
+                "`https` is not a port: expected 0 to 65535, or nothing for any",
+            ),
+            (
+                InvalidPortRange { first: 9, last: 8 },
+                "9-8 is not a port range: expected 1 to 65535, first no higher than last",
+            ),
+            (
+                InvalidEndpoint { endpoint: text("[::1") },
+                "`[::1` is not an endpoint: expected `address`, `address:port`, `[address]:port` \
+                 or `name:port`",
+            ),
+            (PortRangeInFlow, "a flow has one port, not a range"),
+            (
+                NameAsLocalEndpoint { host: text("localhost") },
+                "local endpoint `localhost` is a name: expected an IP address",
+            ),
+            (
+                UnknownProtocol { word: text("tpc") },
+                "unknown protocol `tpc`: expected `any` (rules only), `TCP`, `UDP`, `ICMP`, \
+                 `ICMPv6` or 0 to 255",
+            ),
+            (
+                UnknownDirection { word: text("out") },
+                "unknown direction `out`: expected `any`, `inbound` or `outbound`",
+            ),
+            (
+                UnknownAction { word: text("deny") },
+                "unknown action `deny`: expected `allow`, `drop` or `filterData`",
+            ),
+            (
+                UnsupportedAction { word: text("remediate") },
+                "action `remediate` is not available on macOS: expected `allow`, `drop` or \
+                 `filterData`",
+            ),
+            (UnknownKey, "unknown key"),
+            (DuplicateKey, "key stands twice in one object"),
+            (MissingKey { expected: "`action`" }, "missing key `action`"),
+            (
+                ConflictingKeys { with: "destinationHost" },
+                "key cannot stand beside `destinationHost`: they belong to different initialisers",
+            ),
+            (WrongType { expected: "a string", found: "null" }, "expected a string, found null"),
+            (
+                NumberOutOfRange { number: text("-1"), range: (0, 128) },
+                "`-1` is out of range: expected a whole number from 0 to 128",
+            ),
+            (Syntax { message: text("trailing comma") }, "not valid JSON: trailing comma"),
+            (NotUtf8, "not valid UTF-8"),
+            (TooLarge { limit: 65536 }, "text exceeds 65536 bytes"),
+            (TooManyRules { count: 5, limit: 4 }, "5 rules exceed 4"),
+            (
+                NotAFlowLine,
+                "not a flow: expected a JSON object, or a log line with `remote endpoint`",
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_message_reads_as_written() {
+        for (kind, message) in messages() {
+            assert_eq!(Error::new(kind.clone()).to_string(), message, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_is_listed() {
+        use ErrorKind::*;
+        let number = |kind: &ErrorKind| match kind {
+            PrefixTooLong { .. } => 0,
+            PrefixNotFound => 1,
+            NotAnAddress { .. } => 2,
+            AddressAsHostname { .. } => 3,
+            EmptyHostname { .. } => 4,
+            HostnameTooLong { .. } => 5,
+            InvalidHostname { .. } => 6,
+            InvalidZone { .. } => 7,
+            InvalidPort { .. } => 8,
+            InvalidPortRange { .. } => 9,
+            InvalidEndpoint { .. } => 10,
+            PortRangeInFlow => 11,
+            NameAsLocalEndpoint { .. } => 12,
+            UnknownProtocol { .. } => 13,
+            UnknownDirection { .. } => 14,
+            UnknownAction { .. } => 15,
+            UnsupportedAction { .. } => 16,
+            UnknownKey => 17,
+            DuplicateKey => 18,
+            MissingKey { .. } => 19,
+            ConflictingKeys { .. } => 20,
+            WrongType { .. } => 21,
+            NumberOutOfRange { .. } => 22,
+            Syntax { .. } => 23,
+            NotUtf8 => 24,
+            TooLarge { .. } => 25,
+            TooManyRules { .. } => 26,
+            NotAFlowLine => 27,
+        };
+        let listed: Vec<_> = messages().iter().map(|(kind, _)| number(kind)).collect();
+        assert_eq!(listed, (0..28).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_place_precedes_the_message() {
+        let error = Error::new(ErrorKind::UnknownKey);
+        assert_eq!(error.clone().for_key("a").to_string(), "key `a`: unknown key");
+        assert_eq!(error.clone().in_rule(2).to_string(), "rule 2: unknown key");
+        let error = error.at(3, 9).in_rule(2).for_key("a");
+        assert_eq!(error.to_string(), "line 3, column 9: rule 2, key `a`: unknown key");
+        assert_eq!((error.line(), error.column()), (Some(3), Some(9)));
+        assert_eq!((error.rule_index(), error.key()), (Some(2), Some("a")));
+        assert_eq!(error.on_line(7).line(), Some(7));
+    }
+
+    #[test]
+    fn the_innermost_place_is_kept() {
+        let error = Error::new(ErrorKind::UnknownKey).at(3, 9).for_key("inner").in_rule(2);
+        let same = error.clone().at(1, 1).for_key("outer").in_rule(0);
+        assert_eq!(same, error);
+    }
+
+    #[test]
+    fn input_is_quoted_without_control_characters_and_at_bounded_length() {
+        let kind = ErrorKind::UnknownAction { word: "\u{1b}[31m\u{202e}".repeat(100) };
+        let message = kind.to_string();
+        assert!(!message.chars().any(|c| c.is_control() || c == '\u{202e}'), "{message}");
+        assert!(message.contains("...`"), "{message}");
+        assert!(message.len() < 800, "{message}");
     }
 }

@@ -14,8 +14,8 @@ use std::str::FromStr;
 /// internationalised name.
 ///
 /// Apple does not document what happens to a name that is empty or a URL; both are refused here
-/// (S-45), as is every name with a character of the set `/ : @ ? # [ ] % \`, white space or
-/// a control character.
+/// (S-45), as is every name with another ASCII character than letters, digits, `-`, `_`, `.` and
+/// `*`. The name of a flow is not restricted.
 ///
 /// # Examples
 ///
@@ -115,7 +115,8 @@ pub(crate) fn trim(name: &str) -> &str {
 }
 
 fn may_stand_in_name(c: char) -> bool {
-    !(c.is_whitespace()
-        || c.is_control()
-        || matches!(c, '/' | ':' | '@' | '?' | '#' | '[' | ']' | '%' | '\\'))
+    match c.is_ascii() {
+        true => c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*'),
+        false => !c.is_whitespace() && !c.is_control(),
+    }
 }

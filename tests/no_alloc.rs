@@ -1,0 +1,136 @@
+//! Deciding allocates nothing, whatever the flow and the strategy.
+
+#![allow(unsafe_code, reason = "a global allocator that counts can only be written so")]
+#![allow(clippy::unwrap_used, reason = "settings that cannot be made are a failed test")]
+
+use flowsieve::*;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system allocator with its arguments unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `alloc` above, and so from the system allocator.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(run: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.with(Cell::get);
+    run();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+#[test]
+fn the_counter_sees_an_allocation() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn decide_allocates_nothing() {
+    for settings in [small(), large()] {
+        for precedence in Precedence::ALL {
+            for strategy in Strategy::ALL {
+                let builder = Matcher::builder().precedence(precedence).strategy(strategy);
+                let matcher = builder.build(&settings).unwrap();
+                let flows = flows();
+                let mut decisions = vec![matcher.decide(&flows[0]); flows.len()];
+                let batch = allocations(|| {
+                    assert_eq!(matcher.decide_batch(&flows, &mut decisions), flows.len());
+                });
+                assert_eq!(batch, 0, "{precedence} {strategy:?}");
+                for (flow, decision) in flows.iter().zip(&decisions) {
+                    let single = allocations(|| assert_eq!(matcher.decide(flow), *decision));
+                    assert_eq!(single, 0, "{precedence} {strategy:?}: {flow}");
+                }
+                assert!(decisions.iter().any(|decision| decision.rule().is_some()));
+                assert!(decisions.iter().any(Decision::pending));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flow_from_addresses_and_a_borrowed_name_allocates_nothing() {
+    let (remote, local) = ("2001:db8::1".parse().unwrap(), "::".parse().unwrap());
+    let name = String::from("www.example.com");
+    let count = allocations(|| {
+        let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+            .with_remote_address(remote, None, 443)
+            .with_local_address(local, None, 0)
+            .with_remote_hostname(name.as_str());
+        std::hint::black_box(&flow);
+    });
+    assert_eq!(count, 0);
+}
+
+fn small() -> FilterSettings {
+    settings(1)
+}
+
+fn large() -> FilterSettings {
+    settings(40)
+}
+
+/// Nested networks of both families, many rules on one network, local sides, host rules, zones.
+fn settings(copies: u16) -> FilterSettings {
+    let mut rules = Vec::new();
+    let mut add = |rule: Result<NetworkRule, Error>| {
+        let action = Action::ALL[rules.len() % 3];
+        rules.push(FilterRule::new(rule.unwrap(), action));
+    };
+    for port in 1..=copies {
+        let endpoint = |host: &str| Endpoint::new(host, &port.to_string()).unwrap();
+        for (host, prefixes) in [("10.1.2.3", [8, 16, 32]), ("2001:db8::1", [32, 64, 128])] {
+            for prefix in prefixes {
+                add(NetworkRule::destination_network(endpoint(host), prefix, Protocol::Tcp));
+            }
+        }
+        for host in ["example.com", "a.b.example.com", "printer"] {
+            add(NetworkRule::destination_host(endpoint(host), Protocol::Any));
+        }
+        let local = Some(endpoint("192.168.1.0"));
+        add(NetworkRule::remote_network(None, 0, local, 24, Protocol::Any, Direction::Any));
+        let zoned = endpoint("fe80::1%en0");
+        add(NetworkRule::destination_network(zoned, 128, Protocol::Any));
+    }
+    FilterSettings::new(rules, Action::Allow)
+}
+
+fn flows() -> Vec<Flow<'static>> {
+    let remotes = ["10.1.2.3:1", "10.9.9.9:1", "[2001:db8::1]:1", "[fe80::1%en0]:1", "1.1.1.1:9"];
+    let locals = ["0.0.0.0:0", "192.168.1.7:1", "[::]:0"];
+    let names = [None, Some("www.Example.com."), Some("printer"), Some("a.a.a.a.a.a.a.a")];
+    let mut flows = vec![Flow::new(IpProtocol::UDP, Direction::Any)];
+    for remote in remotes {
+        for local in locals {
+            for name in names {
+                let flow = Flow::new(IpProtocol::TCP, Direction::Outbound);
+                let flow = flow.with_remote(remote.parse().unwrap()).unwrap();
+                let flow = flow.with_local(local.parse().unwrap()).unwrap();
+                flows.push(match name {
+                    Some(name) => flow.with_remote_hostname(name),
+                    None => flow,
+                });
+            }
+        }
+    }
+    let long = "x.".repeat(2000) + "example.com";
+    flows.push(Flow::new(IpProtocol::TCP, Direction::Outbound).with_remote_hostname(long));
+    flows
+}
