@@ -48,3 +48,8 @@ pub use crate::{
     settings::{FilterSettings, FrameworkIssue, FrameworkIssueKind, Precedence},
     table::{Covering, RuleTable},
 };
+
+/// The examples of the README, which are run as tests.
+#[cfg(all(doctest, feature = "serde"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

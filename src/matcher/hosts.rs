@@ -1,8 +1,7 @@
 //! From a host name to the lists of the host rules that it matches, and, for a flow without a
 //! name, whether one could still match.
 
-use crate::endpoint::Ports;
-use crate::flow::Direction;
+use crate::flow::{Direction, IpProtocol};
 use crate::hostname::HostName;
 use crate::matcher::lists::{Entry, FirstPending, List, Lists, Outcome, Query};
 use crate::network::Answer;
@@ -119,11 +118,12 @@ impl PortMap {
     }
 
     /// Sweeps over the ports, keeping the set of rules whose ports have begun and not ended.
-    fn new(rules: &[(Ports, Action, u32)]) -> PortMap {
+    fn new(rules: &[&Entry]) -> PortMap {
         let mut events: BTreeMap<u32, Vec<(bool, Action, u32)>> = BTreeMap::new();
         events.entry(0).or_default();
-        for (ports, action, rank) in rules {
-            let (first, after) = (u32::from(ports.first()), u32::from(ports.last()) + 1);
+        for Entry { remote_ports, action, rank, .. } in rules {
+            let first = u32::from(remote_ports.first());
+            let after = u32::from(remote_ports.last()) + 1;
             events.entry(first).or_default().push((true, *action, *rank));
             events.entry(after).or_default().push((false, *action, *rank));
         }
@@ -156,19 +156,18 @@ impl PortMap {
 }
 
 fn unnamed(rules: &[&Entry]) -> HashMap<(u8, Direction), PortMap> {
-    let mut by_key: HashMap<(u8, Direction), Vec<(Ports, Action, u32)>> = HashMap::new();
+    let mut by_key: HashMap<(u8, Direction), Vec<&Entry>> = HashMap::new();
     for entry in rules {
         let protocols = match entry.protocol {
-            Protocol::Any => [Some(6), Some(17)],
-            Protocol::Tcp => [Some(6), None],
-            Protocol::Udp => [Some(17), None],
-            Protocol::Number(number) => [Some(number), None],
+            Protocol::Any => [Some(IpProtocol::TCP), Some(IpProtocol::UDP)],
+            Protocol::Tcp => [Some(IpProtocol::TCP), None],
+            Protocol::Udp => [Some(IpProtocol::UDP), None],
+            Protocol::Number(number) => [Some(IpProtocol(number)), None],
         };
         let directions = [Direction::Any, Direction::Inbound, Direction::Outbound];
         for direction in directions.into_iter().filter(|flow| entry.direction.matches(*flow)) {
             for protocol in protocols.into_iter().flatten() {
-                let rule = (entry.remote_ports, entry.action, entry.rank);
-                by_key.entry((protocol, direction)).or_default().push(rule);
+                by_key.entry((protocol.0, direction)).or_default().push(entry);
             }
         }
     }

@@ -60,7 +60,7 @@ pub(super) struct Lists {
 #[derive(Debug, Default)]
 pub(super) struct List {
     entries: Span,
-    by_remote_port: Option<Box<HashMap<u16, Span>>>,
+    by_remote_port: Option<HashMap<u16, Span>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,7 +93,7 @@ impl Lists {
         }
         let spans = by_port.into_iter().map(|(port, entries)| (port, self.add_span(entries)));
         let by_remote_port: HashMap<u16, Span> = spans.collect();
-        List { entries: self.add_span(others), by_remote_port: Some(Box::new(by_remote_port)) }
+        List { entries: self.add_span(others), by_remote_port: Some(by_remote_port) }
     }
 
     fn add_span(&mut self, entries: Vec<Entry>) -> Span {
