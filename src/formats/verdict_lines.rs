@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 /// A decision with what a verdict line says beside it.
 ///
-/// It serialises to `action`, `rule`, `label`, `reason` and `pending`; see [`write`].
+/// It serialises to `action`, `rule`, `label`, `reason` and `pending`; see [`write()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict<'a> {
     /// The decision.
