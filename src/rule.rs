@@ -327,8 +327,8 @@ impl NetworkRule {
     }
 }
 
-/// `TCP outbound to 10.0.0.0/8 port 443`, `any outbound to host example.com`,
-/// `UDP inbound remote any, local 192.168.1.0/24 port 53`.
+/// `TCP outbound, remote 10.0.0.0/8 port 443`, `any outbound, remote host example.com`,
+/// `UDP in or outbound, remote any, local 192.168.1.0/24 port 53`.
 impl fmt::Display for NetworkRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.protocol)?;

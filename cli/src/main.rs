@@ -1,3 +1,49 @@
-//! The command line.
+//! The command line of `flowsieve`: reads arguments, calls the library and prints.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`args`] | the arguments and their help |
+//! | [`check`], [`summary`] | `flowsieve check`: a verdict a flow, and the count of them |
+//! | [`explain`], [`sentences`] | `flowsieve explain`: rule by rule, why |
+//! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
+//! | [`pages`] | `flowsieve completions` and `flowsieve man` |
+//! | [`flow_reader`], [`settings_file`] | what is read |
+//! | [`output`], [`diagnostics`], [`status`] | what is printed, and how the program ends |
 
-fn main() {}
+mod args;
+mod check;
+mod diagnostics;
+mod explain;
+mod flow_reader;
+mod match_vector;
+mod output;
+mod pages;
+mod sentences;
+mod settings_file;
+mod status;
+mod summary;
+mod vector;
+
+use crate::args::{Cli, Command};
+use crate::status::{Failure, Status};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::MatchVector(args) => match_vector::run(&args),
+        Command::Completions(args) => pages::completions(&args),
+        Command::Man(args) => pages::man(&args),
+    };
+    let status = result.unwrap_or_else(|failure| match failure {
+        // Whoever reads standard output has had enough: nothing is wrong.
+        Failure::OutputClosed => Status::Fine,
+        Failure::BadInput(message) => {
+            diagnostics::error(&message);
+            Status::BadInput
+        }
+    });
+    status.into()
+}

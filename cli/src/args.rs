@@ -1,0 +1,251 @@
+//! The arguments. The doc comments here are the help that the program prints.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use flowsieve::{IpProtocol, Precedence};
+use std::path::PathBuf;
+
+/// Checks macOS content-filter rules (NENetworkRule, NEFilterSettings) against flows.
+#[derive(Debug, Parser)]
+#[command(name = "flowsieve", version, after_help = HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Check(CheckArgs),
+    Explain(ExplainArgs),
+    MatchVector(MatchVectorArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// Check settings for likely mistakes, and decide flows by them
+///
+/// Prints likely mistakes in the settings, then a verdict for each flow, then how many flows each
+/// rule decided. Without --flows only the settings are checked.
+#[derive(Args, Debug)]
+#[command(after_help = CHECK_HELP)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+
+    /// File of flows, or - for standard input; may be given several times
+    ///
+    /// Each line is a flow as JSON, or a system log line with `remote endpoint`. Of standard
+    /// input each line is answered as soon as it is read.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flows: Vec<PathBuf>,
+
+    /// What verdicts look like [default: table on a terminal, otherwise jsonl]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<CheckFormat>,
+
+    /// Stop at the first line that is no flow
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Explain, rule by rule, why a flow is decided as it is
+///
+/// Rules are printed in the order in which they are considered, up to the one that decides.
+#[derive(Args, Debug)]
+#[command(after_help = EXPLAIN_HELP)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+
+    /// Flow as JSON, system log line, remote endpoint, or - to read one of these
+    ///
+    /// A remote endpoint such as 192.0.2.1:443 stands for an outbound flow to it that has no
+    /// local endpoint yet.
+    pub(crate) flow: String,
+
+    /// What the explanation looks like
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
+    pub(crate) format: ExplainFormat,
+
+    /// Print the rules after the deciding one too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// The settings, and how they are applied.
+#[derive(Args, Debug)]
+pub(crate) struct SettingsArgs {
+    /// Settings file: an NEFilterSettings as JSON
+    pub(crate) settings: PathBuf,
+
+    /// Which of several matching rules decides
+    #[arg(long, value_enum, default_value_t = PrecedenceArg::FirstMatch)]
+    pub(crate) precedence: PrecedenceArg,
+
+    /// Protocol of flows that do not say it: those in log lines and bare endpoints
+    ///
+    /// TCP, UDP, ICMP, ICMPv6 or a number from 0 to 255.
+    #[arg(long, default_value_t = IpProtocol::TCP)]
+    pub(crate) protocol: IpProtocol,
+
+    /// Take a host name in a network rule as a host rule
+    ///
+    /// Apple's documentation asks for an address there.
+    #[arg(long)]
+    pub(crate) hostname_in_network: bool,
+}
+
+/// Run test vectors and compare each answer with the expected one
+///
+/// The file is a JSON array. A vector with `rule` tests one rule against a flow and expects
+/// match, no_match or invalid_rule; one with `settings` decides a flow and expects a verdict.
+#[derive(Args, Debug)]
+#[command(after_help = MATCH_VECTOR_HELP)]
+pub(crate) struct MatchVectorArgs {
+    /// File of vectors
+    pub(crate) file: PathBuf,
+}
+
+/// Print a completion script for a shell
+#[derive(Args, Debug)]
+#[command(after_help = COMPLETIONS_HELP)]
+pub(crate) struct CompletionsArgs {
+    /// Shell to print it for
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// Print the manual page
+#[derive(Args, Debug)]
+#[command(after_help = MAN_HELP)]
+pub(crate) struct ManArgs {
+    /// Write the pages of all commands into this directory instead
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// What verdicts look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// Columns for people, and a summary after them
+    Table,
+    /// One JSON object a line; the summary goes to standard error
+    Jsonl,
+}
+
+impl CheckFormat {
+    /// Returns the format where none is asked for.
+    pub(crate) fn default_for(is_terminal: bool) -> CheckFormat {
+        if is_terminal { CheckFormat::Table } else { CheckFormat::Jsonl }
+    }
+}
+
+/// What an explanation looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// A block of text a rule
+    Text,
+    /// One JSON object a rule, and the verdict
+    Jsonl,
+}
+
+/// Which of several matching rules decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecedenceArg {
+    /// The first in the list, as Apple has it
+    FirstMatch,
+    /// The one with the longest remote prefix; an extension
+    LongestPrefix,
+}
+
+impl From<PrecedenceArg> for Precedence {
+    fn from(precedence: PrecedenceArg) -> Precedence {
+        match precedence {
+            PrecedenceArg::FirstMatch => Precedence::FirstMatch,
+            PrecedenceArg::LongestPrefix => Precedence::LongestPrefix,
+        }
+    }
+}
+
+const HELP: &str = "\
+Examples:
+  flowsieve check rules.json
+  flowsieve check rules.json --flows flows.log
+  log stream --process MyFilter | flowsieve check rules.json --flows -
+  flowsieve explain rules.json 192.0.2.1:443
+  flowsieve match-vector vectors.json
+
+Exit status:
+  0  all went well
+  1  a test vector differs
+  2  input or usage is wrong
+  3  the matcher and the reference disagree, which is a bug";
+
+const CHECK_HELP: &str = "\
+Examples:
+  flowsieve check rules.json
+  flowsieve check rules.json --flows monday.jsonl --flows tuesday.log
+  log stream --process MyFilter | flowsieve check rules.json --flows - --format jsonl
+
+Exit status:
+  0  all lines were flows, whatever their verdicts
+  2  the settings or a line of flows cannot be read, or usage is wrong";
+
+const EXPLAIN_HELP: &str = "\
+Examples:
+  flowsieve explain rules.json 192.0.2.1:443
+  flowsieve explain rules.json --all --protocol UDP '[2001:db8::1]:53'
+  flowsieve explain rules.json '{\"remoteEndpoint\": \"192.0.2.1:443\", \"socketProtocol\": 6, \
+\"direction\": \"outbound\"}'
+  tail -n 1 flows.log | flowsieve explain rules.json -
+
+Exit status:
+  0  the flow was explained
+  2  the settings or the flow cannot be read, or usage is wrong";
+
+const MATCH_VECTOR_HELP: &str = "\
+Examples:
+  flowsieve match-vector vectors.json
+
+Exit status:
+  0  all vectors pass
+  1  a vector differs
+  2  the file or a vector cannot be read, or usage is wrong
+  3  the matcher and the reference disagree, which is a bug";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  flowsieve completions zsh > ~/.zfunc/_flowsieve
+  flowsieve completions bash > /usr/local/etc/bash_completion.d/flowsieve";
+
+const MAN_HELP: &str = "\
+Examples:
+  flowsieve man | man -l -
+  flowsieve man --dir /usr/local/share/man/man1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn table_is_for_terminals_only() {
+        assert_eq!(CheckFormat::default_for(true), CheckFormat::Table);
+        assert_eq!(CheckFormat::default_for(false), CheckFormat::Jsonl);
+    }
+
+    #[test]
+    fn precedences_have_the_names_of_the_library() {
+        for arg in PrecedenceArg::value_variants() {
+            let name = arg.to_possible_value().unwrap();
+            assert_eq!(name.get_name(), Precedence::from(*arg).as_str());
+        }
+        assert_eq!(PrecedenceArg::value_variants().len(), Precedence::ALL.len());
+    }
+}

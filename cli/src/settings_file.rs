@@ -1,0 +1,76 @@
+//! Settings files, and files that are read whole.
+
+use crate::args::SettingsArgs;
+use crate::diagnostics;
+use crate::status::Failure;
+use flowsieve::formats::settings::{MAX_BYTES, ReadOptions, read_with};
+use flowsieve::{FilterSettings, lint};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Reads the settings that the arguments name.
+///
+/// # Errors
+///
+/// A message with the file, and the place in it where there is one.
+pub(crate) fn read(args: &SettingsArgs) -> Result<FilterSettings, Failure> {
+    let text = read_whole(&args.settings)?;
+    let mut options = ReadOptions::default();
+    options.hostname_in_network = args.hostname_in_network;
+    read_with(&text, options).map_err(|error| in_file(&args.settings, error))
+}
+
+/// Reads a file of at most [`MAX_BYTES`].
+///
+/// # Errors
+///
+/// A message with the file; a larger one is refused before it is read, or, where its size is not
+/// known beforehand, once it proves larger.
+pub(crate) fn read_whole(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_up_to(path, MAX_BYTES as u64).map_err(|error| in_file(path, error))
+}
+
+/// Returns the failure of a file.
+pub(crate) fn in_file(path: &Path, error: impl std::fmt::Display) -> Failure {
+    Failure::BadInput(format!("{}: {error}", path.display()))
+}
+
+/// Prints what is likely a mistake in the settings, and what the framework would not take.
+pub(crate) fn warn(settings: &FilterSettings) {
+    for lint in lint(settings) {
+        diagnostics::warning(&lint.to_string());
+        let suggestion = lint.suggestion().and_then(|rule| serde_json::to_string(rule).ok());
+        if let Some(suggestion) = suggestion {
+            diagnostics::help(&suggestion);
+        }
+    }
+    for issue in settings.validate_for_framework() {
+        diagnostics::warning(&format!("not for the framework: {issue}"));
+    }
+}
+
+fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let too_large = || io::Error::other(format!("file exceeds {limit} bytes"));
+    let file = File::open(path)?;
+    let len = file.metadata()?.len();
+    if len > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+    // What is not a regular file, such as a pipe, does not know its size.
+    let read = file.take(limit + 1).read_to_end(&mut bytes)?;
+    if read as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_without_a_size_is_read_up_to_the_limit() {
+        let error = read_up_to(Path::new("/dev/zero"), 1000).unwrap_err();
+        assert_eq!(error.to_string(), "file exceeds 1000 bytes");
+    }
+}

@@ -1,0 +1,15 @@
+//! The program as it is used: arguments and standard input in; standard output, standard error
+//! and exit status out.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod bad_lines;
+mod check;
+mod explain;
+mod match_vector;
+mod pages;
+mod program;
+mod settings;
+mod story;
+mod streaming;
+mod terminal;
