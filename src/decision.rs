@@ -87,8 +87,9 @@ impl Decision {
     /// Returns whether the action stands whatever becomes known of the local endpoint and the
     /// host name.
     ///
-    /// It does not if a pending rule has another action, or if the deciding rule matches an
-    /// unbound local address only by its zeros, as one for local 0.0.0.1/8 does.
+    /// It does not if a pending rule has another action, or if the deciding rule matches the
+    /// unbound local address but need not match what takes its place; see
+    /// [`NetworkRule::leans_on_unbound`](crate::NetworkRule::leans_on_unbound).
     pub fn is_final(&self) -> bool {
         self.is_final
     }

@@ -209,10 +209,10 @@ impl Network {
         let contains = |local: &FlowEndpoint| {
             local.folded_address().is_some_and(|address| self.contains(address, local.zone()))
         };
-        let family_agrees = flow.expected_local_family().is_none_or(|f| Some(f) == self.family());
+        let could_hold = self.could_hold_local(flow) && flow.is_local_address_unknown();
         let address = match local.is_some_and(contains) {
             true => Answer::Yes,
-            false if flow.is_local_address_unknown() && family_agrees => Answer::NotYet,
+            false if could_hold => Answer::NotYet,
             false => Answer::No,
         };
         let port = match self.ports().contains(local.map_or(0, FlowEndpoint::port)) {
@@ -223,10 +223,28 @@ impl Network {
         (address, port)
     }
 
-    /// Returns whether this local side matches the unbound local address of `flow` only because
-    /// that address is all zeros, as 0.0.0.1/8 does, and so may stop to match once it is bound.
+    /// Returns whether this local side could hold the local address of `flow` once it is known: it
+    /// is of the family that the address will have, and not made of IPv4-mapped addresses, which
+    /// in a flow count as IPv4 (S-20).
+    fn could_hold_local(&self, flow: &Flow<'_>) -> bool {
+        let is_mapped = match self {
+            Network::Prefix { net: IpNet::V6(net), .. } => {
+                net.prefix_len() >= 96 && net.addr().to_ipv4_mapped().is_some()
+            }
+            _ => false,
+        };
+        let family_agrees = flow.expected_local_family().is_none_or(|f| Some(f) == self.family());
+        family_agrees && !is_mapped
+    }
+
+    /// Returns whether a match of this local side with the unbound local address of `flow` could
+    /// end once the address is known: it compares bits, as 0.0.0.1/8 does, or a zone id, or is of
+    /// the family that the address will not have.
     pub(crate) fn leans_on_unbound(&self, flow: &Flow<'_>) -> bool {
-        self.compared_bits() > 0 && flow.is_local_address_unknown()
+        let compares = self.compared_bits() > 0 || self.zone().is_some();
+        *self != Network::Nil
+            && flow.is_local_address_unknown()
+            && (compares || !self.could_hold_local(flow))
     }
 }
 

@@ -321,7 +321,8 @@ impl NetworkRule {
     }
 
     /// Returns whether a match with `flow` could end once its local address is known, because the
-    /// rule's local network holds the unbound address itself, as 0.0.0.1/8 does.
+    /// rule's local side matches the unbound address but need not match what takes its place:
+    /// 0.0.0.1/8 holds 0.0.0.0, and `::` is not of the family of a flow to an IPv4-mapped address.
     pub fn leans_on_unbound(&self, flow: &Flow<'_>) -> bool {
         self.local.leans_on_unbound(flow)
     }
