@@ -78,17 +78,21 @@ fn protocol(value: Value<'_>) -> Result<IpProtocol, Error> {
 
 impl Serialize for Flow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let name = self.remote_hostname().and_then(|name| HostName::new(name).ok());
-        let endpoint = |endpoint: &FlowEndpoint| {
-            let host = match endpoint.address() {
-                Some(address) => Some(Host::Address(address, endpoint.zone())),
-                None => name.clone().map(Host::Name),
-            };
-            host.map(|host| Endpoint::from_parts(host, Ports::one(endpoint.port())).to_string())
-        };
+        let local = self.local().and_then(address_text);
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("remoteEndpoint", &self.remote().and_then(endpoint))?;
-        map.serialize_entry("localEndpoint", &self.local().and_then(endpoint))?;
+        match (self.remote(), self.remote_hostname()) {
+            // As hostname and port, which holds any name.
+            (Some(remote), Some(name)) if remote.address().is_none() => {
+                let host = HostName::new(name).ok().map(Host::Name);
+                let ports = Ports::one(remote.port());
+                let endpoint = host.map(|host| Endpoint::from_parts(host, ports));
+                map.serialize_entry("remoteEndpoint", &endpoint)?;
+            }
+            (remote, _) => {
+                map.serialize_entry("remoteEndpoint", &remote.and_then(address_text))?;
+            }
+        }
+        map.serialize_entry("localEndpoint", &local)?;
         map.serialize_entry("socketProtocol", &self.protocol().0)?;
         map.serialize_entry("direction", self.direction().as_str())?;
         if let Some(name) = self.remote_hostname() {
@@ -96,4 +100,10 @@ impl Serialize for Flow<'_> {
         }
         map.end()
     }
+}
+
+/// The text of an endpoint that holds an address.
+fn address_text(endpoint: &FlowEndpoint) -> Option<String> {
+    let host = Host::Address(endpoint.address()?, endpoint.zone());
+    Some(Endpoint::from_parts(host, Ports::one(endpoint.port())).to_string())
 }

@@ -64,11 +64,15 @@ impl<'a> Value<'a> {
             let value = Value { document: self.document, text: raw.get() };
             let wrong = |kind| {
                 let (line, column) = match &key.0 {
-                    Cow::Borrowed(key) => place(self.document, key),
+                    // The place of a key is that of its opening quote.
+                    Cow::Borrowed(key) => {
+                        let (line, column) = place(self.document, key);
+                        (line, column.saturating_sub(1))
+                    }
+                    // A key with escapes is not a slice of the document; its value is near.
                     Cow::Owned(_) => place(self.document, value.text),
                 };
-                // The place of a key is that of its opening quote.
-                Err(Error::new(kind).at(line, column.saturating_sub(1)).for_key(&key.0))
+                Err(Error::new(kind).at(line, column).for_key(&key.0))
             };
             let field = keys.iter().position(|known| *known == key.0);
             match field.and_then(|index| fields.get_mut(index)) {
