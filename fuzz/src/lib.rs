@@ -1,1 +1,136 @@
-//! todo
+//! Fuzz targets as plain functions.
+//!
+//! | target | input | claim |
+//! |---|---|---|
+//! | [`text`] | a settings file, a flow or log line, an endpoint, a name, ports | reading never panics; what is read prints as itself |
+//! | [`agreement`] | settings and flows, decoded | every matcher agrees with the reference, the reference with the naive match, "pending" and "final" with what could become known |
+//! | [`table_ops`] | operations, decoded | a table answers as a sorted list does |
+//!
+//! Run one with `cargo +nightly fuzz run agreement`. Without cargo-fuzz the same targets replay
+//! files: `cargo run -p flowsieve-fuzz --bin agreement -- FILE...`. Inputs that once failed, and a
+//! few to start from, are in `regressions`, which `cargo test -p flowsieve-fuzz` replays.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is a failed test")]
+
+use arbitrary::{Arbitrary, Unstructured};
+use flowsieve::formats::{flow_lines, read_flow, settings};
+use flowsieve::{
+    Action, Direction, Endpoint, Error, Flow, Host, HostName, IpProtocol, Ports, Precedence,
+    Protocol, Zone,
+};
+use flowsieve_testkit::agreement::{check_agreement_on, check_rules};
+use flowsieve_testkit::completion::check_final;
+use flowsieve_testkit::specs::Case;
+use flowsieve_testkit::table::{Operations, check_operations};
+use std::fmt::{Debug, Display};
+use std::path::Path;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+/// Reads `data` in every way text is read.
+///
+/// # Panics
+///
+/// If what was read does not print as itself.
+pub fn text(data: &[u8]) {
+    check_settings(data);
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    check_flow(text);
+    check_if_read::<Endpoint>(text);
+    check_if_read::<Host>(text);
+    check_if_read::<HostName>(text);
+    check_if_read::<Ports>(text);
+    check_if_read::<Protocol>(text);
+    check_if_read::<IpProtocol>(text);
+    check_if_read::<Direction>(text);
+    check_if_read::<Action>(text);
+    if let Ok(zone) = Zone::new(text) {
+        assert_eq!(zone.as_str(), text);
+    }
+    if let Ok(ports) = Ports::from_apple_text(text) {
+        assert_eq!(ports.to_string().parse().as_ref(), Ok(&ports), "{text}");
+    }
+}
+
+/// Decodes settings and flows and decides them.
+///
+/// # Panics
+///
+/// If two of the oracles disagree.
+pub fn agreement(data: &[u8]) {
+    let Some(case) = decode::<Case>(data) else { return };
+    let (settings, flows) = case.build();
+    check_agreement_on(&settings, &flows);
+    for flow in &flows {
+        check_rules(&settings, flow);
+        Precedence::ALL.iter().for_each(|precedence| check_final(&settings, *precedence, flow));
+    }
+}
+
+/// Decodes operations and does them on a table and on a list.
+///
+/// # Panics
+///
+/// If the two answer differently.
+pub fn table_ops(data: &[u8]) {
+    if let Some(operations) = decode::<Operations>(data) {
+        check_operations(&operations);
+    }
+}
+
+/// Gives `target` each file named on the command line; the `main` of a target where no fuzzer
+/// provides one.
+pub fn replay(target: fn(&[u8])) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for file in std::env::args_os().skip(1) {
+        let file = Path::new(&file);
+        match std::fs::read(file) {
+            Ok(data) => target(&data),
+            Err(error) => {
+                eprintln!("{}: {error}", file.display());
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}
+
+fn decode<'a, T: Arbitrary<'a>>(data: &'a [u8]) -> Option<T> {
+    T::arbitrary_take_rest(Unstructured::new(data)).ok()
+}
+
+fn check_settings(data: &[u8]) {
+    let mut options = settings::ReadOptions::default();
+    options.hostname_in_network = true;
+    let read = settings::read_with(data, options);
+    if let Ok(read) = &read {
+        let written = settings::write(read);
+        let again = settings::read_with(written.as_bytes(), options);
+        assert_eq!(again.as_ref(), Ok(read), "read again, read of {written}");
+    }
+    if let Ok(strict) = settings::read(data) {
+        assert_eq!(read, Ok(strict), "compatible, strict");
+    }
+}
+
+fn check_flow(text: &str) {
+    let Ok(flow) = read_flow(text, IpProtocol::TCP) else { return };
+    let is_name = flow.remote().is_some_and(|remote| remote.address().is_none());
+    if is_name && HostName::new(flow.remote_hostname().unwrap_or("")).is_err() {
+        // A remote name beside another host name that is none is not written.
+        return;
+    }
+    let written = flow_lines::write(&flow);
+    let again: Result<Flow<'_>, Error> = flow_lines::read(&written);
+    assert_eq!(again.as_ref(), Ok(&flow), "read again, read of {written}");
+}
+
+fn check_if_read<T>(text: &str)
+where
+    T: Display + FromStr<Err = Error> + PartialEq + Debug,
+{
+    if let Ok(value) = text.parse::<T>() {
+        let printed = value.to_string();
+        assert_eq!(printed.parse().as_ref(), Ok(&value), "read again, read of {printed}");
+    }
+}

@@ -1,0 +1,223 @@
+//! Claims about decisions, on generated settings and flows.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+
+use flowsieve::{
+    Action, Decision, Direction, Endpoint, FilterRule, FilterSettings, Flow, IpProtocol, Matcher,
+    NetworkRule, Precedence, Protocol, Reason, reference,
+};
+use flowsieve_testkit::agreement::{Shown, check_agreement_on, check_rules};
+use flowsieve_testkit::completion::{check_final, check_pending};
+use flowsieve_testkit::config;
+use flowsieve_testkit::specs::{ActionSpec, Case, RuleSpec};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+const REGRESSIONS: &str = "tests/proptest-regressions/properties.txt";
+
+proptest! {
+    #![proptest_config(config(6000, REGRESSIONS))]
+
+    #[test]
+    fn every_matcher_agrees_with_the_reference(case: Case) {
+        let (settings, flows) = case.build();
+        check_agreement_on(&settings, &flows);
+    }
+
+    #[test]
+    fn every_rule_agrees_with_the_naive_match_and_is_pending_only_if_it_could_match(case: Case) {
+        let (settings, flows) = case.build();
+        flows.iter().for_each(|flow| check_rules(&settings, flow));
+    }
+
+    #[test]
+    fn a_final_action_stands_whatever_becomes_known(case: Case) {
+        let (settings, flows) = case.build();
+        for flow in &flows {
+            Precedence::ALL.iter().for_each(|p| check_final(&settings, *p, flow));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(3000, REGRESSIONS))]
+
+    #[test]
+    fn appending_a_rule_changes_nothing_that_a_rule_decided(case: Case, rule: RuleSpec) {
+        let (settings, flows) = case.build();
+        let mut rules = settings.rules().to_vec();
+        rules.push(rule.build());
+        let longer = FilterSettings::new(rules, settings.default_action());
+        for flow in &flows {
+            let before = decide(&settings, flow);
+            if before.rule().is_some() {
+                assert_eq!(decide(&longer, flow), before, "longer, before {}", Shown(&longer, flow));
+            }
+        }
+    }
+
+    #[test]
+    fn swapping_neighbours_of_one_action_never_changes_the_action(case: Case, at: usize) {
+        let (settings, flows) = case.build();
+        let mut rules = settings.rules().to_vec();
+        let Some(first) = at.checked_rem(rules.len().saturating_sub(1)) else { return Ok(()) };
+        let action = rules[first].action();
+        rules[first + 1] = FilterRule::new(rules[first + 1].network_rule().clone(), action);
+        let settings = FilterSettings::new(rules.clone(), settings.default_action());
+        rules.swap(first, first + 1);
+        let swapped = FilterSettings::new(rules, settings.default_action());
+        for flow in &flows {
+            let (before, after) = (decide(&settings, flow), decide(&swapped, flow));
+            assert_eq!(after.action(), before.action(), "{first}: {}", Shown(&settings, flow));
+        }
+    }
+
+    #[test]
+    fn longest_prefix_is_first_match_after_a_stable_sort_by_prefix_length(case: Case) {
+        let (settings, flows) = case.build();
+        let compared_bits = |rule: &FilterRule| {
+            let remote = rule.network_rule().remote_side();
+            remote.map_or(0, |side| if side.is_explicit() { side.prefix().unwrap() } else { 0 })
+        };
+        let mut sorted: Vec<(usize, FilterRule)> =
+            settings.rules().iter().cloned().enumerate().collect();
+        sorted.sort_by_key(|(_, rule)| std::cmp::Reverse(compared_bits(rule)));
+        let (origin, rules): (Vec<usize>, Vec<FilterRule>) = sorted.into_iter().unzip();
+        let sorted = FilterSettings::new(rules, settings.default_action());
+        let longest = Matcher::builder().precedence(Precedence::LongestPrefix);
+        let longest = longest.build(&settings).unwrap();
+        for flow in &flows {
+            let (found, expected) = (longest.decide(flow), decide(&sorted, flow));
+            let rule = expected.rule().map(|index| origin[index]);
+            let of = Shown(&settings, flow);
+            assert_eq!(found.rule(), rule, "longest prefix, first match of {of}");
+            assert_eq!(found.action(), expected.action(), "longest prefix, first match of {of}");
+            assert_eq!(found.reason(), expected.reason(), "longest prefix, first match of {of}");
+            assert_eq!(found.is_final(), expected.is_final(), "longest, first match of {of}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_stands_twice_never_decides_the_second_time(case: Case, at: usize) {
+        let (settings, flows) = case.build();
+        let mut rules = settings.rules().to_vec();
+        let Some(at) = at.checked_rem(rules.len()) else { return Ok(()) };
+        rules.push(rules[at].clone());
+        let twice = FilterSettings::new(rules, settings.default_action());
+        for flow in &flows {
+            let (before, after) = (decide(&settings, flow), decide(&twice, flow));
+            assert_eq!(after, before, "twice, once of {}", Shown(&twice, flow));
+        }
+    }
+
+    #[test]
+    fn removing_a_rule_that_could_not_match_moves_indices_and_nothing_else(case: Case, at: usize) {
+        let (settings, flows) = case.build();
+        let mut rules = settings.rules().to_vec();
+        let Some(at) = at.checked_rem(rules.len()) else { return Ok(()) };
+        let removed = rules.remove(at);
+        let fewer = FilterSettings::new(rules, settings.default_action());
+        for flow in &flows {
+            if removed.network_rule().test(flow).answer() != flowsieve::Answer::No {
+                continue;
+            }
+            let (before, after) = (decide(&settings, flow), decide(&fewer, flow));
+            let of = Shown(&settings, flow);
+            let moved = before.rule().map(|rule| if rule > at { rule - 1 } else { rule });
+            assert_eq!(after.rule(), moved, "without rule {at}, with it of {of}");
+            assert_eq!(after.action(), before.action(), "without rule {at}, with it of {of}");
+            assert_eq!(after.reason(), before.reason(), "without rule {at}, with it of {of}");
+            assert_eq!(after.is_final(), before.is_final(), "without rule {at}, with it of {of}");
+        }
+    }
+
+    #[test]
+    fn the_default_action_is_only_for_flows_that_no_rule_matches(case: Case, other: ActionSpec) {
+        let (settings, flows) = case.build();
+        let changed = FilterSettings::new(settings.rules().to_vec(), other.build());
+        for flow in &flows {
+            let (before, after) = (decide(&settings, flow), decide(&changed, flow));
+            let of = Shown(&settings, flow);
+            assert_eq!(after.rule(), before.rule(), "with {other:?}, before of {of}");
+            let expected = match before.rule() {
+                Some(_) => before.action(),
+                None if flow.is_loopback() => Action::Allow,
+                None => other.build(),
+            };
+            assert_eq!(after.action(), expected, "with {other:?}, expected of {of}");
+        }
+    }
+}
+
+#[test]
+fn a_local_network_of_mapped_addresses_is_never_pending() {
+    let rule = local_rule("::ffff:10.0.0.1", 96);
+    let flow = Flow::new(IpProtocol::TCP, Direction::Outbound);
+    let flow = flow.with_remote("[2001:db8::1]:443".parse().unwrap()).unwrap();
+    check_pending(&rule, &flow);
+}
+
+#[test]
+fn a_wildcard_of_the_family_that_the_local_address_will_not_have_is_not_final() {
+    // A dual-stack socket: the remote address is IPv4 once folded, and so is the local one.
+    let flow = Flow::new(IpProtocol::TCP, Direction::Outbound);
+    let flow = flow.with_remote("[::ffff:192.0.2.1]:443".parse().unwrap()).unwrap();
+    let flow = flow.with_local("[::]:0".parse().unwrap()).unwrap();
+    let allow = FilterRule::new(local_rule("198.51.100.1", 32), Action::Allow);
+    let drop = FilterRule::new(local_rule("::", 0), Action::Drop);
+    for rules in [vec![drop.clone()], vec![drop.clone(), allow.clone()], vec![allow, drop]] {
+        let settings = FilterSettings::new(rules, Action::FilterData);
+        check_final(&settings, Precedence::FirstMatch, &flow);
+    }
+}
+
+#[test]
+fn a_local_zone_id_that_is_not_compared_yet_is_not_final() {
+    let flow = Flow::new(IpProtocol::UDP, Direction::Outbound);
+    let flow = flow.with_remote("[fe80::2]:443".parse().unwrap()).unwrap();
+    let flow = flow.with_local("[::]:0".parse().unwrap()).unwrap();
+    let drop = FilterRule::new(local_rule("fe80::1%en0", 0), Action::Drop);
+    let settings = FilterSettings::new(vec![drop], Action::Allow);
+    check_final(&settings, Precedence::FirstMatch, &flow);
+}
+
+#[test]
+fn the_generator_reaches_every_reason_and_long_lists() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = any::<Case>();
+    let (mut reasons, mut flow_count, mut long_count, mut not_final) = ([0; 4], 0, 0, 0);
+    for _ in 0..1000 {
+        let (settings, flows) = strategy.new_tree(&mut runner).unwrap().current().build();
+        long_count += usize::from(settings.rules().len() > 20);
+        for flow in &flows {
+            let decision = decide(&settings, flow);
+            flow_count += 1;
+            not_final += usize::from(!decision.is_final());
+            reasons[match decision.reason() {
+                Reason::Rule => 0,
+                Reason::Default => 1,
+                Reason::Loopback => 2,
+                Reason::Pending => 3,
+            }] += 1;
+        }
+    }
+    let [rule, default, loopback, pending] = reasons;
+    let counts = format!("{flow_count} flows: {reasons:?}, {not_final} not final, {long_count}");
+    assert!(rule * 5 > flow_count, "{counts}");
+    assert!(default * 20 > flow_count, "{counts}");
+    assert!(loopback * 200 > flow_count, "{counts}");
+    assert!(pending * 20 > flow_count, "{counts}");
+    assert!(not_final * 30 > flow_count, "{counts}");
+    assert!(long_count > 100, "{counts}");
+}
+
+fn decide(settings: &FilterSettings, flow: &Flow<'_>) -> Decision {
+    reference::decide(settings, Precedence::FirstMatch, flow)
+}
+
+fn local_rule(address: &str, prefix: u64) -> NetworkRule {
+    let local = Endpoint::new(address, "0").unwrap();
+    let direction = Direction::Any;
+    NetworkRule::remote_network(None, 0, Some(local), prefix, Protocol::Any, direction).unwrap()
+}
