@@ -1,6 +1,10 @@
 //! Clauses of the semantics that the vectors leave out, each named by its number.
 
-#![allow(clippy::unwrap_used, reason = "a rule that cannot be made is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a rule that cannot be made is a failed test"
+)]
 
 use flowsieve::*;
 

@@ -1,6 +1,10 @@
 //! What reading says about text that is wrong, and where.
 
-#![allow(clippy::unwrap_used, reason = "text that is not refused is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "text that is not refused is a failed test"
+)]
 
 use flowsieve::formats::{MAX_LINE_BYTES, flow_lines, log_lines, read_flow, settings};
 use flowsieve::*;

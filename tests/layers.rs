@@ -1,6 +1,11 @@
 //! Who may import whom: data flows from text to decision, and so do the modules.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a source file that cannot be read fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a source file that cannot be read fails"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,11 @@
 //! Deciding allocates nothing, whatever the flow and the strategy.
 
 #![allow(unsafe_code, reason = "a global allocator that counts can only be written so")]
-#![allow(clippy::unwrap_used, reason = "settings that cannot be made are a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "settings that cannot be made are a failed test"
+)]
 
 use flowsieve::*;
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -97,7 +97,7 @@ fn flow(random: &mut Random, family: AddressFamily, settings: &FilterSettings) -
 /// Whether the network of this index is a large block: one in ten, but at most 100, or they would
 /// cover everything.
 fn is_block(index: usize, count: usize) -> bool {
-    index % (count / 100).max(10) == 0
+    index.is_multiple_of((count / 100).max(10))
 }
 
 fn network(random: &mut Random, family: AddressFamily, is_block: bool) -> IpNet {
