@@ -101,6 +101,8 @@ impl CrowdChoice {
 pub struct CrowdSpec {
     /// What they share.
     pub base: RuleSpec,
+    /// Which ports they have.
+    pub style: CrowdStyle,
     /// In what they differ, [`MIN_CROWD`] to [`MAX_CROWD`].
     #[proptest(strategy = "vec(any::<MemberSpec>(), MIN_CROWD..=MAX_CROWD)")]
     #[arbitrary(with = |u: &mut Unstructured<'_>| several(u, MIN_CROWD..=MAX_CROWD))]
@@ -110,6 +112,11 @@ pub struct CrowdSpec {
 impl CrowdSpec {
     fn rule(&self, member: &MemberSpec) -> RuleSpec {
         let mut rule = self.base.clone();
+        let member_ports = match (self.style, member.ports) {
+            (CrowdStyle::SinglePorts, PortsSpec::Any) => PortsSpec::One(Port::Https),
+            (CrowdStyle::SinglePorts, PortsSpec::Range(port, _)) => PortsSpec::One(port),
+            (_, ports) => ports,
+        };
         rule.action = member.action;
         rule.protocol = member.protocol;
         match &mut rule.shape {
@@ -121,10 +128,19 @@ impl CrowdSpec {
             | Shape::RemoteNetwork {
                 remote: SideSpec::Wildcard { ports, .. } | SideSpec::Explicit { ports, .. },
                 ..
-            } => *ports = member.ports,
+            } => *ports = member_ports,
         }
         rule
     }
+}
+
+/// Which ports the rules of a [`CrowdSpec`] have.
+#[derive(Clone, Copy, Debug, proptest_derive::Arbitrary, arbitrary::Arbitrary)]
+pub enum CrowdStyle {
+    /// All kinds.
+    Mixed,
+    /// One each, so that a list that is split by port has no rest.
+    SinglePorts,
 }
 
 /// One rule of a [`CrowdSpec`].
