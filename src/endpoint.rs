@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind};
 use crate::hostname::HostName;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU8;
 use std::str::FromStr;
 
 /// A host and a port: NWHostEndpoint, or an NWEndpoint of the kind `hostPort`.
@@ -208,7 +209,7 @@ impl FromStr for Host {
 pub struct Zone {
     /// INVARIANT: the first `len` bytes are ASCII, the others 0.
     bytes: [u8; Zone::MAX_LEN],
-    len: u8,
+    len: NonZeroU8,
 }
 
 impl Zone {
@@ -228,7 +229,8 @@ impl Zone {
         }
         let mut bytes = [0; Zone::MAX_LEN];
         bytes.get_mut(..text.len()).ok_or_else(invalid)?.copy_from_slice(text.as_bytes());
-        Ok(Zone { bytes, len: text.len() as u8 })
+        let len = NonZeroU8::new(text.len() as u8).ok_or_else(invalid)?;
+        Ok(Zone { bytes, len })
     }
 
     /// Returns the zone id that stands for an interface index, as in a socket address; `None`
@@ -240,7 +242,7 @@ impl Zone {
     /// Returns the zone id as text, without the percent sign.
     pub fn as_str(&self) -> &str {
         self.bytes
-            .get(..usize::from(self.len))
+            .get(..usize::from(self.len.get()))
             .and_then(|b| std::str::from_utf8(b).ok())
             .unwrap_or("")
     }

@@ -28,8 +28,8 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow<'a> {
-    remote: Option<FlowEndpoint>,
-    local: Option<FlowEndpoint>,
+    remote: FlowEndpoint,
+    local: FlowEndpoint,
     protocol: IpProtocol,
     direction: Direction,
     remote_hostname: Option<Cow<'a, str>>,
@@ -41,7 +41,8 @@ impl<'a> Flow<'a> {
     /// `direction` is the initial direction of the flow (S-35); [`Direction::Any`] stands for one
     /// that is not known.
     pub fn new(protocol: IpProtocol, direction: Direction) -> Flow<'a> {
-        Flow { remote: None, local: None, protocol, direction, remote_hostname: None }
+        let nil = FlowEndpoint::NIL;
+        Flow { remote: nil, local: nil, protocol, direction, remote_hostname: None }
     }
 
     /// Sets the remote endpoint.
@@ -55,7 +56,7 @@ impl<'a> Flow<'a> {
     ///
     /// [`ErrorKind::PortRangeInFlow`].
     pub fn with_remote(mut self, endpoint: Endpoint) -> Result<Flow<'a>, Error> {
-        self.remote = Some(FlowEndpoint::new(&endpoint)?);
+        self.remote = FlowEndpoint::new(&endpoint)?;
         if let Host::Name(name) = endpoint.host()
             && self.remote_hostname.is_none()
         {
@@ -74,7 +75,7 @@ impl<'a> Flow<'a> {
             let host = name.as_str().to_owned();
             return Err(Error::new(ErrorKind::NameAsLocalEndpoint { host }));
         }
-        self.local = Some(FlowEndpoint::new(&endpoint)?);
+        self.local = FlowEndpoint::new(&endpoint)?;
         Ok(self)
     }
 
@@ -85,7 +86,7 @@ impl<'a> Flow<'a> {
         zone: Option<Zone>,
         port: u16,
     ) -> Flow<'a> {
-        self.remote = Some(FlowEndpoint { address: Some(address), zone, port });
+        self.remote = FlowEndpoint::of_address(address, zone, port);
         self
     }
 
@@ -96,7 +97,7 @@ impl<'a> Flow<'a> {
         zone: Option<Zone>,
         port: u16,
     ) -> Flow<'a> {
-        self.local = Some(FlowEndpoint { address: Some(address), zone, port });
+        self.local = FlowEndpoint::of_address(address, zone, port);
         self
     }
 
@@ -112,12 +113,12 @@ impl<'a> Flow<'a> {
 
     /// Returns the remote endpoint; `None` while it is not known (S-22).
     pub fn remote(&self) -> Option<&FlowEndpoint> {
-        self.remote.as_ref()
+        self.remote.unless_nil()
     }
 
     /// Returns the local endpoint; `None` while it is not known (S-22, S-74).
     pub fn local(&self) -> Option<&FlowEndpoint> {
-        self.local.as_ref()
+        self.local.unless_nil()
     }
 
     /// Returns the IP protocol.
@@ -149,37 +150,32 @@ impl<'a> Flow<'a> {
     /// The SDK header names the first two; that other addresses of 127.0.0.0/8 are not loopback,
     /// that the mapped form is, and that either end decides is how the kernel does it (S-17). A
     /// connect to `0.0.0.0` is not loopback when it is judged (S-19, undocumented).
+    #[inline]
     pub fn is_loopback(&self) -> bool {
-        let is_loopback = |endpoint: &Option<FlowEndpoint>| match endpoint
-            .as_ref()
-            .and_then(FlowEndpoint::folded_address)
-        {
-            Some(IpAddr::V4(address)) => address == Ipv4Addr::LOCALHOST,
-            Some(IpAddr::V6(address)) => address == Ipv6Addr::LOCALHOST,
-            None => false,
-        };
-        is_loopback(&self.remote) || is_loopback(&self.local)
+        self.remote.is_loopback | self.local.is_loopback
+    }
+
+    /// Returns both ends, nil or not.
+    #[inline]
+    pub(crate) fn ends(&self) -> (&FlowEndpoint, &FlowEndpoint) {
+        (&self.remote, &self.local)
     }
 
     /// Returns the family that the local address has or will have: that of the remote address
     /// once folded, else that of the local one, else unknown.
     pub(crate) fn expected_local_family(&self) -> Option<AddressFamily> {
-        let family = |endpoint: &Option<FlowEndpoint>| {
-            endpoint.as_ref().and_then(FlowEndpoint::folded_address).map(AddressFamily::of)
-        };
-        family(&self.remote).or_else(|| family(&self.local))
+        self.remote.folded_family().or(self.local.folded_family())
     }
 
     /// Returns whether the local address is not known: there is no local endpoint, or it is
     /// `0.0.0.0` or `::`, which the system reports before the socket is bound (S-21, S-74).
     pub fn is_local_address_unknown(&self) -> bool {
-        let address = self.local.as_ref().and_then(FlowEndpoint::folded_address);
-        address.is_none_or(|address| address.is_unspecified())
+        self.local.folded_address().is_none_or(|address| address.is_unspecified())
     }
 
     /// Returns whether the local port is not known: there is no local endpoint, or its port is 0.
     pub fn is_local_port_unknown(&self) -> bool {
-        self.local.as_ref().is_none_or(|local| local.port == 0)
+        self.local.port == 0
     }
 
     /// Returns whether no host name is known, so that host rules cannot match yet (S-44).
@@ -191,7 +187,7 @@ impl<'a> Flow<'a> {
 /// `TCP outbound 0.0.0.0:0 -> 192.0.2.1:443 (www.example.com)`, the local side first.
 impl fmt::Display for Flow<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = |endpoint: &Option<FlowEndpoint>| match endpoint {
+        let side = |endpoint: &FlowEndpoint| match endpoint.unless_nil() {
             Some(endpoint) => endpoint.to_string(),
             None => "unknown".to_owned(),
         };
@@ -210,34 +206,101 @@ impl fmt::Display for Flow<'_> {
 }
 
 /// One end of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FlowEndpoint {
-    address: Option<IpAddr>,
+    /// INVARIANT: the folded address, right-aligned; 0 where there is none.
+    high: u64,
+    low: u64,
     zone: Option<Zone>,
     port: u16,
+    kind: Kind,
+    /// INVARIANT: whether the address is that of loopback.
+    is_loopback: bool,
+}
+
+/// What a [`FlowEndpoint`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Nil,
+    Name,
+    V4,
+    V6,
+    /// An IPv4-mapped IPv6 address, folded.
+    Mapped,
 }
 
 impl FlowEndpoint {
+    const NIL: FlowEndpoint =
+        FlowEndpoint { high: 0, low: 0, zone: None, port: 0, kind: Kind::Nil, is_loopback: false };
+
     fn new(endpoint: &Endpoint) -> Result<FlowEndpoint, Error> {
         let port = match endpoint.ports() {
             Ports::ANY => 0,
             ports => ports.as_one().ok_or_else(|| Error::new(ErrorKind::PortRangeInFlow))?,
         };
         Ok(match *endpoint.host() {
-            Host::Address(address, zone) => FlowEndpoint { address: Some(address), zone, port },
-            Host::Name(_) => FlowEndpoint { address: None, zone: None, port },
+            Host::Address(address, zone) => FlowEndpoint::of_address(address, zone, port),
+            Host::Name(_) => FlowEndpoint { kind: Kind::Name, port, ..FlowEndpoint::NIL },
         })
+    }
+
+    #[inline]
+    fn of_address(address: IpAddr, zone: Option<Zone>, port: u16) -> FlowEndpoint {
+        let (kind, bits, loopback) = match (address, address.to_canonical()) {
+            (IpAddr::V6(_), IpAddr::V4(folded)) => {
+                (Kind::Mapped, folded.to_bits().into(), Ipv4Addr::LOCALHOST.to_bits().into())
+            }
+            (_, IpAddr::V4(address)) => {
+                (Kind::V4, address.to_bits().into(), Ipv4Addr::LOCALHOST.to_bits().into())
+            }
+            (_, IpAddr::V6(address)) => {
+                (Kind::V6, address.to_bits(), Ipv6Addr::LOCALHOST.to_bits())
+            }
+        };
+        let (high, low) = ((bits >> 64) as u64, bits as u64);
+        FlowEndpoint { high, low, zone, port, kind, is_loopback: bits == loopback }
+    }
+
+    #[inline]
+    fn unless_nil(&self) -> Option<&FlowEndpoint> {
+        (self.kind != Kind::Nil).then_some(self)
     }
 
     /// Returns the address as it was given; `None` for an endpoint that holds a name.
     pub fn address(&self) -> Option<IpAddr> {
-        self.address
+        match (self.kind, self.folded_address()) {
+            (Kind::Mapped, Some(IpAddr::V4(folded))) => Some(folded.to_ipv6_mapped().into()),
+            (_, address) => address,
+        }
     }
 
     /// Returns the address that rules compare: an IPv4-mapped IPv6 address as the IPv4 address it
     /// stands for (S-20). NAT64 addresses are left as they are.
+    #[inline]
     pub fn folded_address(&self) -> Option<IpAddr> {
-        self.address.map(|address| address.to_canonical())
+        match self.folded_family()? {
+            AddressFamily::V4 => Some(Ipv4Addr::from_bits(self.low as u32).into()),
+            AddressFamily::V6 => {
+                let bits = u128::from(self.high) << 64 | u128::from(self.low);
+                Some(Ipv6Addr::from_bits(bits).into())
+            }
+        }
+    }
+
+    /// Returns the halves of the folded address, right-aligned.
+    #[inline]
+    pub(crate) fn folded_bits(&self) -> (u64, u64) {
+        (self.high, self.low)
+    }
+
+    /// Returns the family of the folded address.
+    #[inline]
+    pub(crate) fn folded_family(&self) -> Option<AddressFamily> {
+        match self.kind {
+            Kind::Nil | Kind::Name => None,
+            Kind::V4 | Kind::Mapped => Some(AddressFamily::V4),
+            Kind::V6 => Some(AddressFamily::V6),
+        }
     }
 
     /// Returns the zone id of the address (S-50).
@@ -251,9 +314,18 @@ impl FlowEndpoint {
     }
 }
 
+impl fmt::Debug for FlowEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Nil => f.write_str("nil"),
+            _ => write!(f, "FlowEndpoint({self})"),
+        }
+    }
+}
+
 impl fmt::Display for FlowEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
+        match self.address() {
             Some(address) => {
                 let host = Host::Address(address, self.zone);
                 Endpoint::from_parts(host, Ports::one(self.port)).fmt(f)
