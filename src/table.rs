@@ -141,6 +141,15 @@ impl<T> RuleTable<T> {
         self.value_count == 0
     }
 
+    /// Returns the memory held, in bytes on the heap, less what the values themselves hold.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let v4 = self.v4.mem_size() - size_of_val(&self.v4);
+        let v6 = self.v6.mem_size() - size_of_val(&self.v6);
+        let lists = self.v4.values().chain(self.v6.values());
+        let spilled = lists.filter(|values| values.spilled()).map(|values| values.capacity());
+        v4 + v6 + spilled.sum::<usize>() * size_of::<T>()
+    }
+
     /// Returns the number of networks that have values.
     pub fn network_count(&self) -> usize {
         self.v4.len() + self.v6.len()

@@ -1,4 +1,4 @@
-//! Deciding allocates nothing, whatever the flow and the strategy.
+//! Deciding allocates nothing, whatever the flow and the strategy; and a matcher knows its size.
 
 #![allow(unsafe_code, reason = "a global allocator that counts can only be written so")]
 #![allow(
@@ -15,17 +15,20 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call goes to the system allocator with its arguments unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        LIVE_BYTES.with(|bytes| bytes.set(bytes.get() + layout.size() as isize));
         // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE_BYTES.with(|bytes| bytes.set(bytes.get() - layout.size() as isize));
         // SAFETY: `pointer` came from `alloc` above, and so from the system allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -81,6 +84,26 @@ fn a_flow_from_addresses_and_a_borrowed_name_allocates_nothing() {
         std::hint::black_box(&flow);
     });
     assert_eq!(count, 0);
+}
+
+#[test]
+fn size_bytes_is_what_was_allocated() {
+    for settings in [FilterSettings::default(), small(), large(), settings(300)] {
+        for precedence in Precedence::ALL {
+            for strategy in Strategy::ALL {
+                let builder = Matcher::builder().precedence(precedence).strategy(strategy);
+                let before = LIVE_BYTES.with(Cell::get);
+                let matcher = builder.build(&settings).unwrap();
+                let held = LIVE_BYTES.with(Cell::get) - before + size_of::<Matcher>() as isize;
+                let rules = settings.rules().len();
+                assert_eq!(
+                    matcher.size_bytes() as isize,
+                    held,
+                    "{rules} {precedence} {strategy:?}"
+                );
+            }
+        }
+    }
 }
 
 fn small() -> FilterSettings {

@@ -1,7 +1,9 @@
 //! From a remote address to the lists of the networks that contain it.
 
 use crate::matcher::Strategy;
-use crate::matcher::lists::{Entry, List, Lists, NO_RANK, Outcome, Query};
+use crate::matcher::leaf::Ranked;
+use crate::matcher::lists::{Entry, List, Lists, Outcome, Query};
+use crate::matcher::memory;
 use crate::table::RuleTable;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -25,7 +27,7 @@ struct Class {
     parent: Option<u32>,
     /// The lowest rank in this class and all networks that contain it: a walk from the longest
     /// network to the shortest can end where this is no better than what was found.
-    first_rank: u32,
+    first: Ranked,
 }
 
 impl AddressIndex {
@@ -40,28 +42,35 @@ impl AddressIndex {
         // In ascending order a network comes after all that contain it.
         for (net, entries) in networks {
             let list = lists.add(entries);
-            let own = list.first_rank(lists);
+            let own = list.first(lists);
             let parent = table
                 .longest_match_of_net(net)
                 .and_then(|(_, id): (_, &[u32])| id.first().copied());
             let above =
-                parent.and_then(|id| classes.get(id as usize)).map_or(NO_RANK, |c| c.first_rank);
+                parent.and_then(|id| classes.get(id as usize)).map_or(Ranked::NONE, |c| c.first);
             table.insert(net, classes.len() as u32);
-            classes.push(Class { net, list, parent, first_rank: own.min(above) });
+            classes.push(Class { net, list, parent, first: own.min(above) });
         }
         match strategy {
             Strategy::Scan => AddressIndex { classes, table: RuleTable::new(), strategy },
-            Strategy::Trie => AddressIndex { classes, table, strategy },
+            Strategy::Trie | Strategy::Lengths => AddressIndex { classes, table, strategy },
         }
     }
 
     /// Goes through the lists of the networks that contain the flow's remote address.
     pub(super) fn visit(&self, query: &Query<'_>, outcome: &mut Outcome) {
-        let Some(address) = query.remote_address else { return };
+        let (remote, _) = query.flow.ends();
+        let Some(address) = remote.folded_address() else { return };
         match self.strategy {
             Strategy::Scan => self.visit_by_scan(address, query, outcome),
-            Strategy::Trie => self.visit_by_trie(address, query, outcome),
+            Strategy::Trie | Strategy::Lengths => self.visit_by_trie(address, query, outcome),
         }
+    }
+
+    /// Returns the memory held, in bytes on the heap, less what is in [`Lists`].
+    pub(super) fn size_bytes(&self) -> usize {
+        let lists = self.classes.iter().map(|class| class.list.size_bytes());
+        memory::of_vec(&self.classes) + lists.sum::<usize>() + self.table.heap_bytes()
     }
 
     fn visit_by_scan(&self, address: IpAddr, query: &Query<'_>, outcome: &mut Outcome) {
@@ -73,7 +82,7 @@ impl AddressIndex {
     fn visit_by_trie(&self, address: IpAddr, query: &Query<'_>, outcome: &mut Outcome) {
         let longest = self.table.longest_match(address).and_then(|(_, ids)| ids.first().copied());
         let mut next = longest.and_then(|id| self.classes.get(id as usize));
-        while let Some(class) = next.filter(|class| class.first_rank < outcome.rank) {
+        while let Some(class) = next.filter(|class| class.first < outcome.best) {
             query.scan(&class.list, outcome);
             next = class.parent.and_then(|id| self.classes.get(id as usize));
         }

@@ -3,7 +3,9 @@
 
 use crate::flow::{Direction, IpProtocol};
 use crate::hostname::HostName;
+use crate::matcher::leaf::Ranked;
 use crate::matcher::lists::{Entry, FirstPending, List, Lists, Outcome, Query};
+use crate::matcher::memory;
 use crate::network::Answer;
 use crate::rule::{Action, Protocol};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -51,12 +53,21 @@ impl HostIndex {
         index
     }
 
+    /// Returns the memory held, in bytes on the heap, less what is in [`Lists`].
+    pub(super) fn size_bytes(&self) -> usize {
+        let by_name = self.hosts.iter().chain(&self.domains);
+        let by_name = by_name.map(|(name, list)| name.len() + list.size_bytes());
+        memory::of_map(&self.hosts)
+            + memory::of_map(&self.domains)
+            + by_name.sum::<usize>()
+            + memory::of_map(&self.unnamed)
+            + self.unnamed.values().map(PortMap::size_bytes).sum::<usize>()
+            + self.with_local.size_bytes()
+    }
+
     /// Goes through the lists of the rules whose name the flow's matches or, if it has none, adds
     /// what is pending.
     pub(super) fn visit(&self, query: &Query<'_>, outcome: &mut Outcome) {
-        if self.hosts.is_empty() && self.domains.is_empty() {
-            return;
-        }
         match query.flow.trimmed_hostname() {
             Some(name) => self.visit_named(name.as_bytes(), query, outcome),
             None => self.visit_unnamed(query, outcome),
@@ -117,32 +128,34 @@ impl PortMap {
         self.runs.get(run).copied().unwrap_or_default()
     }
 
+    fn size_bytes(&self) -> usize {
+        memory::of_vec(&self.starts) + memory::of_vec(&self.runs)
+    }
+
     /// Sweeps over the ports, keeping the set of rules whose ports have begun and not ended.
     fn new(rules: &[&Entry]) -> PortMap {
-        let mut events: BTreeMap<u32, Vec<(bool, Action, u32)>> = BTreeMap::new();
+        let mut events: BTreeMap<u32, Vec<(bool, Ranked)>> = BTreeMap::new();
         events.entry(0).or_default();
-        for Entry { remote_ports, action, rank, .. } in rules {
+        for Entry { remote_ports, ranked, .. } in rules {
             let first = u32::from(remote_ports.first());
             let after = u32::from(remote_ports.last()) + 1;
-            events.entry(first).or_default().push((true, *action, *rank));
-            events.entry(after).or_default().push((false, *action, *rank));
+            events.entry(first).or_default().push((true, *ranked));
+            events.entry(after).or_default().push((false, *ranked));
         }
-        let mut open: HashMap<Action, BTreeSet<u32>> = HashMap::new();
+        let mut open: HashMap<Action, BTreeSet<Ranked>> = HashMap::new();
         let mut map = PortMap { starts: Vec::new(), runs: Vec::new() };
         for (port, events) in events {
-            for (begins, action, rank) in events {
-                let ranks = open.entry(action).or_default();
+            for (begins, ranked) in events {
+                let of_action = open.entry(ranked.action()).or_default();
                 if begins {
-                    ranks.insert(rank)
+                    of_action.insert(ranked)
                 } else {
-                    ranks.remove(&rank)
+                    of_action.remove(&ranked)
                 };
             }
             let mut run = FirstPending::default();
-            for (action, ranks) in &open {
-                if let Some(first) = ranks.first() {
-                    run.add(*action, *first);
-                }
+            for first in open.values().filter_map(BTreeSet::first) {
+                run.add(*first);
             }
             if let Ok(start) = u16::try_from(port)
                 && map.runs.last() != Some(&run)

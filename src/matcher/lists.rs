@@ -1,26 +1,24 @@
 //! Lists of compiled rules in order of rank, and what going through them yields.
 //!
-//! The rank of a rule is its place in the order of precedence, 0 first. The deciding rule is the
-//! matching one of lowest rank, wherever it is found, so lists may be visited in any order.
+//! The deciding rule is the matching one of lowest rank, wherever it is found, so lists may be
+//! visited in any order.
 
-use crate::endpoint::{Ports, Zone};
-use crate::flow::{Direction, Flow, FlowEndpoint};
+use crate::endpoint::{AddressFamily, Ports, Zone};
+use crate::flow::{Direction, Flow};
+use crate::matcher::Anywhere;
+use crate::matcher::leaf::{Case, Ranked};
+use crate::matcher::memory;
 use crate::network::{Answer, Network};
 use crate::rule::{Action, Protocol};
 use std::collections::HashMap;
-use std::net::IpAddr;
-
-/// The rank of no rule: after all others.
-pub(super) const NO_RANK: u32 = u32::MAX;
 
 /// A rule, less what the place it is found at implies: the remote address or the host name.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) rank: u32,
+    pub(super) ranked: Ranked,
     pub(super) remote_ports: Ports,
     pub(super) protocol: Protocol,
     pub(super) direction: Direction,
-    pub(super) action: Action,
     /// The rule may match loopback flows: it is explicit on one side, or a host rule.
     pub(super) may_be_loopback: bool,
     /// The index in [`Lists::details`] of what few rules have.
@@ -36,7 +34,8 @@ pub(super) struct Detail {
 
 impl Detail {
     fn test(&self, query: &Query<'_>) -> Answer {
-        if let (Some(own), Some(zone)) = (self.zone, query.remote_zone)
+        let (remote, _) = query.flow.ends();
+        if let (Some(own), Some(zone)) = (self.zone, remote.zone())
             && own != zone
         {
             return Answer::No;
@@ -102,6 +101,16 @@ impl Lists {
         span
     }
 
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        memory::of_vec(&self.entries) + memory::of_vec(&self.details)
+    }
+
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.entries.shrink_to_fit();
+        self.details.shrink_to_fit();
+    }
+
     fn slice(&self, span: Span) -> &[Entry] {
         let start = span.start as usize;
         self.entries.get(start..start + span.len as usize).unwrap_or(&[])
@@ -109,34 +118,46 @@ impl Lists {
 }
 
 impl List {
+    /// Returns the memory held, in bytes on the heap, less what is in [`Lists`].
+    pub(super) fn size_bytes(&self) -> usize {
+        self.by_remote_port.as_ref().map_or(0, memory::of_map)
+    }
+
     /// Returns the lowest rank in the list.
-    pub(super) fn first_rank(&self, lists: &Lists) -> u32 {
+    pub(super) fn first(&self, lists: &Lists) -> Ranked {
         let by_port = self.by_remote_port.iter().flat_map(|by_port| by_port.values());
         let spans = by_port.chain([&self.entries]);
         let first = spans.filter_map(|span| lists.slice(*span).first());
-        first.map(|entry| entry.rank).min().unwrap_or(NO_RANK)
+        first.map(|entry| entry.ranked).min().unwrap_or(Ranked::NONE)
     }
 }
 
-/// A flow on its way through the lists.
+/// A flow, taken apart once for all that is asked of it.
 pub(super) struct Query<'a> {
     pub(super) flow: &'a Flow<'a>,
     lists: &'a Lists,
-    pub(super) remote_address: Option<IpAddr>,
-    remote_zone: Option<Zone>,
+    /// The family of the remote address, folded, and its bits; IPv4 in the low ones.
+    pub(super) family: Option<AddressFamily>,
+    pub(super) high: u64,
+    pub(super) low: u64,
     pub(super) remote_port: u16,
-    is_loopback: bool,
+    pub(super) case: Case,
+    pub(super) is_loopback: bool,
 }
 
 impl<'a> Query<'a> {
+    #[inline(always)]
     pub(super) fn new(flow: &'a Flow<'a>, lists: &'a Lists) -> Query<'a> {
-        let remote = flow.remote();
+        let (remote, _) = flow.ends();
+        let (high, low) = remote.folded_bits();
         Query {
             flow,
             lists,
-            remote_address: remote.and_then(FlowEndpoint::folded_address),
-            remote_zone: remote.and_then(FlowEndpoint::zone),
-            remote_port: remote.map_or(0, FlowEndpoint::port),
+            family: remote.folded_family(),
+            high,
+            low,
+            remote_port: remote.port(),
+            case: Case::of(flow),
             is_loopback: flow.is_loopback(),
         }
     }
@@ -144,6 +165,17 @@ impl<'a> Query<'a> {
     /// Goes through `list` up to the first entry that matches or comes after the best so far.
     pub(super) fn scan(&self, list: &List, outcome: &mut Outcome) {
         self.scan_where(list, outcome, |_, answer| answer);
+    }
+
+    /// Goes through the lists for every address and for every address of the flow's family.
+    #[inline(always)]
+    pub(super) fn scan_anywhere(&self, lists: &Anywhere<List>, outcome: &mut Outcome) {
+        self.scan(&lists.nil, outcome);
+        match self.family {
+            Some(AddressFamily::V4) => self.scan(&lists.v4, outcome),
+            Some(AddressFamily::V6) => self.scan(&lists.v6, outcome),
+            None => {}
+        }
     }
 
     /// Goes through `list` as [`scan`](Query::scan) does, with each entry's answer changed by
@@ -158,12 +190,12 @@ impl<'a> Query<'a> {
             list.by_remote_port.as_ref().and_then(|by_port| by_port.get(&self.remote_port));
         for span in [of_port, Some(&list.entries)].into_iter().flatten() {
             for entry in self.lists.slice(*span) {
-                if entry.rank >= outcome.rank {
+                if entry.ranked >= outcome.best {
                     break;
                 }
                 match amend(entry, self.test(entry)) {
                     Answer::Yes => outcome.settle(entry, self.leans_on_unbound(entry)),
-                    Answer::NotYet => outcome.pending.add(entry.action, entry.rank),
+                    Answer::NotYet => outcome.pending.add(entry.ranked),
                     Answer::No => {}
                 }
             }
@@ -194,58 +226,61 @@ impl<'a> Query<'a> {
 /// The best matching rule found so far, and the pending ones.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    pub(super) rank: u32,
-    pub(super) action: Action,
+    pub(super) best: Ranked,
     pub(super) leans_on_unbound: bool,
     pub(super) pending: FirstPending,
 }
 
 impl Outcome {
+    /// Takes a rule that does not lean on the unbound local address, if it goes before the best.
+    #[inline(always)]
+    pub(super) fn offer(&mut self, ranked: Ranked) {
+        if ranked < self.best {
+            self.best = ranked;
+            self.leans_on_unbound = false;
+        }
+    }
+
     fn settle(&mut self, entry: &Entry, leans_on_unbound: bool) {
-        self.rank = entry.rank;
-        self.action = entry.action;
+        self.best = entry.ranked;
         self.leans_on_unbound = leans_on_unbound;
     }
 }
 
 impl Default for Outcome {
     fn default() -> Outcome {
-        Outcome {
-            rank: NO_RANK,
-            action: Action::FilterData,
-            leans_on_unbound: false,
-            pending: FirstPending::default(),
-        }
+        let pending = FirstPending::default();
+        Outcome { best: Ranked::NONE, leans_on_unbound: false, pending }
     }
 }
 
-/// The lowest rank of a pending rule, for each action. Ranks after the deciding rule's may be
-/// among them, as they are met before it is known.
+/// The first pending rule of each action. Rules after the deciding one may be among them, as they
+/// are met before it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FirstPending([u32; 3]);
+pub(super) struct FirstPending([Ranked; 3]);
 
 impl FirstPending {
-    pub(super) fn add(&mut self, action: Action, rank: u32) {
-        if let Some(first) = self.0.get_mut(Self::slot(action)) {
-            *first = (*first).min(rank);
+    pub(super) fn add(&mut self, ranked: Ranked) {
+        if let Some(first) = self.0.get_mut(Self::slot(ranked.action())) {
+            *first = (*first).min(ranked);
         }
     }
 
     pub(super) fn merge(&mut self, other: FirstPending) {
-        self.0.iter_mut().zip(other.0).for_each(|(first, rank)| *first = (*first).min(rank));
+        self.0.iter_mut().zip(other.0).for_each(|(first, ranked)| *first = (*first).min(ranked));
     }
 
-    /// The same without the rules of one action.
-    pub(super) fn without(mut self, action: Action) -> FirstPending {
-        if let Some(first) = self.0.get_mut(Self::slot(action)) {
-            *first = NO_RANK;
-        }
-        self
+    /// Whether a pending rule goes before `ranked`.
+    #[inline(always)]
+    pub(super) fn is_before(self, ranked: Ranked) -> bool {
+        self.0.iter().any(|first| *first < ranked)
     }
 
-    /// Whether a pending rule goes before `rank`.
-    pub(super) fn is_before(self, rank: u32) -> bool {
-        self.0.iter().any(|first| *first < rank)
+    /// Whether a pending rule of another action than `action` goes before `ranked`.
+    #[inline(always)]
+    pub(super) fn overrules(self, ranked: Ranked, action: Action) -> bool {
+        let others = self.0.iter().enumerate().filter(|(slot, _)| *slot != Self::slot(action));
+        others.into_iter().any(|(_, first)| *first < ranked)
     }
 
     fn slot(action: Action) -> usize {
@@ -259,6 +294,6 @@ impl FirstPending {
 
 impl Default for FirstPending {
     fn default() -> FirstPending {
-        FirstPending([NO_RANK; 3])
+        FirstPending([Ranked::NONE; 3])
     }
 }

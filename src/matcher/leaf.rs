@@ -1,0 +1,174 @@
+//! [`Leaf`]: a rule without local side in 16 bytes, and the lists of them.
+
+use crate::endpoint::Ports;
+use crate::flow::{Direction, Flow, IpProtocol};
+use crate::rule::{Action, Protocol};
+
+/// The rank of a rule and its action in one number that compares as the rank does.
+///
+/// The rank is the place in the order of precedence, 0 first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ranked(u32);
+
+impl Ranked {
+    /// After every rule.
+    pub(super) const NONE: Ranked = Ranked(u32::MAX);
+
+    /// The number of rules that can be ranked.
+    pub(super) const MAX_RULES: usize = (1 << 30) - 1;
+
+    #[inline(always)]
+    pub(super) fn new(rank: u32, action: Action) -> Ranked {
+        let action = match action {
+            Action::Allow => 0,
+            Action::Drop => 1,
+            Action::FilterData => 2,
+        };
+        Ranked(rank << 2 | action)
+    }
+
+    #[inline(always)]
+    pub(super) fn rank(self) -> u32 {
+        self.0 >> 2
+    }
+
+    #[inline(always)]
+    pub(super) fn action(self) -> Action {
+        match self.0 & 3 {
+            0 => Action::Allow,
+            1 => Action::Drop,
+            _ => Action::FilterData,
+        }
+    }
+}
+
+/// The combinations of protocol and direction that rules tell apart: TCP, UDP or another protocol;
+/// of unknown direction, inbound or outbound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case {
+    index: u8,
+    /// The number of another protocol, 0 for TCP and UDP.
+    number: u8,
+}
+
+/// The number of cases.
+pub(super) const CASES: usize = 9;
+
+/// The number of cases of TCP and UDP, which come first.
+pub(super) const COMMON_CASES: usize = 6;
+
+impl Case {
+    #[inline(always)]
+    pub(super) fn of(flow: &Flow<'_>) -> Case {
+        let (protocol, number) = match flow.protocol() {
+            IpProtocol::TCP => (0, 0),
+            IpProtocol::UDP => (1, 0),
+            IpProtocol(number) => (2, number),
+        };
+        Case { index: protocol * 3 + flow.direction() as u8, number }
+    }
+
+    #[inline(always)]
+    pub(super) fn index(self) -> usize {
+        self.index.into()
+    }
+
+    /// Whether the protocol is neither TCP nor UDP.
+    #[inline(always)]
+    pub(super) fn is_uncommon(self) -> bool {
+        self.index() >= COMMON_CASES
+    }
+}
+
+/// The cases of a rule, a bit each.
+pub(super) fn cases(protocol: Protocol, direction: Direction) -> u16 {
+    let directions = match direction {
+        Direction::Any => 0b111,
+        direction => 1 << direction as u16,
+    };
+    match protocol {
+        Protocol::Any => directions | directions << 3,
+        Protocol::Tcp => directions,
+        Protocol::Udp => directions << 3,
+        Protocol::Number(_) => directions << 6,
+    }
+}
+
+/// A rule, less its remote address, and where the next one is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf {
+    pub(super) ranked: Ranked,
+    /// The index of the next leaf in the list, or with [`CHAIN`](Leaf::CHAIN) that of a chain; 0
+    /// for none.
+    pub(super) next: u32,
+    pub(super) first_port: u16,
+    pub(super) last_port: u16,
+    pub(super) cases: u16,
+    /// The number of another protocol, 0 for TCP, UDP and any.
+    pub(super) number: u8,
+    pub(super) flags: u8,
+}
+
+impl Leaf {
+    /// Rules with a local side or a zone id may apply where this leaf does.
+    pub(super) const CONDITIONAL: u8 = 1;
+    /// The rules are too many for one list: `next` is the index of a chain that holds them all.
+    pub(super) const CHAIN: u8 = 2;
+
+    /// No rule.
+    pub(super) const NONE: Leaf = Leaf {
+        ranked: Ranked::NONE,
+        next: 0,
+        first_port: 0,
+        last_port: 0,
+        cases: 0,
+        number: 0,
+        flags: 0,
+    };
+
+    pub(super) fn new(
+        ranked: Ranked,
+        ports: Ports,
+        protocol: Protocol,
+        direction: Direction,
+    ) -> Leaf {
+        let number = match protocol {
+            Protocol::Number(number) => number,
+            Protocol::Any | Protocol::Tcp | Protocol::Udp => 0,
+        };
+        Leaf {
+            ranked,
+            next: 0,
+            first_port: ports.first(),
+            last_port: ports.last(),
+            cases: cases(protocol, direction),
+            number,
+            flags: 0,
+        }
+    }
+
+    /// Whether the rule matches a flow into the leaf's network.
+    #[inline(always)]
+    pub(super) fn matches(&self, case: Case, port: u16) -> bool {
+        let in_case = self.cases >> case.index & 1 != 0;
+        let in_ports = port.wrapping_sub(self.first_port) <= self.last_port - self.first_port;
+        in_case & in_ports & (self.number == case.number)
+    }
+
+    /// Whether the rule matches every port.
+    pub(super) fn is_any_port(&self) -> bool {
+        (self.first_port, self.last_port) == (0, u16::MAX)
+    }
+
+    pub(super) fn is_number(&self) -> bool {
+        self.cases >> COMMON_CASES != 0
+    }
+
+    pub(super) fn single_port(&self) -> Option<u16> {
+        (self.first_port == self.last_port).then_some(self.first_port)
+    }
+
+    pub(super) fn ports(&self) -> (u16, u16) {
+        (self.first_port, self.last_port)
+    }
+}

@@ -1,0 +1,108 @@
+//! [`LocalPorts`]: the rules that ask for nothing but a local port, protocol and direction.
+
+use crate::endpoint::AddressFamily;
+use crate::matcher::leaf::{COMMON_CASES, Leaf, Ranked};
+use crate::matcher::lists::{FirstPending, Outcome, Query};
+use crate::matcher::plain::Anyone;
+use crate::matcher::ports::PortTable;
+use crate::network::Network;
+use crate::rule::NetworkRule;
+
+/// The rules whose local side is a wildcard and whose remote side is nil or a wildcard of any port.
+#[derive(Debug)]
+pub(super) struct LocalPorts {
+    v4: Family,
+    v6: Family,
+}
+
+#[derive(Debug)]
+struct Family {
+    by_port: PortTable,
+    /// What is pending while the local port is not known: the rules for some ports.
+    unbound: [FirstPending; COMMON_CASES],
+}
+
+impl LocalPorts {
+    /// Returns the family and the leaf, of local ports, of a rule that belongs here.
+    ///
+    /// A rule with remote wildcard of one family and local wildcard of the other never matches a
+    /// flow that [`offer`](LocalPorts::offer) takes, and does not belong here.
+    pub(super) fn rule(
+        ranked: Ranked,
+        anyone: Anyone,
+        rule: &NetworkRule,
+    ) -> Option<(AddressFamily, Leaf)> {
+        let Network::Wildcard { family, ports, .. } = *rule.local() else { return None };
+        let families_agree = match anyone {
+            Anyone::Nil => true,
+            Anyone::V4 => family == AddressFamily::V4,
+            Anyone::V6 => family == AddressFamily::V6,
+        };
+        let leaf = Leaf::new(ranked, ports, rule.match_protocol(), rule.match_direction());
+        let belongs = families_agree && rule.remote().ports().is_any() && !leaf.is_number();
+        belongs.then_some((family, leaf))
+    }
+
+    pub(super) fn new(rules: &[(AddressFamily, Leaf)]) -> LocalPorts {
+        let family = |family| {
+            let leaves = rules.iter().filter(|(own, _)| *own == family).map(|(_, leaf)| *leaf);
+            Family::new(&leaves.collect::<Vec<_>>())
+        };
+        LocalPorts { v4: family(AddressFamily::V4), v6: family(AddressFamily::V6) }
+    }
+
+    /// Returns the first rule that matches; `None` for a flow of which more has to be asked: one
+    /// whose local port is not known, or whose two addresses are not of one family.
+    #[inline(always)]
+    pub(super) fn find(&self, query: &Query<'_>) -> Option<Ranked> {
+        let (_, local) = query.flow.ends();
+        let rules = self.of_flow(query).filter(|_| local.port() != 0)?;
+        let found = rules.by_port.get(local.port(), query.case);
+        Some(if query.is_loopback { Ranked::NONE } else { found })
+    }
+
+    /// Offers the first rule that matches, adds what is pending, and returns true; false for a
+    /// flow whose two addresses are not of one family, as of which nothing is said.
+    pub(super) fn offer(&self, query: &Query<'_>, outcome: &mut Outcome) -> bool {
+        let Some(rules) = self.of_flow(query) else { return false };
+        let (_, local) = query.flow.ends();
+        if !query.is_loopback {
+            outcome.offer(rules.by_port.get(local.port(), query.case));
+            if let Some(pending) = rules.unbound.get(query.case.index())
+                && local.port() == 0
+            {
+                outcome.pending.merge(*pending);
+            }
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn of_flow(&self, query: &Query<'_>) -> Option<&Family> {
+        let (_, local) = query.flow.ends();
+        let family = query.family.filter(|family| local.folded_family() == Some(*family))?;
+        Some(match family {
+            AddressFamily::V4 => &self.v4,
+            AddressFamily::V6 => &self.v6,
+        })
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.v4.by_port.size_bytes() + self.v6.by_port.size_bytes()
+    }
+}
+
+impl Family {
+    fn new(leaves: &[Leaf]) -> Family {
+        let mut unbound = [FirstPending::default(); COMMON_CASES];
+        for leaf in leaves.iter().filter(|leaf| !leaf.is_any_port()) {
+            for (case, pending) in unbound.iter_mut().enumerate() {
+                if leaf.cases >> case & 1 != 0 {
+                    pending.add(leaf.ranked);
+                }
+            }
+        }
+        Family { by_port: PortTable::new(leaves), unbound }
+    }
+}

@@ -1,0 +1,120 @@
+//! [`PortTable`]: the best of the rules that depend on a port, protocol and direction alone.
+
+use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
+use crate::matcher::memory;
+use std::collections::BTreeSet;
+
+/// From a port and a case of TCP or UDP to the first rule that matches.
+#[derive(Debug)]
+pub(super) struct PortTable {
+    /// The run that a port is in; empty where there is one run.
+    run_of_port: Vec<u16>,
+    /// For each run of ports between which no rule tells, the first rule in each case.
+    runs: Vec<[Ranked; COMMON_CASES]>,
+}
+
+const NO_RULES: [Ranked; COMMON_CASES] = [Ranked::NONE; COMMON_CASES];
+
+impl PortTable {
+    /// Makes a table; only the ports, cases and ranks of the leaves count.
+    ///
+    /// Sweeps over the ports, keeping the rules whose ports have begun and not ended: O(n log n).
+    pub(super) fn new(leaves: &[Leaf]) -> PortTable {
+        let mut events: Vec<(u32, bool, &Leaf)> = Vec::with_capacity(leaves.len() * 2);
+        for leaf in leaves {
+            let (first, last) = leaf.ports();
+            events.push((first.into(), true, leaf));
+            events.push((u32::from(last) + 1, false, leaf));
+        }
+        events.sort_by_key(|(port, ..)| *port);
+        let mut open: [BTreeSet<Ranked>; COMMON_CASES] = Default::default();
+        let mut starts = vec![0u32];
+        let mut runs = vec![NO_RULES];
+        for of_port in events.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let Some((port, ..)) = of_port.first() else { continue };
+            for (_, begins, leaf) in of_port {
+                for (case, open) in open.iter_mut().enumerate() {
+                    if leaf.cases >> case & 1 != 0 {
+                        if *begins {
+                            open.insert(leaf.ranked)
+                        } else {
+                            open.remove(&leaf.ranked)
+                        };
+                    }
+                }
+            }
+            let run = open.each_ref().map(|open| open.first().copied().unwrap_or(Ranked::NONE));
+            if *port > u32::from(u16::MAX) || runs.last() == Some(&run) {
+                continue;
+            }
+            if *port == 0 {
+                runs.clear();
+                starts.clear();
+            }
+            starts.push(*port);
+            runs.push(run);
+        }
+        let mut run_of_port = Vec::new();
+        if runs.len() > 1 {
+            run_of_port.reserve_exact(1 << 16);
+            let ends = starts.iter().skip(1).copied().chain([1 << 16]);
+            for (run, (start, end)) in starts.iter().zip(ends).enumerate() {
+                run_of_port.extend((*start..end).map(|_| run as u16));
+            }
+        }
+        runs.shrink_to_fit();
+        PortTable { run_of_port, runs }
+    }
+
+    /// Returns the first rule that matches a port in a case; none for a case of another protocol.
+    #[inline(always)]
+    pub(super) fn get(&self, port: u16, case: Case) -> Ranked {
+        let run = self.run_of_port.get(usize::from(port)).map_or(0, |run| usize::from(*run));
+        let ranked = self.runs.get(run).and_then(|run| run.get(case.index()));
+        ranked.copied().unwrap_or(Ranked::NONE)
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        memory::of_vec(&self.run_of_port) + memory::of_vec(&self.runs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Ports;
+    use crate::flow::{Direction, Flow, IpProtocol};
+    use crate::rule::{Action, Protocol};
+
+    #[test]
+    fn every_port_gets_the_first_rule_that_holds_it() {
+        let rules = [
+            (Ports::one(443), Protocol::Tcp, Direction::Outbound),
+            (Ports::range(440, 450).unwrap(), Protocol::Any, Direction::Any),
+            (Ports::one(65535), Protocol::Udp, Direction::Inbound),
+            (Ports::range(1, 65535).unwrap(), Protocol::Udp, Direction::Any),
+            (Ports::ANY, Protocol::Tcp, Direction::Any),
+        ];
+        let leaves: Vec<Leaf> = (0..)
+            .zip(rules)
+            .map(|(rank, (ports, protocol, direction))| {
+                Leaf::new(Ranked::new(rank, Action::Drop), ports, protocol, direction)
+            })
+            .collect();
+        let table = PortTable::new(&leaves);
+        for protocol in [IpProtocol::TCP, IpProtocol::UDP, IpProtocol::ICMP] {
+            for direction in [Direction::Any, Direction::Inbound, Direction::Outbound] {
+                let case = Case::of(&Flow::new(protocol, direction));
+                for port in 0..=u16::MAX {
+                    let first = leaves.iter().find(|leaf| leaf.matches(case, port));
+                    let expected = first.map_or(Ranked::NONE, |leaf| leaf.ranked);
+                    assert_eq!(table.get(port, case), expected, "{protocol} {direction} {port}");
+                }
+            }
+        }
+        let none = PortTable::new(&[]);
+        let case = Case::of(&Flow::new(IpProtocol::TCP, Direction::Any));
+        assert_eq!(none.get(7, case), Ranked::NONE);
+    }
+}
