@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     Explain(ExplainArgs),
     MatchVector(MatchVectorArgs),
+    Bench(BenchArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
@@ -107,6 +108,29 @@ pub(crate) struct MatchVectorArgs {
     pub(crate) file: PathBuf,
 }
 
+/// Measure how fast flows are decided, and check the answers
+///
+/// Answers are compared with the file FLOWS.exp where there is one, else with the reference on a
+/// sample of the flows. A flow of port 0, which is an unknown port here, is not compared with an
+/// expected answer.
+#[derive(Args, Debug)]
+#[command(after_help = BENCH_HELP)]
+pub(crate) struct BenchArgs {
+    /// Settings file, or a rule set in the neutral form (.rules)
+    pub(crate) rules: PathBuf,
+
+    /// File of flows: JSON or log lines, or a trace in the neutral form (.trace)
+    pub(crate) flows: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How many times each figure is measured; the median is printed
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) repeat: usize,
+}
+
 /// Print a completion script for a shell
 #[derive(Args, Debug)]
 #[command(after_help = COMPLETIONS_HELP)]
@@ -178,7 +202,7 @@ Examples:
 
 Exit status:
   0  all went well
-  1  a test vector differs
+  1  a test vector or an answer differs
   2  input or usage is wrong
   3  the matcher and the reference disagree, which is a bug";
 
@@ -223,6 +247,16 @@ const MAN_HELP: &str = "\
 Examples:
   flowsieve man | man -l -
   flowsieve man --dir /usr/local/share/man/man1";
+
+const BENCH_HELP: &str = "\
+Examples:
+  flowsieve bench settings.json flows.jsonl
+  flowsieve bench --json ne4_1000.rules ne4_1000.m.trace
+
+Exit status:
+  0  all answers are right
+  1  an answer is wrong
+  2  a file cannot be read, or usage is wrong";
 
 #[cfg(test)]
 mod tests {

@@ -6,16 +6,19 @@
 //! | [`check`], [`summary`] | `flowsieve check`: a verdict a flow, and the count of them |
 //! | [`explain`], [`sentences`] | `flowsieve explain`: rule by rule, why |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
+//! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
 //! | [`flow_reader`], [`settings_file`] | what is read |
 //! | [`output`], [`diagnostics`], [`status`] | what is printed, and how the program ends |
 
 mod args;
+mod bench;
 mod check;
 mod diagnostics;
 mod explain;
 mod flow_reader;
 mod match_vector;
+mod neutral;
 mod output;
 mod pages;
 mod sentences;
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),
         Command::Man(args) => pages::man(&args),
     };

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &MatchVectorArgs) -> Result<Status, Failure> {
         }
     }
     if failed > 0 {
-        status = status.max(Status::VectorsDiffer);
+        status = status.max(Status::AnswersDiffer);
     }
     output.line(format_args!("{passed} passed, {failed} failed"))?;
     output.flush()?;

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 pub(crate) enum Status {
     /// All went well.
     Fine = 0,
-    /// A test vector differs.
-    VectorsDiffer = 1,
+    /// An answer is not the expected one.
+    AnswersDiffer = 1,
     /// Input or usage is wrong. clap ends the program with the same number.
     BadInput = 2,
     /// The matcher and the reference disagree, which is a bug in the library.
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_higher_status_wins() {
-        let order = [Status::Fine, Status::VectorsDiffer, Status::BadInput, Status::Disagreement];
+        let order = [Status::Fine, Status::AnswersDiffer, Status::BadInput, Status::Disagreement];
         assert!(order.is_sorted());
         assert_eq!(order.map(|status| status as u8), [0, 1, 2, 3]);
     }

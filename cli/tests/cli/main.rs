@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod bad_lines;
+mod bench;
 mod check;
 mod explain;
 mod match_vector;

@@ -3,7 +3,7 @@
 use crate::program::{directory, run};
 use std::fs;
 
-const COMMANDS: [&str; 5] = ["check", "explain", "match-vector", "completions", "man"];
+const COMMANDS: [&str; 6] = ["check", "explain", "match-vector", "bench", "completions", "man"];
 
 #[test]
 fn help_has_examples_and_exit_statuses() {
