@@ -38,9 +38,6 @@ pub enum Reason {
 }
 
 impl Decision {
-    /// The highest rule index that a decision can name.
-    pub const MAX_RULE_INDEX: usize = NO_RULE as usize - 1;
-
     /// A decision of the rule of this index.
     pub(crate) fn of_rule(index: u32, action: Action) -> Decision {
         Decision { action, reason: Reason::Rule, is_final: true, rule: index }

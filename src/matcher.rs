@@ -113,8 +113,8 @@ pub enum Strategy {
     /// Finds the networks that contain the remote address in a longest-prefix-match trie.
     Trie,
     /// Finds them by hash tables for a few prefix lengths, all asked at once, each network with
-    /// the rules of all that contain it; rules with a local side or a zone id as
-    /// [`Trie`](Strategy::Trie) does.
+    /// the rules of all that contain it; rules with a local side by the pair of their networks,
+    /// or, while the local address is not known, as [`Trie`](Strategy::Trie) does.
     Lengths,
 }
 
@@ -148,7 +148,7 @@ impl MatcherBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::TooManyRules`](crate::ErrorKind::TooManyRules) for more than
-    /// [`Decision::MAX_RULE_INDEX`] rules.
+    /// [`Matcher::MAX_RULES`] rules.
     ///
     /// # Complexity
     ///
@@ -159,6 +159,9 @@ impl MatcherBuilder {
 }
 
 impl Matcher {
+    /// The most rules that a matcher takes: 1,073,741,823.
+    pub const MAX_RULES: usize = Ranked::MAX_RULES;
+
     /// Compiles `settings` with Apple's precedence.
     ///
     /// # Errors
@@ -208,8 +211,7 @@ impl Matcher {
         let query = Query::new(flow, &self.lists);
         let (best, is_conditional) = self.plain.find(&query, Ranked::NONE);
         let winner = self.outcome(&query, best, is_conditional).best;
-        let before = self.conditional.iter();
-        let before = before.filter(|(rank, _)| Ranked::new(*rank, Action::Allow) < winner);
+        let before = self.conditional.iter().filter(|(rank, _)| *rank < winner.rank());
         let not_yet = before.filter(|(_, rule)| rule.test(flow).answer() == Answer::NotYet);
         let mut rules: Vec<usize> =
             not_yet.map(|(rank, _)| self.rule_index(*rank) as usize).collect();
