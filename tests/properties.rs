@@ -3,16 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 use flowsieve::{
-    Action, Decision, Direction, Endpoint, FilterRule, FilterSettings, Flow, IpProtocol, Matcher,
-    NetworkRule, Precedence, Protocol, Reason, reference,
+    Action, Decision, Direction, Endpoint, FilterRule, FilterSettings, Flow, Host, IpProtocol,
+    Matcher, NetworkRule, Ports, Precedence, Protocol, Reason, reference,
 };
 use flowsieve_testkit::agreement::{Shown, check_agreement_on, check_rules};
 use flowsieve_testkit::completion::{check_final, check_pending};
 use flowsieve_testkit::config;
 use flowsieve_testkit::specs::{ActionSpec, Case, RuleSpec};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config, TestRunner};
+use std::net::IpAddr;
 
 const REGRESSIONS: &str = "tests/proptest-regressions/properties.txt";
 
@@ -150,6 +152,42 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(Config { max_shrink_iters: 300, ..config(16, REGRESSIONS) })]
+
+    // Enough that hash tables of networks fill up, and that lists on nested networks grow long.
+    #[test]
+    fn thousands_of_networks_are_decided_as_the_reference_does(
+        networks in vec((any::<u32>(), any::<u8>(), any::<u8>(), any::<u8>()), 500..3000),
+        asked in vec((any::<usize>(), any::<u8>(), any::<bool>()), 100),
+    ) {
+        let rules: Vec<FilterRule> = networks.iter().map(many_network_rule).collect();
+        let settings = FilterSettings::new(rules, Action::FilterData);
+        let flows: Vec<Flow<'_>> = asked
+            .iter()
+            .map(|(index, change, is_bound)| {
+                let rule = settings.rules()[index % settings.rules().len()].network_rule();
+                let net = rule.remote_side().unwrap().net().unwrap();
+                let address = match change % 4 {
+                    0 => net.network(),
+                    1 => net.broadcast(),
+                    2 => neighbour(net.network(), u128::MAX),
+                    _ => neighbour(net.broadcast(), 1),
+                };
+                let port = u16::from(change / 4 % 3) + 442;
+                let flow = Flow::new(IpProtocol::TCP, Direction::Outbound);
+                let flow = flow.with_remote_address(address, None, port);
+                let local = rule.local().net().filter(|_| *is_bound);
+                match local {
+                    Some(local) => flow.with_local_address(local.broadcast(), None, 443),
+                    None => flow,
+                }
+            })
+            .collect();
+        check_agreement_on(&settings, &flows);
+    }
+}
+
 #[test]
 fn a_local_network_of_mapped_addresses_is_never_pending() {
     let rule = local_rule("::ffff:10.0.0.1", 96);
@@ -214,6 +252,39 @@ fn the_generator_reaches_every_reason_and_long_lists() {
 
 fn decide(settings: &FilterSettings, flow: &Flow<'_>) -> Decision {
     reference::decide(settings, Precedence::FirstMatch, flow)
+}
+
+/// A rule for a network of one of four clusters: all of IPv4, a part of it, and the upper and the
+/// lower half of an IPv6 address. A few have a local side, most of them any port.
+fn many_network_rule((bits, len, ports, rest): &(u32, u8, u8, u8)) -> FilterRule {
+    let (bits, docs) = (*bits, 0x2001_0db8_u128);
+    let (address, prefix_len): (IpAddr, u8) = match rest % 4 {
+        0 => (IpAddr::V4(bits.into()), 8 + len % 25),
+        1 => (IpAddr::V4((0x0a00_0000 | bits >> 16).into()), 16 + len % 17),
+        2 => (IpAddr::V6((docs << 96 | u128::from(bits) << 64).into()), 28 + len % 37),
+        _ => (IpAddr::V6((docs << 96 | u128::from(bits)).into()), 64 + len % 65),
+    };
+    let ports = if ports % 4 == 0 { u16::from(ports % 3) + 442 } else { 0 };
+    let remote = Endpoint::from_parts(Host::Address(address, None), Ports::one(ports));
+    let local = IpAddr::from([10, 0, 0, rest / 64]);
+    let local = (address.is_ipv4() && rest % 16 < 2).then(|| Endpoint::from(local));
+    let rule = NetworkRule::remote_network(
+        Some(remote),
+        prefix_len.into(),
+        local,
+        24 + u64::from(len % 9),
+        Protocol::Any,
+        Direction::Any,
+    );
+    FilterRule::new(rule.unwrap(), Action::ALL[usize::from(rest / 4 % 3)])
+}
+
+/// The address that is `distance` after `address`, wrapping around.
+fn neighbour(address: IpAddr, distance: u128) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => IpAddr::V4(u32::from(address).wrapping_add(distance as u32).into()),
+        IpAddr::V6(address) => IpAddr::V6(u128::from(address).wrapping_add(distance).into()),
+    }
 }
 
 fn local_rule(address: &str, prefix: u64) -> NetworkRule {

@@ -12,10 +12,10 @@
 
 use crate::agreement::Shown;
 use flowsieve::{
-    Answer, FilterRule, FilterSettings, Flow, FlowEndpoint, Network, NetworkRule, Precedence,
-    Remote, Zone, reference,
+    Answer, FilterRule, FilterSettings, Flow, FlowEndpoint, Matcher, Network, NetworkRule,
+    Precedence, Remote, Strategy, Zone, reference,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Checks that `rule` is pending for `flow` if and only if there is a completion that it matches.
@@ -44,6 +44,10 @@ pub fn check_final(settings: &FilterSettings, precedence: Precedence, flow: &Flo
     if !decision.is_final() {
         return;
     }
+    // There are many completions, and the matcher is held to the reference elsewhere.
+    let builder = Matcher::builder().precedence(precedence).strategy(Strategy::Scan);
+    let matcher = builder.build(settings);
+    let matcher = matcher.expect("settings compile");
     let rules = settings.rules().iter().map(FilterRule::network_rule);
     // Only these parts of a rule suggest completions.
     let mut seen = HashSet::new();
@@ -58,7 +62,7 @@ pub fn check_final(settings: &FilterSettings, precedence: Precedence, flow: &Flo
         if completion.is_loopback() && !flow.is_loopback() {
             continue;
         }
-        let completed = reference::decide(settings, precedence, &completion);
+        let completed = matcher.decide(&completion);
         assert_eq!(
             completed.action(),
             decision.action(),
@@ -110,11 +114,10 @@ fn local_ends(rule: &NetworkRule, flow: &Flow<'_>) -> Vec<LocalEnd> {
     let local = flow.local();
     let known = local.and_then(|local| Some((local.folded_address()?, local.zone(), local.port())));
     let ports = match known {
-        Some((_, _, port @ 1..)) => vec![port],
+        Some((_, _, port @ 1..)) => BTreeSet::from([port]),
         _ => {
             let ports = rule.local().ports();
-            let named = [ports.first(), ports.last(), FREE_PORT];
-            [0].into_iter().chain(named).collect()
+            BTreeSet::from([0, ports.first(), ports.last(), FREE_PORT])
         }
     };
     let addresses = match known {
@@ -145,7 +148,7 @@ fn local_ends(rule: &NetworkRule, flow: &Flow<'_>) -> Vec<LocalEnd> {
 
 /// Addresses in `network`, and some that have nothing to do with it.
 fn candidates(network: &Network) -> Vec<(IpAddr, Option<Zone>)> {
-    let mut addresses: Vec<IpAddr> =
+    let mut addresses: BTreeSet<IpAddr> =
         ["198.51.100.77", "2001:db8:77::77"].map(|address| address.parse().expect("text")).into();
     let alien = Zone::new("en9").expect("a zone id");
     let zones: Vec<_> = [None, Some(alien)].into_iter().chain(network.zone().map(Some)).collect();
