@@ -99,8 +99,19 @@ fn side(net: &str, ports: &str, family: AddressFamily) -> Option<(Option<Endpoin
     };
     match net.split_once('/') {
         Some((address, bits)) => {
-            let host = Host::Address(address.parse().ok()?, None);
-            Some((Some(Endpoint::from_parts(host, ports)), bits.parse().ok()?))
+            let (address, bits): (IpAddr, u64) = (address.parse().ok()?, bits.parse().ok()?);
+            // As an endpoint the address of all zeros would be a wildcard, whatever its prefix; a
+            // host bit makes it a network again.
+            let address = match address {
+                IpAddr::V4(zero) if zero.is_unspecified() && (1..32).contains(&bits) => {
+                    IpAddr::from([0, 0, 0, 1])
+                }
+                IpAddr::V6(zero) if zero.is_unspecified() && (1..128).contains(&bits) => {
+                    IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])
+                }
+                other => other,
+            };
+            Some((Some(Endpoint::from_parts(Host::Address(address, None), ports)), bits))
         }
         None if ports.is_any() => Some((None, 0)),
         None => {

@@ -9,6 +9,7 @@ const RULES: &str = "\
 * 80 192.168.0.0/16 * * *
 * * * 22 tcp in
 192.0.2.0/24 1000-2000 * * * *
+0.0.0.0/1 7 * * udp *
 ";
 
 const FLOWS: &str = "\
@@ -17,6 +18,8 @@ const FLOWS: &str = "\
 203.0.113.9 50000 10.0.0.1 22 tcp in
 192.0.2.7 1500 10.0.0.1 5 1 in
 203.0.113.9 1 10.0.0.1 5 tcp out
+203.0.113.9 7 10.0.0.1 5 udp out
+9.9.9.9 7 10.0.0.1 5 udp out
 ";
 
 fn bench(name: &str, expected: Option<&str>, args: &[&str]) -> Ended {
@@ -33,7 +36,7 @@ fn bench(name: &str, expected: Option<&str>, args: &[&str]) -> Ended {
 
 #[test]
 fn right_answers_end_with_0_and_every_figure() {
-    let ended = bench("bench-right", Some("0\n1\n2\n3\n-1\n"), &["--json", "--repeat", "1"]);
+    let ended = bench("bench-right", Some("0\n1\n2\n3\n-1\n-1\n4\n"), &["--json", "--repeat", "1"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let figures: Value = serde_json::from_str(&ended.stdout).unwrap();
     let keys = [
@@ -44,13 +47,13 @@ fn right_answers_end_with_0_and_every_figure() {
         assert!(figures[key].is_number(), "{key}: {figures}");
     }
     assert_eq!(figures.as_object().unwrap().len(), keys.len());
-    assert_eq!((&figures["rules"], &figures["flows"]), (&4.into(), &5.into()));
+    assert_eq!((&figures["rules"], &figures["flows"]), (&5.into(), &7.into()));
     assert_eq!(figures["wrong"], 0);
 }
 
 #[test]
 fn wrong_answers_are_counted_and_end_with_1() {
-    let ended = bench("bench-wrong", Some("0\n1\n-1\n3\n0\n"), &["--json", "--repeat", "1"]);
+    let ended = bench("bench-wrong", Some("0\n1\n-1\n3\n0\n-1\n4\n"), &["--json", "--repeat", "1"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let figures: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(figures["wrong"], 2);
@@ -60,7 +63,7 @@ fn wrong_answers_are_counted_and_end_with_1() {
 fn without_expected_answers_the_reference_is_asked() {
     let ended = bench("bench-reference", None, &["--repeat", "1"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert!(ended.stdout.contains("flows     5, 0 answers wrong"), "{ended:?}");
+    assert!(ended.stdout.contains("flows     7, 0 answers wrong"), "{ended:?}");
 }
 
 #[test]
