@@ -39,12 +39,14 @@ pub enum Reason {
 
 impl Decision {
     /// A decision of the rule of this index.
+    #[inline(always)]
     pub(crate) fn of_rule(index: u32, action: Action) -> Decision {
         Decision { action, reason: Reason::Rule, is_final: true, rule: index }
     }
 
     /// The decision where no rule matches: loopback flows are allowed whatever the default
     /// (S-64).
+    #[inline(always)]
     pub(crate) fn of_no_rule(default: Action, is_loopback: bool) -> Decision {
         let (action, reason) = if is_loopback {
             (Action::Allow, Reason::Loopback)

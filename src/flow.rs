@@ -214,6 +214,8 @@ pub struct FlowEndpoint {
     zone: Option<Zone>,
     port: u16,
     kind: Kind,
+    /// INVARIANT: the family of the folded address.
+    family: Option<AddressFamily>,
     /// INVARIANT: whether the address is that of loopback.
     is_loopback: bool,
 }
@@ -230,8 +232,15 @@ enum Kind {
 }
 
 impl FlowEndpoint {
-    const NIL: FlowEndpoint =
-        FlowEndpoint { high: 0, low: 0, zone: None, port: 0, kind: Kind::Nil, is_loopback: false };
+    const NIL: FlowEndpoint = FlowEndpoint {
+        high: 0,
+        low: 0,
+        zone: None,
+        port: 0,
+        kind: Kind::Nil,
+        family: None,
+        is_loopback: false,
+    };
 
     fn new(endpoint: &Endpoint) -> Result<FlowEndpoint, Error> {
         let port = match endpoint.ports() {
@@ -246,19 +255,24 @@ impl FlowEndpoint {
 
     #[inline]
     fn of_address(address: IpAddr, zone: Option<Zone>, port: u16) -> FlowEndpoint {
-        let (kind, bits, loopback) = match (address, address.to_canonical()) {
-            (IpAddr::V6(_), IpAddr::V4(folded)) => {
-                (Kind::Mapped, folded.to_bits().into(), Ipv4Addr::LOCALHOST.to_bits().into())
-            }
-            (_, IpAddr::V4(address)) => {
-                (Kind::V4, address.to_bits().into(), Ipv4Addr::LOCALHOST.to_bits().into())
-            }
-            (_, IpAddr::V6(address)) => {
-                (Kind::V6, address.to_bits(), Ipv6Addr::LOCALHOST.to_bits())
-            }
+        let (kind, folded) = match (address, address.to_canonical()) {
+            (IpAddr::V6(_), IpAddr::V4(folded)) => (Kind::Mapped, IpAddr::V4(folded)),
+            (_, IpAddr::V4(address)) => (Kind::V4, IpAddr::V4(address)),
+            (_, IpAddr::V6(address)) => (Kind::V6, IpAddr::V6(address)),
         };
-        let (high, low) = ((bits >> 64) as u64, bits as u64);
-        FlowEndpoint { high, low, zone, port, kind, is_loopback: bits == loopback }
+        let (bits, loopback) = match folded {
+            IpAddr::V4(address) => (address.to_bits().into(), Ipv4Addr::LOCALHOST.to_bits().into()),
+            IpAddr::V6(address) => (address.to_bits(), Ipv6Addr::LOCALHOST.to_bits()),
+        };
+        FlowEndpoint {
+            high: (bits >> 64) as u64,
+            low: bits as u64,
+            zone,
+            port,
+            kind,
+            family: Some(AddressFamily::of(folded)),
+            is_loopback: bits == loopback,
+        }
     }
 
     #[inline]
@@ -296,11 +310,7 @@ impl FlowEndpoint {
     /// Returns the family of the folded address.
     #[inline]
     pub(crate) fn folded_family(&self) -> Option<AddressFamily> {
-        match self.kind {
-            Kind::Nil | Kind::Name => None,
-            Kind::V4 | Kind::Mapped => Some(AddressFamily::V4),
-            Kind::V6 => Some(AddressFamily::V6),
-        }
+        self.family
     }
 
     /// Returns the zone id of the address (S-50).

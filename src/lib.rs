@@ -41,7 +41,7 @@ pub use crate::{
     flow::{Direction, Flow, FlowEndpoint, IpProtocol},
     hostname::HostName,
     lint::{Lint, LintCode, lint},
-    matcher::{Matcher, MatcherBuilder, Strategy},
+    matcher::{Matcher, MatcherBuilder, Strategy, Vectors},
     network::{Answer, Network},
     proxy::{ProxyDecision, ProxyIssue, ProxyIssueKind, ProxyList, TransparentProxySettings},
     rule::{Action, FilterRule, Initializer, NetworkRule, Protocol, Remote, RulePart, RuleTest},

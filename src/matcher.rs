@@ -3,6 +3,8 @@
 mod address;
 mod compile;
 mod hosts;
+mod intervals;
+mod lanes;
 mod leaf;
 mod lists;
 mod locals;
@@ -19,7 +21,8 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::matcher::address::AddressIndex;
 use crate::matcher::hosts::HostIndex;
-use crate::matcher::leaf::Ranked;
+use crate::matcher::lanes::{Job, Lanes, Machine, Scalar};
+use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
 use crate::matcher::locals::LocalPorts;
 use crate::matcher::pairs::PairIndex;
@@ -27,6 +30,7 @@ use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
 use crate::settings::{FilterSettings, Precedence};
+use std::hint::select_unpredictable;
 
 /// Filter settings compiled for fast decisions.
 ///
@@ -93,11 +97,14 @@ pub struct Matcher {
     default_action: Action,
     precedence: Precedence,
     strategy: Strategy,
+    machine: Machine,
 }
 
 /// Which kinds of rules there are, so that a decision passes by those that there are not.
 #[derive(Clone, Copy, Debug)]
 struct Has {
+    /// Plain rules of any host.
+    anywhere: bool,
     local_ports: bool,
     hosts: bool,
     /// Rules that every flow has to ask for, beside the plain ones and those of local ports.
@@ -123,11 +130,32 @@ impl Strategy {
     pub const ALL: [Strategy; 3] = [Strategy::Scan, Strategy::Trie, Strategy::Lengths];
 }
 
+/// How wide the vector instructions are that a [`Matcher`] decides with. All give the same answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Vectors {
+    /// None: one number at a time, on every machine.
+    Scalar,
+    /// 128 bits: SSE2 on x86-64, NEON on aarch64.
+    Bits128,
+    /// 256 bits: AVX2 on x86-64.
+    Bits256,
+    /// 512 bits: AVX-512 (F, BW, VL, DQ) on x86-64.
+    Bits512,
+}
+
+impl Vectors {
+    /// All widths, ascending.
+    pub const ALL: [Vectors; 4] =
+        [Vectors::Scalar, Vectors::Bits128, Vectors::Bits256, Vectors::Bits512];
+}
+
 /// How a [`Matcher`] is to be compiled; see [`Matcher::builder`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MatcherBuilder {
     precedence: Precedence,
     strategy: Option<Strategy>,
+    vectors: Option<Vectors>,
 }
 
 impl MatcherBuilder {
@@ -143,6 +171,13 @@ impl MatcherBuilder {
         self
     }
 
+    /// Forces vector instructions of at most this width, for tests and measurements; the widest
+    /// that the machine has unless set.
+    pub fn vectors(mut self, vectors: Vectors) -> MatcherBuilder {
+        self.vectors = Some(vectors);
+        self
+    }
+
     /// Compiles `settings`.
     ///
     /// # Errors
@@ -154,7 +189,7 @@ impl MatcherBuilder {
     ///
     /// O(n log n) in the number of rules.
     pub fn build(self, settings: &FilterSettings) -> Result<Matcher, Error> {
-        compile::compile(settings, self.precedence, self.strategy)
+        compile::compile(settings, &self)
     }
 }
 
@@ -179,26 +214,55 @@ impl Matcher {
     /// Decides `flow`.
     #[inline]
     pub fn decide(&self, flow: &Flow<'_>) -> Decision {
-        let query = Query::new(flow, &self.lists);
-        let (mut best, is_conditional) = self.plain.find(&query, Ranked::NONE);
-        let mut needs_more = is_conditional | self.has.others;
+        self.machine.run(Decide { matcher: self, flow })
+    }
+
+    #[inline(always)]
+    fn decide_with(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
+        let (remote, _) = flow.ends();
+        let (high, low) = remote.folded_bits();
+        match remote.folded_family() {
+            Some(AddressFamily::V4) => {
+                let leaf = self.plain.leaf_v4(lanes, low as u32);
+                self.decide_in(AddressFamily::V4, leaf, flow)
+            }
+            Some(AddressFamily::V6) => {
+                let leaf = self.plain.leaf_v6(lanes, high, low);
+                self.decide_in(AddressFamily::V6, leaf, flow)
+            }
+            None => self.decide_fully(flow, &Leaf::NONE),
+        }
+    }
+
+    /// Decides a flow with a remote address, given its family and its leaf.
+    #[inline(always)]
+    fn decide_in(&self, family: AddressFamily, leaf: &Leaf, flow: &Flow<'_>) -> Decision {
+        let (remote, local) = flow.ends();
+        let case = Case::of(flow);
+        let mut needs_more = self.has.others | (leaf.flags & Leaf::CONDITIONAL != 0);
+        let mut best = Ranked::NONE;
+        if self.has.anywhere {
+            needs_more |= flow.is_loopback() | case.is_uncommon();
+            best = self.plain.anywhere(Some(family), case, remote.port());
+        }
         if self.has.local_ports {
-            let found = self.local_ports.find(&query);
-            needs_more |= found.is_none();
-            best = best.min(found.unwrap_or(Ranked::NONE));
+            let is_known = (local.folded_family() == Some(family)) & (local.port() != 0);
+            needs_more |= !is_known | flow.is_loopback();
+            let found = self.local_ports.find(family, case, local.port());
+            best = select_unpredictable(found < best, found, best);
         }
         if needs_more {
-            return self.decide_fully(&query, best, is_conditional);
+            return self.decide_fully(flow, leaf);
         }
-        self.decision(best, query.is_loopback)
+        let best = self.plain.find(leaf, case, remote.port(), best);
+        self.decision(best, flow.is_loopback())
     }
 
     /// Decides each of `flows` into the decision of the same index, and returns how many were
     /// decided: the length of the shorter slice.
     #[must_use = "only as many flows are decided as there is room for decisions"]
     pub fn decide_batch(&self, flows: &[Flow<'_>], decisions: &mut [Decision]) -> usize {
-        let pairs = flows.iter().zip(decisions);
-        pairs.map(|(flow, decision)| *decision = self.decide(flow)).count()
+        self.machine.run(DecideBatch { matcher: self, flows, decisions })
     }
 
     /// Returns the indices of the rules that make a decision on `flow`
@@ -209,8 +273,9 @@ impl Matcher {
     /// Linear in the number of rules that have a local side or a host name. Allocates.
     pub fn pending_rules(&self, flow: &Flow<'_>) -> Vec<usize> {
         let query = Query::new(flow, &self.lists);
-        let (best, is_conditional) = self.plain.find(&query, Ranked::NONE);
-        let winner = self.outcome(&query, best, is_conditional).best;
+        let (remote, _) = flow.ends();
+        let leaf = self.plain.leaf(Scalar, remote);
+        let winner = self.outcome(&query, leaf).best;
         let before = self.conditional.iter().filter(|(rank, _)| *rank < winner.rank());
         let not_yet = before.filter(|(_, rule)| rule.test(flow).answer() == Answer::NotYet);
         let mut rules: Vec<usize> =
@@ -227,6 +292,11 @@ impl Matcher {
     /// Returns the strategy it was compiled with.
     pub fn strategy(&self) -> Strategy {
         self.strategy
+    }
+
+    /// Returns the width of the vector instructions that it decides with.
+    pub fn vectors(&self) -> Vectors {
+        self.machine.vectors()
     }
 
     /// Returns the memory that the matcher holds, in bytes, itself included: what was allocated
@@ -256,18 +326,27 @@ impl Matcher {
             + memory::of_vec(&self.order)
     }
 
-    /// Decides with the rules that few settings have or few flows meet, given the best of the
-    /// others.
+    /// Decides with all rules, also those that few settings have or few flows meet, given the leaf
+    /// of the remote address.
     #[inline(never)]
-    fn decide_fully(&self, query: &Query<'_>, best: Ranked, is_conditional: bool) -> Decision {
-        let outcome = self.outcome(query, best, is_conditional);
+    fn decide_fully(&self, flow: &Flow<'_>, leaf: &Leaf) -> Decision {
+        let query = Query::new(flow, &self.lists);
+        let outcome = self.outcome(&query, leaf);
         let decision = self.decision(outcome.best, query.is_loopback);
         let pending = outcome.pending.is_before(outcome.best);
         let overruled = pending && outcome.pending.overrules(outcome.best, decision.action());
         decision.with_pending(pending, !overruled && !outcome.leans_on_unbound)
     }
 
-    fn outcome(&self, query: &Query<'_>, best: Ranked, is_conditional: bool) -> Outcome {
+    fn outcome(&self, query: &Query<'_>, leaf: &Leaf) -> Outcome {
+        let is_conditional = leaf.flags & Leaf::CONDITIONAL != 0;
+        let (case, port) = (query.case, query.remote_port);
+        let best = match query.is_loopback {
+            true => Ranked::NONE,
+            false if case.is_uncommon() => self.plain.uncommon_anywhere(query.family, case, port),
+            false => self.plain.anywhere(query.family, case, port),
+        };
+        let best = self.plain.find(leaf, case, port, best);
         let mut outcome = Outcome { best, ..Outcome::default() };
         if self.has.local_ports && !self.local_ports.offer(query, &mut outcome) {
             query.scan_anywhere(&self.by_local_port, &mut outcome);
@@ -303,15 +382,45 @@ impl Matcher {
 
     #[inline(always)]
     fn decision(&self, best: Ranked, is_loopback: bool) -> Decision {
-        match best {
-            Ranked::NONE => Decision::of_no_rule(self.default_action, is_loopback),
-            best => Decision::of_rule(self.rule_index(best.rank()), best.action()),
-        }
+        // Whether any rule matches, no machine could foresee.
+        let of_rule = Decision::of_rule(self.rule_index(best.rank()), best.action());
+        let of_none = Decision::of_no_rule(self.default_action, is_loopback);
+        select_unpredictable(best == Ranked::NONE, of_none, of_rule)
     }
 
     #[inline(always)]
     fn rule_index(&self, rank: u32) -> u32 {
         self.order.get(rank as usize).copied().unwrap_or(rank)
+    }
+}
+
+struct Decide<'a> {
+    matcher: &'a Matcher,
+    flow: &'a Flow<'a>,
+}
+
+impl Job for Decide<'_> {
+    type Output = Decision;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Decision {
+        self.matcher.decide_with(lanes, self.flow)
+    }
+}
+
+struct DecideBatch<'a> {
+    matcher: &'a Matcher,
+    flows: &'a [Flow<'a>],
+    decisions: &'a mut [Decision],
+}
+
+impl Job for DecideBatch<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> usize {
+        let pairs = self.flows.iter().zip(self.decisions);
+        pairs.map(|(flow, decision)| *decision = self.matcher.decide_with(lanes, flow)).count()
     }
 }
 

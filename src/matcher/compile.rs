@@ -4,12 +4,13 @@ use crate::endpoint::AddressFamily;
 use crate::error::{Error, ErrorKind};
 use crate::matcher::address::AddressIndex;
 use crate::matcher::hosts::HostIndex;
+use crate::matcher::lanes::Machine;
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Detail, Entry, Lists};
 use crate::matcher::locals::LocalPorts;
 use crate::matcher::pairs::PairIndex;
 use crate::matcher::plain::{Anyone, PlainIndex};
-use crate::matcher::{Anywhere, Has, Matcher, Strategy};
+use crate::matcher::{Anywhere, Has, Matcher, MatcherBuilder, Strategy, Vectors};
 use crate::network::Network;
 use crate::rule::{NetworkRule, Remote};
 use crate::settings::{FilterSettings, Precedence};
@@ -22,14 +23,14 @@ const SCAN_LIMIT: usize = 4;
 
 pub(super) fn compile(
     settings: &FilterSettings,
-    precedence: Precedence,
-    strategy: Option<Strategy>,
+    options: &MatcherBuilder,
 ) -> Result<Matcher, Error> {
     let (rules, limit) = (settings.rules(), Ranked::MAX_RULES);
     if rules.len() > limit {
         return Err(Error::new(ErrorKind::TooManyRules { count: rules.len(), limit }));
     }
-    let strategy = strategy.unwrap_or(match rules.len() {
+    let precedence = options.precedence;
+    let strategy = options.strategy.unwrap_or(match rules.len() {
         0..=SCAN_LIMIT => Strategy::Scan,
         _ => Strategy::Lengths,
     });
@@ -112,6 +113,7 @@ pub(super) fn compile(
     let has_anywhere =
         [&anywhere.nil, &anywhere.v4, &anywhere.v6].iter().any(|entries| !entries.is_empty());
     let has = Has {
+        anywhere: !plain_anywhere.is_empty(),
         local_ports: !local_ports.is_empty(),
         hosts: !hosts.is_empty(),
         others: has_anywhere || !hosts.is_empty() || strategy != Strategy::Lengths,
@@ -138,6 +140,7 @@ pub(super) fn compile(
         default_action: settings.default_action(),
         precedence,
         strategy,
+        machine: Machine::up_to(options.vectors.unwrap_or(Vectors::Bits512)),
     };
     matcher.lists.shrink_to_fit();
     Ok(matcher)

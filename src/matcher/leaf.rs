@@ -34,11 +34,10 @@ impl Ranked {
 
     #[inline(always)]
     pub(super) fn action(self) -> Action {
-        match self.0 & 3 {
-            0 => Action::Allow,
-            1 => Action::Drop,
-            _ => Action::FilterData,
-        }
+        // A table, since no machine could foresee a branch on it; 3 is in `NONE` only.
+        const ACTIONS: [Action; 4] =
+            [Action::Allow, Action::Drop, Action::FilterData, Action::Allow];
+        ACTIONS[(self.0 & 3) as usize]
     }
 }
 
@@ -60,12 +59,9 @@ pub(super) const COMMON_CASES: usize = 6;
 impl Case {
     #[inline(always)]
     pub(super) fn of(flow: &Flow<'_>) -> Case {
-        let (protocol, number) = match flow.protocol() {
-            IpProtocol::TCP => (0, 0),
-            IpProtocol::UDP => (1, 0),
-            IpProtocol(number) => (2, number),
-        };
-        Case { index: protocol * 3 + flow.direction() as u8, number }
+        // A table, since no machine could foresee a branch on what flows differ in.
+        let Case { index, number } = OF_PROTOCOL[usize::from(flow.protocol().0)];
+        Case { index: index + flow.direction() as u8, number }
     }
 
     #[inline(always)]
@@ -79,6 +75,20 @@ impl Case {
         self.index() >= COMMON_CASES
     }
 }
+
+/// The case of each protocol in flows of unknown direction.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+static OF_PROTOCOL: [Case; 256] = {
+    let mut cases = [Case { index: 6, number: 0 }; 256];
+    let mut number = 0;
+    while number < cases.len() {
+        cases[number].number = number as u8;
+        number += 1;
+    }
+    cases[IpProtocol::TCP.0 as usize] = Case { index: 0, number: 0 };
+    cases[IpProtocol::UDP.0 as usize] = Case { index: 3, number: 0 };
+    cases
+};
 
 /// The cases of a rule, a bit each.
 pub(super) fn cases(protocol: Protocol, direction: Direction) -> u16 {
@@ -95,7 +105,7 @@ pub(super) fn cases(protocol: Protocol, direction: Direction) -> u16 {
 }
 
 /// A rule, less its remote address, and where the next one is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Leaf {
     pub(super) ranked: Ranked,
     /// The index of the next leaf in the list, or with [`CHAIN`](Leaf::CHAIN) that of a chain; 0
@@ -114,6 +124,8 @@ impl Leaf {
     pub(super) const CONDITIONAL: u8 = 1;
     /// The rules are too many for one list: `next` is the index of a chain that holds them all.
     pub(super) const CHAIN: u8 = 2;
+    /// No rule, but the place of a further step of the look-up.
+    pub(super) const NODE: u8 = 4;
 
     /// No rule.
     pub(super) const NONE: Leaf = Leaf {

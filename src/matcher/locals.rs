@@ -1,7 +1,7 @@
 //! [`LocalPorts`]: the rules that ask for nothing but a local port, protocol and direction.
 
 use crate::endpoint::AddressFamily;
-use crate::matcher::leaf::{COMMON_CASES, Leaf, Ranked};
+use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::lists::{FirstPending, Outcome, Query};
 use crate::matcher::plain::Anyone;
 use crate::matcher::ports::PortTable;
@@ -51,21 +51,22 @@ impl LocalPorts {
         LocalPorts { v4: family(AddressFamily::V4), v6: family(AddressFamily::V6) }
     }
 
-    /// Returns the first rule that matches; `None` for a flow of which more has to be asked: one
-    /// whose local port is not known, or whose two addresses are not of one family.
+    /// Returns the first rule that matches a flow that is not a loopback flow and whose addresses
+    /// are both of `family`.
     #[inline(always)]
-    pub(super) fn find(&self, query: &Query<'_>) -> Option<Ranked> {
-        let (_, local) = query.flow.ends();
-        let rules = self.of_flow(query).filter(|_| local.port() != 0)?;
-        let found = rules.by_port.get(local.port(), query.case);
-        Some(if query.is_loopback { Ranked::NONE } else { found })
+    pub(super) fn find(&self, family: AddressFamily, case: Case, local_port: u16) -> Ranked {
+        self.of_family(family).by_port.get(local_port, case)
     }
 
     /// Offers the first rule that matches, adds what is pending, and returns true; false for a
     /// flow whose two addresses are not of one family, as of which nothing is said.
     pub(super) fn offer(&self, query: &Query<'_>, outcome: &mut Outcome) -> bool {
-        let Some(rules) = self.of_flow(query) else { return false };
-        let (_, local) = query.flow.ends();
+        let (remote, local) = query.flow.ends();
+        let family = remote.folded_family();
+        let Some(family) = family.filter(|family| local.folded_family() == Some(*family)) else {
+            return false;
+        };
+        let rules = self.of_family(family);
         if !query.is_loopback {
             outcome.offer(rules.by_port.get(local.port(), query.case));
             if let Some(pending) = rules.unbound.get(query.case.index())
@@ -78,13 +79,11 @@ impl LocalPorts {
     }
 
     #[inline(always)]
-    fn of_flow(&self, query: &Query<'_>) -> Option<&Family> {
-        let (_, local) = query.flow.ends();
-        let family = query.family.filter(|family| local.folded_family() == Some(*family))?;
-        Some(match family {
+    fn of_family(&self, family: AddressFamily) -> &Family {
+        match family {
             AddressFamily::V4 => &self.v4,
             AddressFamily::V6 => &self.v6,
-        })
+        }
     }
 
     /// Returns the memory held, in bytes on the heap.

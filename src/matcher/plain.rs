@@ -6,25 +6,21 @@
 //! its own rules and a link to the next shorter network.
 
 use crate::endpoint::AddressFamily;
-use crate::matcher::leaf::{CASES, COMMON_CASES, Leaf, Ranked};
-use crate::matcher::lists::Query;
+use crate::flow::FlowEndpoint;
+use crate::matcher::intervals::Intervals;
+use crate::matcher::lanes::Lanes;
+use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
 use crate::matcher::ports::PortTable;
-use crate::matcher::prefixes::PrefixIndex;
 use ipnet::IpNet;
 use std::collections::HashMap;
+use std::hint::select_unpredictable;
 
 /// The index.
 #[derive(Debug)]
 pub(super) struct PlainIndex {
-    v4: PrefixIndex<u32, Leaf>,
-    /// IPv6 networks of up to 64 bits.
-    v6_short: PrefixIndex<u64, Leaf>,
-    /// IPv6 networks of more than 64 bits.
-    v6_long: PrefixIndex<u128, Leaf>,
-    /// What holds for addresses in no network of their family.
-    v4_root: Leaf,
-    v6_root: Leaf,
+    v4: Intervals,
+    v6: Intervals,
     leaves: Vec<Leaf>,
     chains: Vec<Chain>,
     anywhere: Anywhere,
@@ -91,71 +87,99 @@ impl PlainIndex {
     ) -> PlainIndex {
         let mut builder =
             Builder { leaves: vec![Leaf::NONE], chains: vec![Chain::NONE], path: Vec::new() };
-        let (mut v4, mut v6_short, mut v6_long) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut v4_root, mut v6_root) = (Leaf::NONE, Leaf::NONE);
-        builder.build(rules, conditional, |net, leaf| {
-            let len = net.prefix_len();
-            match net {
-                IpNet::V4(_) if len == 0 => v4_root = leaf,
-                IpNet::V6(_) if len == 0 => v6_root = leaf,
-                IpNet::V4(net) => v4.push((net.addr().to_bits() >> (32 - len), len, leaf)),
-                IpNet::V6(net) if len <= 64 => {
-                    let bits = (net.addr().to_bits() >> 64) as u64;
-                    v6_short.push((bits >> (64 - len), len, leaf));
-                }
-                IpNet::V6(net) => v6_long.push((net.addr().to_bits() >> (128 - len), len, leaf)),
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        builder.build(rules, conditional, |net, leaf| match net {
+            IpNet::V4(net) => {
+                let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+                let align = |bits: u32| u128::from(bits) << 96;
+                v4.push((align(first), align(last) | ((1 << 96) - 1), leaf));
+            }
+            IpNet::V6(net) => {
+                v6.push((net.network().to_bits(), net.broadcast().to_bits(), leaf));
             }
         });
         builder.leaves.shrink_to_fit();
         builder.chains.shrink_to_fit();
         PlainIndex {
-            v4: PrefixIndex::new(&v4),
-            v6_short: PrefixIndex::new(&v6_short),
-            v6_long: PrefixIndex::new(&v6_long),
-            v4_root,
-            v6_root,
+            v4: Intervals::new(&v4, Leaf::NONE),
+            v6: Intervals::new(&v6, Leaf::NONE),
             leaves: builder.leaves,
             chains: builder.chains,
             anywhere: Anywhere::new(anywhere),
         }
     }
 
-    /// Returns the first rule that matches and goes before `best`, else `best`, and whether rules
-    /// that are kept elsewhere may apply to the address.
+    /// Returns the leaf of an IPv4 address.
     #[inline(always)]
-    pub(super) fn find(&self, query: &Query<'_>, best: Ranked) -> (Ranked, bool) {
-        let best = best.min(self.anywhere.find(query));
-        let leaf = match query.family {
-            Some(AddressFamily::V4) => self.v4.get(query.low as u32).unwrap_or(&self.v4_root),
-            Some(AddressFamily::V6) => self.leaf_v6(query.high, query.low),
-            None => return (best, false),
-        };
-        let is_conditional = leaf.flags & Leaf::CONDITIONAL != 0;
-        // The first leaf without a branch on what it says, which no machine could foresee.
-        let matches = leaf.matches(query.case, query.remote_port);
-        let found = if matches { leaf.ranked } else { Ranked::NONE };
-        let goes_on = !matches & (leaf.next != 0) & (leaf.ranked < best);
-        let best = best.min(found);
-        if goes_on {
-            return (self.find_further(leaf, query, best), is_conditional);
+    pub(super) fn leaf_v4(&self, lanes: impl Lanes, address: u32) -> &Leaf {
+        self.v4.get_v4(lanes, address)
+    }
+
+    /// Returns the leaf of an IPv6 address, given by its halves.
+    #[inline(always)]
+    pub(super) fn leaf_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> &Leaf {
+        self.v6.get_v6(lanes, high, low)
+    }
+
+    /// Returns the leaf of the remote address.
+    pub(super) fn leaf(&self, lanes: impl Lanes, remote: &FlowEndpoint) -> &Leaf {
+        let (high, low) = remote.folded_bits();
+        match remote.folded_family() {
+            Some(AddressFamily::V4) => self.v4.get_v4(lanes, low as u32),
+            Some(AddressFamily::V6) => self.v6.get_v6(lanes, high, low),
+            None => &Leaf::NONE,
         }
-        (best, is_conditional)
     }
 
+    /// Returns the first rule of any host that matches a flow that is not a loopback flow.
     #[inline(always)]
-    fn leaf_v6(&self, high: u64, low: u64) -> &Leaf {
-        let long = self.v6_long.get(u128::from(high) << 64 | u128::from(low));
-        let short = self.v6_short.get(high);
-        long.or(short).unwrap_or(&self.v6_root)
+    pub(super) fn anywhere(&self, family: Option<AddressFamily>, case: Case, port: u16) -> Ranked {
+        let table = match family {
+            Some(AddressFamily::V4) => &self.anywhere.v4,
+            Some(AddressFamily::V6) => &self.anywhere.v6,
+            None => &self.anywhere.nowhere,
+        };
+        table.get(port, case)
     }
 
-    fn find_further(&self, first: &Leaf, query: &Query<'_>, best: Ranked) -> Ranked {
+    /// The same, for protocols that are neither TCP nor UDP.
+    pub(super) fn uncommon_anywhere(
+        &self,
+        family: Option<AddressFamily>,
+        case: Case,
+        port: u16,
+    ) -> Ranked {
+        let holds = |own: Anyone| match own {
+            Anyone::Nil => true,
+            Anyone::V4 => family == Some(AddressFamily::V4),
+            Anyone::V6 => family == Some(AddressFamily::V6),
+        };
+        let of_family = self.anywhere.uncommon.iter().filter(|(own, _)| holds(*own));
+        let mut matching = of_family.filter(|(_, leaf)| leaf.matches(case, port));
+        matching.next().map_or(Ranked::NONE, |(_, leaf)| leaf.ranked)
+    }
+
+    /// Returns the first rule of the networks that `leaf` stands for that matches and goes before
+    /// `best`, else `best`.
+    #[inline(always)]
+    pub(super) fn find(&self, leaf: &Leaf, case: Case, port: u16, best: Ranked) -> Ranked {
+        // The first without a branch on what it says, which no machine could foresee.
+        let matches = leaf.matches(case, port);
+        let found = select_unpredictable(matches, leaf.ranked, Ranked::NONE);
+        if !matches & (leaf.next != 0) & (leaf.ranked < best) {
+            return self.find_further(leaf, case, port, best);
+        }
+        select_unpredictable(found < best, found, best)
+    }
+
+    #[inline(never)]
+    fn find_further(&self, first: &Leaf, case: Case, port: u16, best: Ranked) -> Ranked {
         if first.flags & Leaf::CHAIN != 0 {
-            return self.find_in_chain(first.next, query, best);
+            return self.find_in_chain(first.next, case, port, best);
         }
         let mut next = first.next;
         while let Some(leaf) = self.leaves.get(next as usize).filter(|leaf| leaf.ranked < best) {
-            if leaf.matches(query.case, query.remote_port) {
+            if leaf.matches(case, port) {
                 return leaf.ranked;
             }
             next = leaf.next;
@@ -166,16 +190,14 @@ impl PlainIndex {
         best
     }
 
-    #[inline(never)]
-    fn find_in_chain(&self, chain: u32, query: &Query<'_>, best: Ranked) -> Ranked {
+    fn find_in_chain(&self, chain: u32, case: Case, port: u16, best: Ranked) -> Ranked {
         let mut best = best;
         let mut next = self.chains.get(chain as usize);
         while let Some(chain) = next.filter(|chain| chain.first < best) {
-            let of_port = chain.by_port.as_ref().and_then(|spans| spans.get(&query.remote_port));
+            let of_port = chain.by_port.as_ref().and_then(|spans| spans.get(&port));
             for span in [of_port, Some(&chain.own)].into_iter().flatten() {
                 let before = self.slice(*span).iter().take_while(|leaf| leaf.ranked < best);
-                let found =
-                    before.into_iter().find(|leaf| leaf.matches(query.case, query.remote_port));
+                let found = before.into_iter().find(|leaf| leaf.matches(case, port));
                 best = found.map_or(best, |leaf| leaf.ranked);
             }
             next = chain.parent.and_then(|parent| self.chains.get(parent as usize));
@@ -193,8 +215,7 @@ impl PlainIndex {
         let by_port = self.chains.iter().flat_map(|chain| &chain.by_port).map(memory::of_map);
         let Anywhere { v4, v6, nowhere, uncommon } = &self.anywhere;
         self.v4.size_bytes()
-            + self.v6_short.size_bytes()
-            + self.v6_long.size_bytes()
+            + self.v6.size_bytes()
             + memory::of_vec(&self.leaves)
             + memory::of_vec(&self.chains)
             + by_port.sum::<usize>()
@@ -218,35 +239,6 @@ impl Anywhere {
             nowhere: table(&[Anyone::Nil]),
             uncommon: rules.iter().filter(|(_, leaf)| leaf.is_number()).copied().collect(),
         }
-    }
-
-    #[inline(always)]
-    fn find(&self, query: &Query<'_>) -> Ranked {
-        if query.is_loopback {
-            return Ranked::NONE;
-        }
-        if query.case.is_uncommon() {
-            return self.find_uncommon(query);
-        }
-        let table = match query.family {
-            Some(AddressFamily::V4) => &self.v4,
-            Some(AddressFamily::V6) => &self.v6,
-            None => &self.nowhere,
-        };
-        table.get(query.remote_port, query.case)
-    }
-
-    #[cold]
-    fn find_uncommon(&self, query: &Query<'_>) -> Ranked {
-        let family = match query.family {
-            Some(AddressFamily::V4) => Anyone::V4,
-            Some(AddressFamily::V6) => Anyone::V6,
-            None => Anyone::Nil,
-        };
-        let of_family = self.uncommon.iter().filter(|(own, _)| [Anyone::Nil, family].contains(own));
-        let mut matching =
-            of_family.filter(|(_, leaf)| leaf.matches(query.case, query.remote_port));
-        matching.next().map_or(Ranked::NONE, |(_, leaf)| leaf.ranked)
     }
 }
 

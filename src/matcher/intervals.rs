@@ -1,0 +1,438 @@
+//! [`Intervals`]: from an address to the leaf of the longest network that contains it.
+//!
+//! Networks cut the addresses of a family into intervals, within which every address has the same
+//! longest network. An address is looked up by its first 16 bits, in a bitmap of where runs of
+//! values with the same node begin, then by the next 16 bits - the rest, for IPv4 - then by 32 and
+//! by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
+//! the first that is not below the address: one comparison of whole vectors.
+
+use crate::matcher::lanes::Lanes;
+use crate::matcher::leaf::Leaf;
+use crate::matcher::memory;
+
+/// The index.
+#[derive(Debug)]
+pub(super) struct Intervals {
+    /// Over the first 16 bits of the address; the runs are the nodes.
+    root: Bitmap,
+    nodes: Vec<Node>,
+    halves: Level<u16>,
+    words: Level<u32>,
+    longs: Level<u64>,
+    /// Over the second 16 bits, for nodes with many intervals; the runs are leaves of `halves`.
+    bitmaps: Vec<Bitmap>,
+    /// What holds where there are no networks.
+    rest: Leaf,
+}
+
+/// A bit for each value of 16 bits, set where a run of values begins; empty where it is not used.
+#[derive(Debug, Default)]
+struct Bitmap {
+    words: Vec<Word>,
+}
+
+/// 64 bits of a bitmap.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    starts: u64,
+    /// The number of the run that the word begins in, or would if no run began with it.
+    run: u32,
+}
+
+/// The intervals of one step of the look-up, node by node.
+#[derive(Debug)]
+struct Level<W> {
+    /// INVARIANT: those of one node ascend, the last is the greatest number there is, and a line
+    /// of that number follows the last node.
+    ends: Vec<W>,
+    /// One for each end.
+    leaves: Vec<Leaf>,
+}
+
+/// The place of a node in its level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Node {
+    base: u32,
+    /// What the look-up has to do, in the two low bits, and the number that it needs.
+    shape: u32,
+}
+
+impl Node {
+    /// The ends, up to a line of them, are at the base. The only shape of number 0, so that it is
+    /// told by one comparison.
+    const LINE: u32 = 0;
+    /// At the base is the last end of each line, as many as the number says, then all ends.
+    const DIRECTORY: u32 = 1;
+    /// The number of ends, to be searched by halving.
+    const SEARCH: u32 = 2;
+    /// The base is the number of a bitmap, the number the place of the first leaf.
+    const BITMAP: u32 = 3;
+
+    fn new(shape: u32, base: usize, number: usize) -> Node {
+        Node { base: base as u32, shape: (number as u32) << 2 | shape }
+    }
+
+    fn number(self) -> usize {
+        (self.shape >> 2) as usize
+    }
+
+    /// Returns a leaf that stands for the node.
+    fn into_leaf(self) -> Leaf {
+        let (first_port, last_port) = ((self.shape >> 16) as u16, self.shape as u16);
+        Leaf { next: self.base, first_port, last_port, flags: Leaf::NODE, ..Leaf::NONE }
+    }
+
+    #[inline(always)]
+    fn of_leaf(leaf: &Leaf) -> Option<Node> {
+        let shape = u32::from(leaf.first_port) << 16 | u32::from(leaf.last_port);
+        (leaf.flags & Leaf::NODE != 0).then_some(Node { base: leaf.next, shape })
+    }
+}
+
+/// A part of an address.
+trait Part: Copy + Ord {
+    const MAX: Self;
+    /// The number of ends in a line.
+    const LANES: usize;
+
+    /// Returns the low bits.
+    fn of(bits: u128) -> Self;
+    /// Returns the first end in the line at `base` that is at least `self`.
+    fn find(self, lanes: impl Lanes, ends: &[Self], base: usize) -> usize;
+}
+
+macro_rules! part {
+    ($word:ty, $lanes:literal, $find:ident) => {
+        impl Part for $word {
+            const MAX: $word = <$word>::MAX;
+            const LANES: usize = $lanes;
+
+            fn of(bits: u128) -> $word {
+                bits as $word
+            }
+
+            #[inline(always)]
+            fn find(self, lanes: impl Lanes, ends: &[$word], base: usize) -> usize {
+                match ends.get(base..).and_then(|ends| ends.first_chunk()) {
+                    Some(line) => base + lanes.$find(line, self),
+                    None => base,
+                }
+            }
+        }
+    };
+}
+
+part!(u16, 32, first_at_least_u16);
+part!(u32, 16, first_at_least_u32);
+part!(u64, 8, first_at_least_u64);
+
+/// Networks in ascending order, those that contain one before it: each as its first and its last
+/// address, left-aligned, and its leaf.
+pub(super) type Networks = [(u128, u128, Leaf)];
+
+impl Intervals {
+    /// Makes an index. `rest` is the leaf of addresses in no network.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the number of networks.
+    pub(super) fn new(networks: &Networks, rest: Leaf) -> Intervals {
+        let mut index = Intervals {
+            root: Bitmap::default(),
+            nodes: Vec::new(),
+            halves: Level::new(),
+            words: Level::new(),
+            longs: Level::new(),
+            bitmaps: Vec::new(),
+            rest,
+        };
+        if networks.is_empty() {
+            return index;
+        }
+        let intervals = flatten(networks, rest);
+        let pieces = split(&intervals, u128::MAX, 112, 16);
+        index.root = Bitmap::new(pieces.iter().map(|(end, _)| *end as u16), 0);
+        index.nodes = Vec::with_capacity(pieces.len());
+        for (_, piece) in pieces {
+            let node = match piece {
+                Piece::Leaf(leaf) => index.halves.add(&[(u16::MAX, leaf)]),
+                Piece::Inner(intervals, last) => index.add_halves(intervals, last),
+            };
+            index.nodes.push(node);
+        }
+        index.halves.finish();
+        index.words.finish();
+        index.longs.finish();
+        index.bitmaps.shrink_to_fit();
+        index
+    }
+
+    fn add_halves(&mut self, intervals: &[Interval], last: u128) -> Node {
+        let mut list = Vec::new();
+        for (end, piece) in split(intervals, last, 96, u16::BITS) {
+            let leaf = match piece {
+                Piece::Leaf(leaf) => leaf,
+                Piece::Inner(intervals, last) => self.add_words(intervals, last).into_leaf(),
+            };
+            list.push((u16::of(end), leaf));
+        }
+        if list.len() <= u16::LANES * u16::LANES {
+            return self.halves.add(&list);
+        }
+        let base = self.halves.leaves.len();
+        self.bitmaps.push(Bitmap::new(list.iter().map(|(end, _)| *end), base as u32));
+        self.halves.push(&list);
+        Node::new(Node::BITMAP, self.bitmaps.len() - 1, base)
+    }
+
+    fn add_words(&mut self, intervals: &[Interval], last: u128) -> Node {
+        let mut list = Vec::new();
+        for (end, piece) in split(intervals, last, 64, u32::BITS) {
+            let leaf = match piece {
+                Piece::Leaf(leaf) => leaf,
+                Piece::Inner(intervals, last) => {
+                    let ends = split(intervals, last, 0, u64::BITS).into_iter();
+                    let list: Vec<_> = ends
+                        .filter_map(|(end, piece)| match piece {
+                            Piece::Leaf(leaf) => Some((u64::of(end), leaf)),
+                            // Nothing is left to look up.
+                            Piece::Inner(..) => None,
+                        })
+                        .collect();
+                    self.longs.add(&list).into_leaf()
+                }
+            };
+            list.push((u32::of(end), leaf));
+        }
+        self.words.add(&list)
+    }
+
+    /// Returns the leaf of an IPv4 address.
+    #[inline(always)]
+    pub(super) fn get_v4(&self, lanes: impl Lanes, address: u32) -> &Leaf {
+        match self.nodes.get(self.root.run((address >> 16) as u16)) {
+            Some(node) => self.half(lanes, *node, address as u16),
+            None => &self.rest,
+        }
+    }
+
+    /// Returns the leaf of an IPv6 address, given by its halves.
+    #[inline(always)]
+    pub(super) fn get_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> &Leaf {
+        let Some(node) = self.nodes.get(self.root.run((high >> 48) as u16)) else {
+            return &self.rest;
+        };
+        let mut leaf = self.half(lanes, *node, (high >> 32) as u16);
+        if let Some(node) = Node::of_leaf(leaf) {
+            leaf = self.words.get(lanes, node, high as u32).unwrap_or(&self.rest);
+            if let Some(node) = Node::of_leaf(leaf) {
+                leaf = self.longs.get(lanes, node, low).unwrap_or(&self.rest);
+            }
+        }
+        leaf
+    }
+
+    #[inline(always)]
+    fn half(&self, lanes: impl Lanes, node: Node, half: u16) -> &Leaf {
+        let place = match node.shape {
+            Node::LINE => half.find(lanes, &self.halves.ends, node.base as usize),
+            _ => self.place_in_many(lanes, node, half),
+        };
+        self.halves.leaves.get(place).unwrap_or(&self.rest)
+    }
+
+    #[inline(always)]
+    fn place_in_many(&self, lanes: impl Lanes, node: Node, half: u16) -> usize {
+        match node.shape & 3 {
+            Node::BITMAP => {
+                let bitmap = self.bitmaps.get(node.base as usize);
+                bitmap.map_or(usize::MAX, |bitmap| bitmap.run(half))
+            }
+            _ => self.halves.find_in_many(lanes, node, half),
+        }
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        let bitmaps = self.bitmaps.iter().chain([&self.root]);
+        bitmaps.map(|bitmap| memory::of_vec(&bitmap.words)).sum::<usize>()
+            + memory::of_vec(&self.bitmaps)
+            + memory::of_vec(&self.nodes)
+            + self.halves.size_bytes()
+            + self.words.size_bytes()
+            + self.longs.size_bytes()
+    }
+}
+
+impl Bitmap {
+    /// Makes a bitmap of runs with these ends, numbered from `first`.
+    fn new(ends: impl Iterator<Item = u16>, first: u32) -> Bitmap {
+        let mut words = vec![Word::default(); 1 << 10];
+        let mut start = 0u16;
+        for end in ends {
+            if let Some(word) = words.get_mut(usize::from(start >> 6)) {
+                word.starts |= 1 << (start & 63);
+            }
+            start = end.wrapping_add(1);
+        }
+        let mut run = first.wrapping_sub(1);
+        for word in &mut words {
+            word.run = run;
+            run = run.wrapping_add(word.starts.count_ones());
+        }
+        Bitmap { words }
+    }
+
+    /// Returns the number of the run that holds `value`; greater than all if the bitmap is empty.
+    #[inline(always)]
+    fn run(&self, value: u16) -> usize {
+        let Some(word) = self.words.get(usize::from(value >> 6)) else { return usize::MAX };
+        let up_to = word.starts << (!value & 63);
+        word.run.wrapping_add(up_to.count_ones()) as usize
+    }
+}
+
+impl<W: Part> Level<W> {
+    fn new() -> Level<W> {
+        Level { ends: Vec::new(), leaves: Vec::new() }
+    }
+
+    fn push(&mut self, list: &[(W, Leaf)]) {
+        self.ends.extend(list.iter().map(|(end, _)| *end));
+        self.leaves.extend(list.iter().map(|(_, leaf)| *leaf));
+    }
+
+    fn add(&mut self, list: &[(W, Leaf)]) -> Node {
+        let base = self.leaves.len();
+        if list.len() <= W::LANES {
+            self.push(list);
+            return Node::new(Node::LINE, base, 0);
+        }
+        if list.len() > W::LANES * W::LANES {
+            self.push(list);
+            return Node::new(Node::SEARCH, base, list.len());
+        }
+        let lines = list.chunks(W::LANES).filter_map(|line| line.last());
+        let directory: Vec<_> = lines.map(|(end, _)| (*end, Leaf::NONE)).collect();
+        self.push(&directory);
+        self.push(list);
+        Node::new(Node::DIRECTORY, base, directory.len())
+    }
+
+    fn finish(&mut self) {
+        if !self.ends.is_empty() {
+            self.ends.extend(std::iter::repeat_n(W::MAX, W::LANES));
+        }
+        self.ends.shrink_to_fit();
+        self.leaves.shrink_to_fit();
+    }
+
+    #[inline(always)]
+    fn get(&self, lanes: impl Lanes, node: Node, part: W) -> Option<&Leaf> {
+        let base = node.base as usize;
+        let place = match node.shape {
+            Node::LINE => part.find(lanes, &self.ends, base),
+            _ => self.find_in_many(lanes, node, part),
+        };
+        self.leaves.get(place)
+    }
+
+    #[inline(always)]
+    fn find_in_many(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
+        let base = node.base as usize;
+        if node.shape & 3 == Node::DIRECTORY {
+            let line = part.find(lanes, &self.ends, base) - base;
+            return part.find(lanes, &self.ends, base + node.number() + line * W::LANES);
+        }
+        self.search(base, node.number(), part)
+    }
+
+    #[inline(never)]
+    fn search(&self, base: usize, len: usize, part: W) -> usize {
+        let ends = self.ends.get(base..base + len).unwrap_or(&[]);
+        base + ends.partition_point(|end| *end < part)
+    }
+
+    fn size_bytes(&self) -> usize {
+        memory::of_vec(&self.ends) + memory::of_vec(&self.leaves)
+    }
+}
+
+/// Addresses up to and with an end, left-aligned, that have the same leaf.
+type Interval = (u128, Leaf);
+
+/// What holds in a part of the addresses: one leaf, or these intervals, up to and with an end.
+enum Piece<'a> {
+    Leaf(Leaf),
+    Inner(&'a [Interval], u128),
+}
+
+/// Returns the intervals into which networks cut the addresses.
+fn flatten(networks: &Networks, rest: Leaf) -> Vec<Interval> {
+    let mut intervals: Vec<Interval> = Vec::with_capacity(networks.len() * 2);
+    let mut add = |end, leaf| match intervals.last_mut() {
+        Some((last, same)) if *same == leaf => *last = end,
+        _ => intervals.push((end, leaf)),
+    };
+    // The networks that contain the one at hand, and the first address that is in no interval yet.
+    let mut open = vec![(u128::MAX, rest)];
+    let mut next = Some(0u128);
+    let close =
+        |open: &mut Vec<(u128, Leaf)>, next: &mut Option<u128>, add: &mut dyn FnMut(u128, Leaf)| {
+            if let Some((end, leaf)) = open.pop()
+                && let Some(start) = *next
+                && start <= end
+            {
+                add(end, leaf);
+                *next = end.checked_add(1);
+            }
+        };
+    for (first, last, leaf) in networks {
+        while open.last().is_some_and(|(end, _)| end < first) {
+            close(&mut open, &mut next, &mut add);
+        }
+        if let (Some((_, outer)), Some(start)) = (open.last(), next)
+            && start < *first
+        {
+            add(first - 1, *outer);
+            next = Some(*first);
+        }
+        open.push((*last, *leaf));
+    }
+    while !open.is_empty() {
+        close(&mut open, &mut next, &mut add);
+    }
+    intervals
+}
+
+/// Splits intervals, of which the last counts up to `last`, by the `width` bits above the lowest
+/// `shift`: values of these bits, each the last for which a piece holds.
+fn split(intervals: &[Interval], last: u128, shift: u32, width: u32) -> Vec<(u128, Piece<'_>)> {
+    let below = (1u128 << shift) - 1;
+    let value = |address: u128| address >> shift & ((1 << width) - 1);
+    let mut pieces = Vec::new();
+    let mut next = 0;
+    let mut rest = intervals;
+    while let Some((end, leaf)) = rest.first() {
+        let end = (*end).min(last);
+        if end & below == below {
+            pieces.push((value(end), Piece::Leaf(*leaf)));
+            rest = rest.get(1..).unwrap_or(&[]);
+        } else {
+            if value(end) > next {
+                pieces.push((value(end) - 1, Piece::Leaf(*leaf)));
+            }
+            let end = end | below;
+            let count = rest.partition_point(|(own, _)| *own < end) + 1;
+            let (inner, _) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+            pieces.push((value(end), Piece::Inner(inner, end)));
+            let is_whole = inner.last().is_none_or(|(own, _)| *own == end);
+            rest = rest.get(if is_whole { count } else { count - 1 }..).unwrap_or(&[]);
+        }
+        if pieces.last().is_some_and(|(end, _)| *end == (1 << width) - 1) {
+            break;
+        }
+        next = pieces.last().map_or(0, |(end, _)| end + 1);
+    }
+    pieces
+}

@@ -1,0 +1,436 @@
+//! [`Lanes`]: comparing many numbers at once, by whatever the machine has for it.
+
+use crate::matcher::Vectors;
+
+/// The instructions that a look-up is compiled for. A value of an implementing type is the proof
+/// that the machine has them.
+pub(super) trait Lanes: Copy {
+    /// Returns the first lane that holds `x` or more; anything if there is none.
+    fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize;
+    /// The same.
+    fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize;
+    /// The same.
+    fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
+}
+
+/// Begins to load what `value` stands in into the cache.
+#[inline(always)]
+#[allow(unsafe_code, reason = "a hint, which pays in the benchmarks of batches")]
+pub(super) fn prefetch<T>(value: Option<&T>) {
+    let Some(value) = value else { return };
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has SSE; the hint reads nothing that the program could see.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the hint reads nothing that the program could see.
+    unsafe {
+        let pointer = std::ptr::from_ref(value);
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) pointer, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = value;
+}
+
+/// Which of the implementations to use; see [`Vectors`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Machine {
+    Scalar(Scalar),
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    Narrow(Narrow),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Machine {
+    /// Returns the widest that the machine has, up to `limit`.
+    pub(super) fn up_to(limit: Vectors) -> Machine {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx512 = (limit >= Vectors::Bits512).then(Avx512::detect).flatten();
+            let avx2 = || (limit >= Vectors::Bits256).then(Avx2::detect).flatten();
+            if let Some(avx512) = avx512 {
+                return Machine::Avx512(avx512);
+            }
+            if let Some(avx2) = avx2() {
+                return Machine::Avx2(avx2);
+            }
+        }
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        if limit >= Vectors::Bits128 {
+            return Machine::Narrow(Narrow(()));
+        }
+        let _ = limit;
+        Machine::Scalar(Scalar)
+    }
+
+    pub(super) fn vectors(self) -> Vectors {
+        match self {
+            Machine::Scalar(_) => Vectors::Scalar,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Machine::Narrow(_) => Vectors::Bits128,
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx2(_) => Vectors::Bits256,
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx512(_) => Vectors::Bits512,
+        }
+    }
+}
+
+/// What is to be done with the instructions that a machine has.
+pub(super) trait Job {
+    type Output;
+
+    /// Does it. To be compiled with these instructions, it has to be `#[inline(always)]`, as has
+    /// everything that it calls with `lanes`.
+    fn run(self, lanes: impl Lanes) -> Self::Output;
+}
+
+impl Machine {
+    #[inline(always)]
+    #[cfg_attr(
+        target_arch = "x86_64",
+        allow(unsafe_code, reason = "functions compiled for more than the target's instructions")
+    )]
+    pub(super) fn run<J: Job>(self, job: J) -> J::Output {
+        match self {
+            Machine::Scalar(lanes) => job.run(lanes),
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Machine::Narrow(lanes) => job.run(lanes),
+            // SAFETY: `lanes` proves that the machine has the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx2(lanes) => unsafe { x86::run_avx2(lanes, job) },
+            // SAFETY: as before.
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx512(lanes) => unsafe { x86::run_avx512(lanes, job) },
+        }
+    }
+}
+
+/// One number at a time, on every machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scalar;
+
+impl Lanes for Scalar {
+    #[inline(always)]
+    fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
+        lanes.iter().position(|lane| *lane >= x).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize {
+        lanes.iter().position(|lane| *lane >= x).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize {
+        lanes.iter().position(|lane| *lane >= x).unwrap_or(0)
+    }
+}
+
+/// 128 bits at a time: SSE2, which every x86-64 has, or NEON, which every aarch64 has.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Narrow(());
+
+/// 256 bits at a time, with the other instructions of x86-64-v3.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx2(());
+
+/// 512 bits at a time, with the other instructions of x86-64-v4.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx512(());
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
+mod x86 {
+    use super::{Avx2, Avx512, Job, Lanes, Narrow};
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn run_avx2<J: Job>(lanes: Avx2, job: J) -> J::Output {
+        job.run(lanes)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn run_avx512<J: Job>(lanes: Avx512, job: J) -> J::Output {
+        job.run(lanes)
+    }
+
+    impl Lanes for Narrow {
+        #[inline(always)]
+        fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
+            let at = lanes.as_ptr().cast::<__m128i>();
+            // SAFETY: every x86-64 has SSE2; the four loads are within the 64 bytes of `lanes`.
+            let mask = unsafe {
+                let x = _mm_set1_epi16(x as i16);
+                let zero = _mm_setzero_si128();
+                let part = |i| _mm_cmpeq_epi16(_mm_subs_epu16(x, _mm_loadu_si128(at.add(i))), zero);
+                let low = _mm_movemask_epi8(_mm_packs_epi16(part(0), part(1)));
+                let high = _mm_movemask_epi8(_mm_packs_epi16(part(2), part(3)));
+                low as u32 | (high as u32) << 16
+            };
+            mask.trailing_zeros() as usize
+        }
+
+        #[inline(always)]
+        fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize {
+            let at = lanes.as_ptr().cast::<__m128i>();
+            // SAFETY: every x86-64 has SSE2; the four loads are within the 64 bytes of `lanes`.
+            let below = unsafe {
+                let sign = _mm_set1_epi32(i32::MIN);
+                let x = _mm_set1_epi32((x ^ 1 << 31) as i32);
+                let part = |i| _mm_cmpgt_epi32(x, _mm_xor_si128(_mm_loadu_si128(at.add(i)), sign));
+                let low = _mm_packs_epi32(part(0), part(1));
+                let high = _mm_packs_epi32(part(2), part(3));
+                _mm_movemask_epi8(_mm_packs_epi16(low, high)) as u32
+            };
+            (!below).trailing_zeros() as usize
+        }
+
+        #[inline(always)]
+        fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize {
+            let bits =
+                lanes.iter().rev().fold(0u32, |bits, lane| bits << 1 | u32::from(*lane >= x));
+            bits.trailing_zeros() as usize
+        }
+    }
+
+    impl Avx2 {
+        pub(in crate::matcher) fn detect() -> Option<Avx2> {
+            let has = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt");
+            has.then_some(Avx2(()))
+        }
+    }
+
+    /// Calls functions that are compiled for the features that `self` proves.
+    macro_rules! lanes {
+        ($machine:ty, $u16:ident, $u32:ident, $u64:ident) => {
+            impl Lanes for $machine {
+                #[inline(always)]
+                fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
+                    // SAFETY: `self` proves that the machine has the instructions.
+                    unsafe { $u16(lanes, x) }
+                }
+
+                #[inline(always)]
+                fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize {
+                    // SAFETY: as before.
+                    unsafe { $u32(lanes, x) }
+                }
+
+                #[inline(always)]
+                fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize {
+                    // SAFETY: as before.
+                    unsafe { $u64(lanes, x) }
+                }
+            }
+        };
+    }
+
+    lanes!(Avx2, avx2_u16, avx2_u32, avx2_u64);
+    lanes!(Avx512, avx512_u16, avx512_u32, avx512_u64);
+
+    /// Returns the half of 64 bytes of this number, 0 or 1.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn half<T, const N: usize>(lanes: &[T; N], number: usize) -> __m256i {
+        const { assert!(size_of::<[T; N]>() == 64) };
+        // SAFETY: the halves of 64 bytes are 32 bytes each.
+        unsafe { _mm256_loadu_si256(lanes.as_ptr().cast::<__m256i>().add(number & 1)) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_u16(lanes: &[u16; 32], x: u16) -> usize {
+        let x = _mm256_set1_epi16(x as i16);
+        let mask = |half| {
+            let holds = _mm256_cmpeq_epi16(_mm256_max_epu16(half, x), half);
+            u64::from(_mm256_movemask_epi8(holds) as u32)
+        };
+        let mask = mask(half(lanes, 0)) | mask(half(lanes, 1)) << 32;
+        mask.trailing_zeros() as usize / 2
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_u32(lanes: &[u32; 16], x: u32) -> usize {
+        let x = _mm256_set1_epi32(x as i32);
+        let mask = |half| {
+            let holds = _mm256_cmpeq_epi32(_mm256_max_epu32(half, x), half);
+            _mm256_movemask_ps(_mm256_castsi256_ps(holds)) as u32
+        };
+        (mask(half(lanes, 0)) | mask(half(lanes, 1)) << 8).trailing_zeros() as usize
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_u64(lanes: &[u64; 8], x: u64) -> usize {
+        let sign = _mm256_set1_epi64x(i64::MIN);
+        let x = _mm256_set1_epi64x((x ^ 1 << 63) as i64);
+        let below = |half| {
+            let below = _mm256_cmpgt_epi64(x, _mm256_xor_si256(half, sign));
+            _mm256_movemask_pd(_mm256_castsi256_pd(below)) as u32
+        };
+        let below = below(half(lanes, 0)) | below(half(lanes, 1)) << 4;
+        (!below).trailing_zeros() as usize
+    }
+
+    impl Avx512 {
+        pub(in crate::matcher) fn detect() -> Option<Avx512> {
+            let has = Avx2::detect().is_some()
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq");
+            has.then_some(Avx512(()))
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn line<T, const N: usize>(lanes: &[T; N]) -> __m512i {
+        const { assert!(size_of::<[T; N]>() == 64) };
+        // SAFETY: the array is 64 bytes.
+        unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    fn avx512_u16(lanes: &[u16; 32], x: u16) -> usize {
+        let mask = _mm512_cmpge_epu16_mask(line(lanes), _mm512_set1_epi16(x as i16));
+        mask.trailing_zeros() as usize
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn avx512_u32(lanes: &[u32; 16], x: u32) -> usize {
+        let mask = _mm512_cmpge_epu32_mask(line(lanes), _mm512_set1_epi32(x as i32));
+        u32::from(mask).trailing_zeros() as usize
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn avx512_u64(lanes: &[u64; 8], x: u64) -> usize {
+        let mask = _mm512_cmpge_epu64_mask(line(lanes), _mm512_set1_epi64(x as i64));
+        u32::from(mask).trailing_zeros() as usize
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+#[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
+mod neon {
+    use super::{Lanes, Narrow};
+    use std::arch::aarch64::*;
+
+    impl Lanes for Narrow {
+        #[inline(always)]
+        fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
+            let at = lanes.as_ptr();
+            // SAFETY: every aarch64 has NEON; the four loads are within the 32 of `lanes`.
+            let (low, high) = unsafe {
+                let x = vdupq_n_u16(x);
+                let part = |i| vreinterpretq_u8_u16(vcgeq_u16(vld1q_u16(at.add(i * 8)), x));
+                // A nibble for each lane.
+                let nibbles = |bytes| {
+                    let bytes = vreinterpretq_u16_u8(bytes);
+                    vget_lane_u64::<0>(vreinterpret_u64_u8(vshrn_n_u16::<4>(bytes)))
+                };
+                let low = nibbles(vuzp1q_u8(part(0), part(1)));
+                (low, nibbles(vuzp1q_u8(part(2), part(3))))
+            };
+            let in_low = low.trailing_zeros() as usize / 4;
+            let in_high = 16 + high.trailing_zeros() as usize / 4;
+            if low != 0 { in_low } else { in_high }
+        }
+
+        #[inline(always)]
+        fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize {
+            let at = lanes.as_ptr();
+            // SAFETY: every aarch64 has NEON; the four loads are within the 16 of `lanes`.
+            let nibbles = unsafe {
+                let x = vdupq_n_u32(x);
+                let part = |i| vreinterpretq_u16_u32(vcgeq_u32(vld1q_u32(at.add(i * 4)), x));
+                let low = vreinterpretq_u8_u16(vuzp1q_u16(part(0), part(1)));
+                let high = vreinterpretq_u8_u16(vuzp1q_u16(part(2), part(3)));
+                let bytes = vreinterpretq_u16_u8(vuzp1q_u8(low, high));
+                vget_lane_u64::<0>(vreinterpret_u64_u8(vshrn_n_u16::<4>(bytes)))
+            };
+            nibbles.trailing_zeros() as usize / 4
+        }
+
+        #[inline(always)]
+        fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize {
+            let at = lanes.as_ptr();
+            // SAFETY: every aarch64 has NEON; the four loads are within the 8 of `lanes`.
+            let bytes = unsafe {
+                let x = vdupq_n_u64(x);
+                let part = |i| vreinterpretq_u32_u64(vcgeq_u64(vld1q_u64(at.add(i * 2)), x));
+                let low = vreinterpretq_u16_u32(vuzp1q_u32(part(0), part(1)));
+                let high = vreinterpretq_u16_u32(vuzp1q_u32(part(2), part(3)));
+                let words = vuzp1q_u16(low, high);
+                vget_lane_u64::<0>(vreinterpret_u64_u8(vshrn_n_u16::<4>(words)))
+            };
+            bytes.trailing_zeros() as usize / 8
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(lanes: impl Lanes) {
+        for first in 0..32usize {
+            for x in [0, 1, 2, 0x7fff, 0x8000, 0x8001, u16::MAX - 1, u16::MAX] {
+                // What stands after the first is of no account.
+                let after = |lane: usize| (lane as u16).wrapping_mul(0x2f51);
+                let below = x.saturating_sub(1);
+                let lane = |lane: usize| match lane.cmp(&first) {
+                    std::cmp::Ordering::Less => below,
+                    std::cmp::Ordering::Equal => x,
+                    std::cmp::Ordering::Greater => after(lane),
+                };
+                let expected = if x == 0 { 0 } else { first };
+                let words: [u16; 32] = std::array::from_fn(lane);
+                assert_eq!(lanes.first_at_least_u16(&words, x), expected, "{x}");
+                let spread = |value: u16| u32::from(value) << 16 | u32::from(value);
+                let words: [u32; 16] = std::array::from_fn(|i| spread(lane(i)));
+                if first < 16 {
+                    assert_eq!(lanes.first_at_least_u32(&words, spread(x)), expected, "{x}");
+                }
+                let spread = |value: u16| u64::from(spread(value)) << 32 | u64::from(value);
+                let words: [u64; 8] = std::array::from_fn(|i| spread(lane(i)));
+                if first < 8 {
+                    assert_eq!(lanes.first_at_least_u64(&words, spread(x)), expected, "{x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_lane_that_is_at_least_x_is_found_by_every_machine() {
+        for limit in Vectors::ALL {
+            match Machine::up_to(limit) {
+                Machine::Scalar(lanes) => check(lanes),
+                #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+                Machine::Narrow(lanes) => check(lanes),
+                #[cfg(target_arch = "x86_64")]
+                Machine::Avx2(lanes) => check(lanes),
+                #[cfg(target_arch = "x86_64")]
+                Machine::Avx512(lanes) => check(lanes),
+            }
+        }
+    }
+}
