@@ -9,11 +9,10 @@ mod leaf;
 mod lists;
 mod locals;
 mod memory;
-mod pairs;
 mod plain;
 mod ports;
-mod prefixes;
-mod tags;
+mod scan;
+mod sided;
 
 use crate::decision::Decision;
 use crate::endpoint::AddressFamily;
@@ -25,8 +24,8 @@ use crate::matcher::lanes::{Job, Lanes, Machine, Scalar};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
 use crate::matcher::locals::LocalPorts;
-use crate::matcher::pairs::PairIndex;
 use crate::matcher::plain::{Anyone, PlainIndex};
+use crate::matcher::sided::Sided;
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
 use crate::settings::{FilterSettings, Precedence};
@@ -85,8 +84,8 @@ pub struct Matcher {
     /// The other rules of explicit networks.
     addresses: AddressIndex,
     /// All rules with a local side again, for flows whose local address is known.
-    pairs_v4: PairIndex,
-    pairs_v6: PairIndex,
+    sided_v4: Sided<u32>,
+    sided_v6: Sided<u128>,
     lists: Lists,
     hosts: HostIndex,
     /// The rules that can be pending, with their ranks.
@@ -107,7 +106,11 @@ struct Has {
     anywhere: bool,
     local_ports: bool,
     hosts: bool,
-    /// Rules that every flow has to ask for, beside the plain ones and those of local ports.
+    /// Rules with a local side that apply to remote addresses of no network in particular.
+    sided_anywhere: bool,
+    /// Rules for some local ports, beside those of `local_ports`.
+    sided_ports: bool,
+    /// Rules that every flow has to ask for, beside these.
     others: bool,
 }
 
@@ -119,15 +122,15 @@ pub enum Strategy {
     Scan,
     /// Finds the networks that contain the remote address in a longest-prefix-match trie.
     Trie,
-    /// Finds them by hash tables for a few prefix lengths, all asked at once, each network with
-    /// the rules of all that contain it; rules with a local side by the pair of their networks,
-    /// or, while the local address is not known, as [`Trie`](Strategy::Trie) does.
-    Lengths,
+    /// Finds the interval of addresses that the remote address is in, with the rules of all
+    /// networks that contain it; rules with a local side by that of their two sides that fewer
+    /// rules share, or, while the local address is not known, as [`Trie`](Strategy::Trie) does.
+    Intervals,
 }
 
 impl Strategy {
     /// All strategies.
-    pub const ALL: [Strategy; 3] = [Strategy::Scan, Strategy::Trie, Strategy::Lengths];
+    pub const ALL: [Strategy; 3] = [Strategy::Scan, Strategy::Trie, Strategy::Intervals];
 }
 
 /// How wide the vector instructions are that a [`Matcher`] decides with. All give the same answers.
@@ -224,11 +227,11 @@ impl Matcher {
         match remote.folded_family() {
             Some(AddressFamily::V4) => {
                 let leaf = self.plain.leaf_v4(lanes, low as u32);
-                self.decide_in(AddressFamily::V4, leaf, flow)
+                self.decide_in(lanes, AddressFamily::V4, leaf, flow)
             }
             Some(AddressFamily::V6) => {
                 let leaf = self.plain.leaf_v6(lanes, high, low);
-                self.decide_in(AddressFamily::V6, leaf, flow)
+                self.decide_in(lanes, AddressFamily::V6, leaf, flow)
             }
             None => self.decide_fully(flow, &Leaf::NONE),
         }
@@ -236,26 +239,39 @@ impl Matcher {
 
     /// Decides a flow with a remote address, given its family and its leaf.
     #[inline(always)]
-    fn decide_in(&self, family: AddressFamily, leaf: &Leaf, flow: &Flow<'_>) -> Decision {
+    fn decide_in(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        leaf: &Leaf,
+        flow: &Flow<'_>,
+    ) -> Decision {
         let (remote, local) = flow.ends();
-        let case = Case::of(flow);
-        let mut needs_more = self.has.others | (leaf.flags & Leaf::CONDITIONAL != 0);
+        let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
+        let mut is_rare = self.has.others;
         let mut best = Ranked::NONE;
         if self.has.anywhere {
-            needs_more |= flow.is_loopback() | case.is_uncommon();
+            is_rare |= is_loopback | case.is_uncommon();
             best = self.plain.anywhere(Some(family), case, remote.port());
         }
         if self.has.local_ports {
             let is_known = (local.folded_family() == Some(family)) & (local.port() != 0);
-            needs_more |= !is_known | flow.is_loopback();
+            is_rare |= !is_known | is_loopback | case.is_uncommon();
             let found = self.local_ports.find(family, case, local.port());
             best = select_unpredictable(found < best, found, best);
         }
-        if needs_more {
+        let has_sided = self.has.sided_anywhere | (leaf.flags & Leaf::CONDITIONAL != 0);
+        if has_sided {
+            is_rare |= self.known_family(flow).is_none();
+        }
+        if is_rare {
             return self.decide_fully(flow, leaf);
         }
-        let best = self.plain.find(leaf, case, remote.port(), best);
-        self.decision(best, flow.is_loopback())
+        best = self.plain.find(leaf, case, remote.port(), best);
+        if has_sided {
+            best = self.find_sided(lanes, family, flow, case, is_loopback, best);
+        }
+        self.decision(best, is_loopback)
     }
 
     /// Decides each of `flows` into the decision of the same index, and returns how many were
@@ -317,8 +333,8 @@ impl Matcher {
             + self.local_ports.size_bytes()
             + anywhere.map(List::size_bytes).sum::<usize>()
             + self.addresses.size_bytes()
-            + self.pairs_v4.size_bytes()
-            + self.pairs_v6.size_bytes()
+            + self.sided_v4.size_bytes()
+            + self.sided_v6.size_bytes()
             + self.lists.size_bytes()
             + self.hosts.size_bytes()
             + memory::of_vec(&self.conditional)
@@ -351,13 +367,16 @@ impl Matcher {
         if self.has.local_ports && !self.local_ports.offer(query, &mut outcome) {
             query.scan_anywhere(&self.by_local_port, &mut outcome);
         }
-        match self.pairs(query) {
-            Some(pairs) => {
-                pairs.visit(query, &mut outcome);
+        match self.known_family(query.flow) {
+            Some(family) => {
+                let (case, is_loopback) = (query.case, query.is_loopback);
+                let best = outcome.best;
+                let best = self.find_sided(Scalar, family, query.flow, case, is_loopback, best);
+                outcome.offer(best);
             }
             None => {
                 query.scan_anywhere(&self.anywhere, &mut outcome);
-                if is_conditional || self.strategy != Strategy::Lengths {
+                if is_conditional || self.strategy != Strategy::Intervals {
                     self.addresses.visit(query, &mut outcome);
                 }
             }
@@ -368,16 +387,32 @@ impl Matcher {
         outcome
     }
 
-    /// Returns the pairs that hold all rules with a local side for a flow of two known addresses of
-    /// one family.
-    fn pairs(&self, query: &Query<'_>) -> Option<&PairIndex> {
-        let (_, local) = query.flow.ends();
-        let is_known = local.folded_bits() != (0, 0) && self.strategy == Strategy::Lengths;
-        let family = query.family.filter(|family| local.folded_family() == Some(*family));
-        Some(match family.filter(|_| is_known)? {
-            AddressFamily::V4 => &self.pairs_v4,
-            AddressFamily::V6 => &self.pairs_v6,
-        })
+    /// Returns the family of both addresses of a flow, if they are of one and all is known of the
+    /// local side that rules ask for, so that [`Sided`] has all rules with one.
+    #[inline(always)]
+    fn known_family(&self, flow: &Flow<'_>) -> Option<AddressFamily> {
+        let (remote, local) = flow.ends();
+        let is_port_known = (local.port() != 0) | !self.has.sided_ports;
+        let is_known = (local.folded_bits() != (0, 0)) & is_port_known;
+        let is_known = is_known & (self.strategy == Strategy::Intervals);
+        let family = remote.folded_family()?;
+        (is_known & (local.folded_family() == Some(family))).then_some(family)
+    }
+
+    #[inline(always)]
+    fn find_sided(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        flow: &Flow<'_>,
+        case: Case,
+        is_loopback: bool,
+        best: Ranked,
+    ) -> Ranked {
+        match family {
+            AddressFamily::V4 => self.sided_v4.find(lanes, flow, case, is_loopback, best),
+            AddressFamily::V6 => self.sided_v6.find(lanes, flow, case, is_loopback, best),
+        }
     }
 
     #[inline(always)]

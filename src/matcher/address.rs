@@ -53,7 +53,7 @@ impl AddressIndex {
         }
         match strategy {
             Strategy::Scan => AddressIndex { classes, table: RuleTable::new(), strategy },
-            Strategy::Trie | Strategy::Lengths => AddressIndex { classes, table, strategy },
+            Strategy::Trie | Strategy::Intervals => AddressIndex { classes, table, strategy },
         }
     }
 
@@ -63,7 +63,7 @@ impl AddressIndex {
         let Some(address) = remote.folded_address() else { return };
         match self.strategy {
             Strategy::Scan => self.visit_by_scan(address, query, outcome),
-            Strategy::Trie | Strategy::Lengths => self.visit_by_trie(address, query, outcome),
+            Strategy::Trie | Strategy::Intervals => self.visit_by_trie(address, query, outcome),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::matcher::lanes::Machine;
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Detail, Entry, Lists};
 use crate::matcher::locals::LocalPorts;
-use crate::matcher::pairs::PairIndex;
 use crate::matcher::plain::{Anyone, PlainIndex};
+use crate::matcher::sided::{Sided, SidedRule};
 use crate::matcher::{Anywhere, Has, Matcher, MatcherBuilder, Strategy, Vectors};
 use crate::network::Network;
 use crate::rule::{NetworkRule, Remote};
@@ -32,7 +32,7 @@ pub(super) fn compile(
     let precedence = options.precedence;
     let strategy = options.strategy.unwrap_or(match rules.len() {
         0..=SCAN_LIMIT => Strategy::Scan,
-        _ => Strategy::Lengths,
+        _ => Strategy::Intervals,
     });
 
     let mut order: Vec<u32> = (0..rules.len() as u32).collect();
@@ -49,7 +49,7 @@ pub(super) fn compile(
     let mut anywhere: Anywhere<Vec<Entry>> = Anywhere::default();
     let mut by_local_port: Anywhere<Vec<Entry>> = Anywhere::default();
     let mut networks: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
-    let mut pairs = Vec::new();
+    let mut sided = Vec::new();
     let mut hosts = Vec::new();
     let mut conditional = Vec::new();
     let in_order = order.iter().filter_map(|index| rules.get(*index as usize));
@@ -74,29 +74,29 @@ pub(super) fn compile(
             Network::Prefix { .. } => None,
         };
         match (anyone, network.net()) {
-            (Some(anyone), _) if is_plain && strategy == Strategy::Lengths => {
+            (Some(anyone), _) if is_plain && strategy == Strategy::Intervals => {
                 plain_anywhere.push((anyone, leaf(ranked, rule)));
             }
-            (None, Some(net)) if is_plain && strategy == Strategy::Lengths => {
+            (None, Some(net)) if is_plain && strategy == Strategy::Intervals => {
                 plain.push((net, leaf(ranked, rule)));
             }
             (Some(anyone), _) => {
                 let entry = entry(ranked, rule, &mut lists);
                 let of_port = LocalPorts::rule(ranked, anyone, rule);
-                match of_port.filter(|_| strategy == Strategy::Lengths) {
+                match of_port.filter(|_| strategy == Strategy::Intervals) {
                     Some(rule) => {
                         local_ports.push(rule);
                         by_local_port.get_mut(anyone).push(entry);
                     }
                     None => {
-                        pairs.push((network, rule.local(), entry.clone()));
+                        sided.push((ranked, network, rule));
                         anywhere.get_mut(anyone).push(entry);
                     }
                 }
             }
             (None, Some(net)) => {
                 let entry = entry(ranked, rule, &mut lists);
-                pairs.push((network, rule.local(), entry.clone()));
+                sided.push((ranked, network, rule));
                 networks.entry(net).or_default().push(entry);
             }
             // Only nil has no network.
@@ -107,7 +107,7 @@ pub(super) fn compile(
         order = Vec::new();
     }
     let conditional_networks = match strategy {
-        Strategy::Lengths => networks.keys().copied().collect(),
+        Strategy::Intervals => networks.keys().copied().collect(),
         Strategy::Scan | Strategy::Trie => Vec::new(),
     };
     let has_anywhere =
@@ -116,13 +116,15 @@ pub(super) fn compile(
         anywhere: !plain_anywhere.is_empty(),
         local_ports: !local_ports.is_empty(),
         hosts: !hosts.is_empty(),
-        others: has_anywhere || !hosts.is_empty() || strategy != Strategy::Lengths,
+        sided_anywhere: has_anywhere,
+        sided_ports: sided.iter().any(|(.., rule)| !rule.local().ports().is_any()),
+        others: !hosts.is_empty() || strategy != Strategy::Intervals,
     };
-    if strategy != Strategy::Lengths {
-        pairs.clear();
+    if strategy != Strategy::Intervals {
+        sided.clear();
     }
-    let pairs_v4 = PairIndex::new(&pairs_of(AddressFamily::V4, &pairs), &mut lists);
-    let pairs_v6 = PairIndex::new(&pairs_of(AddressFamily::V6, &pairs), &mut lists);
+    let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided));
+    let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided));
     conditional.shrink_to_fit();
     let mut matcher = Matcher {
         plain: PlainIndex::new(plain, &plain_anywhere, conditional_networks),
@@ -130,8 +132,8 @@ pub(super) fn compile(
         by_local_port: by_local_port.map(|entries| lists.add(entries)),
         anywhere: anywhere.map(|entries| lists.add(entries)),
         addresses: AddressIndex::new(networks, &mut lists, strategy),
-        pairs_v4,
-        pairs_v6,
+        sided_v4,
+        sided_v6,
         hosts: HostIndex::new(hosts, &mut lists),
         lists,
         conditional,
@@ -146,17 +148,22 @@ pub(super) fn compile(
     Ok(matcher)
 }
 
-/// The rules of which both sides can hold addresses of one family, with the networks.
-fn pairs_of(
-    family: AddressFamily,
-    rules: &[(&Network, &Network, Entry)],
-) -> Vec<(IpNet, IpNet, Entry)> {
+/// The rules of which both sides can hold addresses of `family`.
+fn sided_of(family: AddressFamily, rules: &[(Ranked, &Network, &NetworkRule)]) -> Vec<SidedRule> {
     let side = |network: &Network| match network.family() {
         None => IpNet::new(family.unspecified(), 0).ok(),
         Some(own) => network.net().filter(|_| own == family),
     };
-    let of_family = |(remote, local, entry): &(&Network, &Network, Entry)| {
-        Some((side(remote)?, side(local)?, entry.clone()))
+    let of_family = |(ranked, remote, rule): &(Ranked, &Network, &NetworkRule)| {
+        let local = rule.local();
+        Some(SidedRule {
+            leaf: leaf(*ranked, rule),
+            remote: side(remote)?,
+            local: side(local)?,
+            local_ports: (local.ports().first(), local.ports().last()),
+            zones: [remote.zone(), local.zone()],
+            may_be_loopback: remote.is_explicit() || local.is_explicit(),
+        })
     };
     rules.iter().filter_map(of_family).collect()
 }

@@ -1,6 +1,7 @@
 //! [`Lanes`]: comparing many numbers at once, by whatever the machine has for it.
 
 use crate::matcher::Vectors;
+use crate::matcher::scan::{Block, Probe};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
@@ -11,6 +12,8 @@ pub(super) trait Lanes: Copy {
     fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize;
     /// The same.
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
+    /// Does what [`Block::compare`] does.
+    fn compare(self, block: &Block, probe: &Probe) -> (u32, u32);
 }
 
 /// Begins to load what `value` stands in into the cache.
@@ -130,6 +133,11 @@ impl Lanes for Scalar {
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize {
         lanes.iter().position(|lane| *lane >= x).unwrap_or(0)
     }
+
+    #[inline(always)]
+    fn compare(self, block: &Block, probe: &Probe) -> (u32, u32) {
+        block.compare(probe)
+    }
 }
 
 /// 128 bits at a time: SSE2, which every x86-64 has, or NEON, which every aarch64 has.
@@ -151,6 +159,7 @@ pub(super) struct Avx512(());
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod x86 {
     use super::{Avx2, Avx512, Job, Lanes, Narrow};
+    use crate::matcher::scan::{Block, Probe};
     use std::arch::x86_64::*;
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -201,6 +210,11 @@ mod x86 {
                 lanes.iter().rev().fold(0u32, |bits, lane| bits << 1 | u32::from(*lane >= x));
             bits.trailing_zeros() as usize
         }
+
+        #[inline(always)]
+        fn compare(self, block: &Block, probe: &Probe) -> (u32, u32) {
+            block.compare(probe)
+        }
     }
 
     impl Avx2 {
@@ -216,7 +230,7 @@ mod x86 {
 
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
-        ($machine:ty, $u16:ident, $u32:ident, $u64:ident) => {
+        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $compare:ident) => {
             impl Lanes for $machine {
                 #[inline(always)]
                 fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
@@ -235,12 +249,18 @@ mod x86 {
                     // SAFETY: as before.
                     unsafe { $u64(lanes, x) }
                 }
+
+                #[inline(always)]
+                fn compare(self, block: &Block, probe: &Probe) -> (u32, u32) {
+                    // SAFETY: as before.
+                    unsafe { $compare(block, probe) }
+                }
             }
         };
     }
 
-    lanes!(Avx2, avx2_u16, avx2_u32, avx2_u64);
-    lanes!(Avx512, avx512_u16, avx512_u32, avx512_u64);
+    lanes!(Avx2, avx2_u16, avx2_u32, avx2_u64, avx2_compare);
+    lanes!(Avx512, avx512_u16, avx512_u32, avx512_u64, avx512_compare);
 
     /// Returns the half of 64 bytes of this number, 0 or 1.
     #[target_feature(enable = "avx2")]
@@ -249,6 +269,14 @@ mod x86 {
         const { assert!(size_of::<[T; N]>() == 64) };
         // SAFETY: the halves of 64 bytes are 32 bytes each.
         unsafe { _mm256_loadu_si256(lanes.as_ptr().cast::<__m256i>().add(number & 1)) }
+    }
+
+    /// Loads 32 bytes.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn whole(lanes: &[u16; 16]) -> __m256i {
+        // SAFETY: the array is 32 bytes.
+        unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
     }
 
     #[target_feature(enable = "avx2")]
@@ -285,6 +313,49 @@ mod x86 {
         };
         let below = below(half(lanes, 0)) | below(half(lanes, 1)) << 4;
         (!below).trailing_zeros() as usize
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_compare(block: &Block, probe: &Probe) -> (u32, u32) {
+        let addresses = |own: u32, values, masks, number| {
+            let differ = _mm256_xor_si256(_mm256_set1_epi32(own as i32), half(values, number));
+            let differ = _mm256_and_si256(differ, half(masks, number));
+            _mm256_cmpeq_epi32(differ, _mm256_setzero_si256())
+        };
+        // Unsigned `port - first <= more`, in 16 lanes.
+        let ports = |own: u16, first, more| {
+            let offset = _mm256_sub_epi16(_mm256_set1_epi16(own as i16), whole(first));
+            let beyond = _mm256_subs_epu16(offset, whole(more));
+            _mm256_cmpeq_epi16(beyond, _mm256_setzero_si256())
+        };
+        // Two vectors of 8 lanes as one of 16.
+        let join =
+            |low, high| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+        // Two bits of each of 16 lanes as one.
+        let bits = |holds| {
+            let bytes = _mm256_packs_epi16(holds, _mm256_setzero_si256());
+            let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
+            _mm256_movemask_epi8(bytes) as u32 & 0xffff
+        };
+        let remote = |number| {
+            let held =
+                _mm256_and_si256(_mm256_set1_epi32(probe.case as i32), half(&block.cases, number));
+            let none = _mm256_cmpeq_epi32(held, _mm256_setzero_si256());
+            _mm256_andnot_si256(
+                none,
+                addresses(probe.remote, &block.remote_value, &block.remote_mask, number),
+            )
+        };
+        let numbers =
+            _mm256_cmpeq_epi16(_mm256_set1_epi16(probe.number as i16), whole(&block.number));
+        let remote_ports = ports(probe.remote_port, &block.remote_first, &block.remote_more);
+        let remote =
+            _mm256_and_si256(join(remote(0), remote(1)), _mm256_and_si256(remote_ports, numbers));
+        let local = |number| addresses(probe.local, &block.local_value, &block.local_mask, number);
+        let local_ports = ports(probe.local_port, &block.local_first, &block.local_more);
+        let local = _mm256_and_si256(join(local(0), local(1)), local_ports);
+        (bits(remote), bits(local))
     }
 
     impl Avx512 {
@@ -326,12 +397,39 @@ mod x86 {
         let mask = _mm512_cmpge_epu64_mask(line(lanes), _mm512_set1_epi64(x as i64));
         u32::from(mask).trailing_zeros() as usize
     }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn avx512_compare(block: &Block, probe: &Probe) -> (u32, u32) {
+        let addresses = |own: u32, values, masks, so_far| {
+            let differ = _mm512_xor_si512(_mm512_set1_epi32(own as i32), line(values));
+            _mm512_mask_testn_epi32_mask(so_far, differ, line(masks))
+        };
+        // Unsigned `port - first <= more`.
+        let ports = |own: u16, first, more, so_far| {
+            let offset = _mm256_sub_epi16(_mm256_set1_epi16(own as i16), whole(first));
+            _mm256_mask_cmple_epu16_mask(so_far, offset, whole(more))
+        };
+        let in_case =
+            _mm512_test_epi32_mask(_mm512_set1_epi32(probe.case as i32), line(&block.cases));
+        let numbers = _mm256_mask_cmpeq_epi16_mask(
+            in_case,
+            _mm256_set1_epi16(probe.number as i16),
+            whole(&block.number),
+        );
+        let remote = ports(probe.remote_port, &block.remote_first, &block.remote_more, u16::MAX)
+            & addresses(probe.remote, &block.remote_value, &block.remote_mask, numbers);
+        let local = ports(probe.local_port, &block.local_first, &block.local_more, u16::MAX)
+            & addresses(probe.local, &block.local_value, &block.local_mask, u16::MAX);
+        (remote.into(), local.into())
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod neon {
     use super::{Lanes, Narrow};
+    use crate::matcher::scan::{Block, Probe};
     use std::arch::aarch64::*;
 
     impl Lanes for Narrow {
@@ -383,6 +481,11 @@ mod neon {
                 vget_lane_u64::<0>(vreinterpret_u64_u8(vshrn_n_u16::<4>(words)))
             };
             bytes.trailing_zeros() as usize / 8
+        }
+
+        #[inline(always)]
+        fn compare(self, block: &Block, probe: &Probe) -> (u32, u32) {
+            block.compare(probe)
         }
     }
 }

@@ -69,6 +69,18 @@ impl Case {
         self.index.into()
     }
 
+    /// 0 for TCP, 1 for UDP, 2 for others.
+    #[inline(always)]
+    pub(super) fn protocol(self) -> usize {
+        (self.index / 3).into()
+    }
+
+    /// The number of another protocol, 0 for TCP and UDP.
+    #[inline(always)]
+    pub(super) fn number(self) -> u8 {
+        self.number
+    }
+
     /// Whether the protocol is neither TCP nor UDP.
     #[inline(always)]
     pub(super) fn is_uncommon(self) -> bool {
@@ -124,6 +136,8 @@ impl Leaf {
     pub(super) const CONDITIONAL: u8 = 1;
     /// The rules are too many for one list: `next` is the index of a chain that holds them all.
     pub(super) const CHAIN: u8 = 2;
+    /// A list for the port that is in place of the cases.
+    pub(super) const PORT: u8 = 8;
     /// No rule, but the place of a further step of the look-up.
     pub(super) const NODE: u8 = 4;
 
