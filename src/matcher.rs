@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::matcher::address::AddressIndex;
 use crate::matcher::hosts::HostIndex;
+use crate::matcher::intervals::{GROUP, Intervals, Wanted};
 use crate::matcher::lanes::{Job, Lanes, Machine, Scalar};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
@@ -112,6 +113,8 @@ struct Has {
     sided_ports: bool,
     /// Rules that every flow has to ask for, beside these.
     others: bool,
+    /// More memory than batches of flows are decided in without looking ahead.
+    groups: bool,
 }
 
 /// How a [`Matcher`] finds rules. All strategies give the same answers.
@@ -224,27 +227,30 @@ impl Matcher {
     fn decide_with(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
         let (remote, _) = flow.ends();
         let (high, low) = remote.folded_bits();
+        let leaves = |family| self.sided_leaves(lanes, family, flow);
         match remote.folded_family() {
             Some(AddressFamily::V4) => {
                 let leaf = self.plain.leaf_v4(lanes, low as u32);
-                self.decide_in(lanes, AddressFamily::V4, leaf, flow)
+                self.decide_in(lanes, AddressFamily::V4, leaf, flow, leaves)
             }
             Some(AddressFamily::V6) => {
                 let leaf = self.plain.leaf_v6(lanes, high, low);
-                self.decide_in(lanes, AddressFamily::V6, leaf, flow)
+                self.decide_in(lanes, AddressFamily::V6, leaf, flow, leaves)
             }
             None => self.decide_fully(flow, &Leaf::NONE),
         }
     }
 
-    /// Decides a flow with a remote address, given its family and its leaf.
+    /// Decides a flow with a remote address, given its family, its leaf, and how to get the leaves
+    /// of the rules with a local side.
     #[inline(always)]
-    fn decide_in(
-        &self,
+    fn decide_in<'a>(
+        &'a self,
         lanes: impl Lanes,
         family: AddressFamily,
         leaf: &Leaf,
         flow: &Flow<'_>,
+        leaves: impl FnOnce(AddressFamily) -> [&'a Leaf; 2],
     ) -> Decision {
         let (remote, local) = flow.ends();
         let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
@@ -260,7 +266,7 @@ impl Matcher {
             let found = self.local_ports.find(family, case, local.port());
             best = select_unpredictable(found < best, found, best);
         }
-        let has_sided = self.has.sided_anywhere | (leaf.flags & Leaf::CONDITIONAL != 0);
+        let has_sided = self.has_sided(leaf);
         if has_sided {
             is_rare |= self.known_family(flow).is_none();
         }
@@ -269,9 +275,84 @@ impl Matcher {
         }
         best = self.plain.find(leaf, case, remote.port(), best);
         if has_sided {
-            best = self.find_sided(lanes, family, flow, case, is_loopback, best);
+            let leaves = leaves(family);
+            best = self.find_sided(lanes, family, leaves, flow, case, is_loopback, best);
         }
         self.decision(best, is_loopback)
+    }
+
+    /// Decides as many flows as a group has; what they read is loaded for all at once.
+    #[inline(always)]
+    fn decide_group(
+        &self,
+        lanes: impl Lanes,
+        flows: &[Flow<'_>; GROUP],
+        decisions: &mut [Decision],
+    ) {
+        let nowhere = Wanted { intervals: self.plain.nothing(), high: 0, low: 0 };
+        let mut wanted = [nowhere; GROUP];
+        for (wanted, flow) in wanted.iter_mut().zip(flows) {
+            let (remote, _) = flow.ends();
+            *wanted = self.plain.wanted(remote).unwrap_or(nowhere);
+        }
+        let none = &Leaf::NONE;
+        let mut leaves = [none; GROUP];
+        Intervals::get_group(lanes, &wanted, &mut leaves);
+        let mut of_remote = [none; GROUP];
+        let mut of_local = [none; GROUP];
+        if self.has.sided_anywhere {
+            let mut wanted_local = [nowhere; GROUP];
+            wanted = [nowhere; GROUP];
+            for ((remote, local), flow) in wanted.iter_mut().zip(&mut wanted_local).zip(flows) {
+                [*remote, *local] = match self.known_family(flow) {
+                    Some(AddressFamily::V4) => self.sided_v4.wanted(flow),
+                    Some(AddressFamily::V6) => self.sided_v6.wanted(flow),
+                    None => [nowhere; 2],
+                };
+            }
+            Intervals::get_group(lanes, &wanted, &mut of_remote);
+            Intervals::get_group(lanes, &wanted_local, &mut of_local);
+            for ((of_remote, of_local), flow) in of_remote.iter().zip(&of_local).zip(flows) {
+                match self.known_family(flow) {
+                    Some(AddressFamily::V4) => self.sided_v4.prefetch([of_remote, of_local]),
+                    Some(AddressFamily::V6) => self.sided_v6.prefetch([of_remote, of_local]),
+                    None => {}
+                }
+            }
+        }
+        let sided = of_remote.into_iter().zip(of_local);
+        for (((decision, flow), leaf), sided) in
+            decisions.iter_mut().zip(flows).zip(leaves).zip(sided)
+        {
+            let (remote, _) = flow.ends();
+            let leaves = |family| match self.has.sided_anywhere {
+                true => sided.into(),
+                false => self.sided_leaves(lanes, family, flow),
+            };
+            *decision = match remote.folded_family() {
+                Some(family) => self.decide_in(lanes, family, leaf, flow, leaves),
+                None => self.decide_fully(flow, &Leaf::NONE),
+            };
+        }
+    }
+
+    /// Whether rules with a local side may apply to the remote address of this leaf.
+    #[inline(always)]
+    fn has_sided(&self, leaf: &Leaf) -> bool {
+        self.has.sided_anywhere | (leaf.flags & Leaf::CONDITIONAL != 0)
+    }
+
+    #[inline(always)]
+    fn sided_leaves(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        flow: &Flow<'_>,
+    ) -> [&Leaf; 2] {
+        match family {
+            AddressFamily::V4 => self.sided_v4.leaves(lanes, flow),
+            AddressFamily::V6 => self.sided_v6.leaves(lanes, flow),
+        }
     }
 
     /// Decides each of `flows` into the decision of the same index, and returns how many were
@@ -371,7 +452,9 @@ impl Matcher {
             Some(family) => {
                 let (case, is_loopback) = (query.case, query.is_loopback);
                 let best = outcome.best;
-                let best = self.find_sided(Scalar, family, query.flow, case, is_loopback, best);
+                let leaves = self.sided_leaves(Scalar, family, query.flow);
+                let flow = query.flow;
+                let best = self.find_sided(Scalar, family, leaves, flow, case, is_loopback, best);
                 outcome.offer(best);
             }
             None => {
@@ -400,18 +483,20 @@ impl Matcher {
     }
 
     #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "all of them are in registers")]
     fn find_sided(
         &self,
         lanes: impl Lanes,
         family: AddressFamily,
+        leaves: [&Leaf; 2],
         flow: &Flow<'_>,
         case: Case,
         is_loopback: bool,
         best: Ranked,
     ) -> Ranked {
         match family {
-            AddressFamily::V4 => self.sided_v4.find(lanes, flow, case, is_loopback, best),
-            AddressFamily::V6 => self.sided_v6.find(lanes, flow, case, is_loopback, best),
+            AddressFamily::V4 => self.sided_v4.find(lanes, leaves, flow, case, is_loopback, best),
+            AddressFamily::V6 => self.sided_v6.find(lanes, leaves, flow, case, is_loopback, best),
         }
     }
 
@@ -454,8 +539,25 @@ impl Job for DecideBatch<'_> {
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> usize {
-        let pairs = self.flows.iter().zip(self.decisions);
-        pairs.map(|(flow, decision)| *decision = self.matcher.decide_with(lanes, flow)).count()
+        let DecideBatch { matcher, flows, decisions } = self;
+        let count = flows.len().min(decisions.len());
+        let (Some(mut flows), Some(mut decisions)) =
+            (flows.get(..count), decisions.get_mut(..count))
+        else {
+            return 0;
+        };
+        if matcher.has.groups {
+            let (groups, others) = flows.as_chunks::<GROUP>();
+            let (of_groups, of_others) = decisions.as_chunks_mut::<GROUP>();
+            for (flows, decisions) in groups.iter().zip(of_groups) {
+                matcher.decide_group(lanes, flows, decisions);
+            }
+            (flows, decisions) = (others, of_others);
+        }
+        for (flow, decision) in flows.iter().zip(decisions) {
+            *decision = matcher.decide_with(lanes, flow);
+        }
+        count
     }
 }
 

@@ -21,6 +21,10 @@ use std::collections::BTreeMap;
 /// The number of rules up to which scanning is chosen.
 const SCAN_LIMIT: usize = 4;
 
+/// The size, in bytes, from which a batch of flows is decided in groups, which load what they read
+/// together: about what the second-level cache holds.
+const GROUPS_FROM: usize = 1 << 19;
+
 pub(super) fn compile(
     settings: &FilterSettings,
     options: &MatcherBuilder,
@@ -119,6 +123,7 @@ pub(super) fn compile(
         sided_anywhere: has_anywhere,
         sided_ports: sided.iter().any(|(.., rule)| !rule.local().ports().is_any()),
         others: !hosts.is_empty() || strategy != Strategy::Intervals,
+        groups: false,
     };
     if strategy != Strategy::Intervals {
         sided.clear();
@@ -145,6 +150,7 @@ pub(super) fn compile(
         machine: Machine::up_to(options.vectors.unwrap_or(Vectors::Bits512)),
     };
     matcher.lists.shrink_to_fit();
+    matcher.has.groups = matcher.size_bytes() > GROUPS_FROM;
     Ok(matcher)
 }
 

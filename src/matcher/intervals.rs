@@ -6,7 +6,7 @@
 //! by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
 //! the first that is not below the address: one comparison of whole vectors.
 
-use crate::matcher::lanes::Lanes;
+use crate::matcher::lanes::{Lanes, prefetch};
 use crate::matcher::leaf::Leaf;
 use crate::matcher::memory;
 
@@ -68,6 +68,9 @@ impl Node {
     /// The base is the number of a bitmap, the number the place of the first leaf.
     const BITMAP: u32 = 3;
 
+    /// Nothing is there.
+    const EMPTY: Node = Node { base: u32::MAX, shape: Node::LINE };
+
     fn new(shape: u32, base: usize, number: usize) -> Node {
         Node { base: base as u32, shape: (number as u32) << 2 | shape }
     }
@@ -88,6 +91,17 @@ impl Node {
         (leaf.flags & Leaf::NODE != 0).then_some(Node { base: leaf.next, shape })
     }
 }
+
+/// An address to be looked up with others, left-aligned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) intervals: &'a Intervals,
+    pub(super) high: u64,
+    pub(super) low: u64,
+}
+
+/// The number of addresses that are looked up together.
+pub(super) const GROUP: usize = 16;
 
 /// A part of an address.
 trait Part: Copy + Ord {
@@ -249,6 +263,65 @@ impl Intervals {
                 bitmap.map_or(usize::MAX, |bitmap| bitmap.run(half))
             }
             _ => self.halves.find_in_many(lanes, node, half),
+        }
+    }
+
+    /// Returns the leaf of each address, all of them a step at a time: while one is loaded, others
+    /// are looked up.
+    #[inline(always)]
+    pub(super) fn get_group<'a, L: Lanes>(
+        lanes: L,
+        wanted: &[Wanted<'a>; GROUP],
+        leaves: &mut [&'a Leaf; GROUP],
+    ) {
+        let mut numbers = [0; GROUP];
+        for (number, wanted) in numbers.iter_mut().zip(wanted) {
+            *number = wanted.intervals.root.run((wanted.high >> 48) as u16);
+            prefetch(wanted.intervals.nodes.get(*number));
+        }
+        let mut nodes = [Node::EMPTY; GROUP];
+        for ((node, number), wanted) in nodes.iter_mut().zip(numbers).zip(wanted) {
+            if let Some(own) = wanted.intervals.nodes.get(number) {
+                *node = *own;
+                prefetch(wanted.intervals.halves.ends.get(own.base as usize));
+            }
+        }
+        let mut inner = 0u32;
+        for ((leaf, node), wanted) in leaves.iter_mut().zip(nodes).zip(wanted) {
+            *leaf = wanted.intervals.half(lanes, node, (wanted.high >> 32) as u16);
+            prefetch(Some(*leaf));
+        }
+        for ((at, leaf), wanted) in leaves.iter().enumerate().zip(wanted) {
+            if let Some(node) = Node::of_leaf(leaf) {
+                inner |= 1 << at;
+                prefetch(wanted.intervals.words.ends.get(node.base as usize));
+            }
+        }
+        if inner == 0 {
+            return;
+        }
+        for ((at, leaf), wanted) in leaves.iter_mut().enumerate().zip(wanted) {
+            if let Some(node) = Node::of_leaf(leaf)
+                && inner >> at & 1 != 0
+            {
+                let intervals = wanted.intervals;
+                let found = intervals.words.get(lanes, node, wanted.high as u32);
+                *leaf = found.unwrap_or(&intervals.rest);
+                prefetch(Some(*leaf));
+            }
+        }
+        for (leaf, wanted) in leaves.iter().zip(wanted) {
+            if let Some(node) = Node::of_leaf(leaf) {
+                prefetch(wanted.intervals.longs.ends.get(node.base as usize));
+            }
+        }
+        for (leaf, wanted) in leaves.iter_mut().zip(wanted) {
+            if let Some(node) = Node::of_leaf(leaf) {
+                let intervals = wanted.intervals;
+                let found = intervals.longs.get(lanes, node, wanted.low);
+                *leaf = found.unwrap_or(&intervals.rest);
+                prefetch(Some(*leaf));
+            }
         }
     }
 

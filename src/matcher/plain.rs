@@ -7,7 +7,7 @@
 
 use crate::endpoint::AddressFamily;
 use crate::flow::FlowEndpoint;
-use crate::matcher::intervals::Intervals;
+use crate::matcher::intervals::{Intervals, Wanted};
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
@@ -21,6 +21,7 @@ use std::hint::select_unpredictable;
 pub(super) struct PlainIndex {
     v4: Intervals,
     v6: Intervals,
+    nothing: Intervals,
     leaves: Vec<Leaf>,
     chains: Vec<Chain>,
     anywhere: Anywhere,
@@ -103,6 +104,7 @@ impl PlainIndex {
         PlainIndex {
             v4: Intervals::new(&v4, Leaf::NONE),
             v6: Intervals::new(&v6, Leaf::NONE),
+            nothing: Intervals::new(&[], Leaf::NONE),
             leaves: builder.leaves,
             chains: builder.chains,
             anywhere: Anywhere::new(anywhere),
@@ -119,6 +121,22 @@ impl PlainIndex {
     #[inline(always)]
     pub(super) fn leaf_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> &Leaf {
         self.v6.get_v6(lanes, high, low)
+    }
+
+    /// Returns an index of no addresses.
+    #[inline(always)]
+    pub(super) fn nothing(&self) -> &Intervals {
+        &self.nothing
+    }
+
+    /// Returns what is to be looked up for the leaf of the remote address.
+    #[inline(always)]
+    pub(super) fn wanted(&self, remote: &FlowEndpoint) -> Option<Wanted<'_>> {
+        let (high, low) = remote.folded_bits();
+        Some(match remote.folded_family()? {
+            AddressFamily::V4 => Wanted { intervals: &self.v4, high: low << 32, low: 0 },
+            AddressFamily::V6 => Wanted { intervals: &self.v6, high, low },
+        })
     }
 
     /// Returns the leaf of the remote address.

@@ -9,8 +9,8 @@
 
 use crate::endpoint::{AddressFamily, Zone};
 use crate::flow::{Flow, FlowEndpoint};
-use crate::matcher::intervals::Intervals;
-use crate::matcher::lanes::Lanes;
+use crate::matcher::intervals::{Intervals, Wanted};
+use crate::matcher::lanes::{Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
 use crate::matcher::scan::{Blocks, Probe, Scan, ScanRule};
@@ -41,6 +41,8 @@ pub(super) trait Address:
     /// Returns the network's first address and its mask.
     fn of_net(net: IpNet) -> (Self, Self);
     fn get(self, lanes: impl Lanes, intervals: &Intervals) -> &Leaf;
+    /// Returns the address, left-aligned, to be looked up with others.
+    fn wanted(self, intervals: &Intervals) -> Wanted<'_>;
     /// Returns the parts that IPv4 rules are compared by.
     fn narrow(self) -> u32;
 }
@@ -61,6 +63,11 @@ impl Address for u32 {
     #[inline(always)]
     fn get(self, lanes: impl Lanes, intervals: &Intervals) -> &Leaf {
         intervals.get_v4(lanes, self)
+    }
+
+    #[inline(always)]
+    fn wanted(self, intervals: &Intervals) -> Wanted<'_> {
+        Wanted { intervals, high: u64::from(self) << 32, low: 0 }
     }
 
     #[inline(always)]
@@ -86,6 +93,11 @@ impl Address for u128 {
     #[inline(always)]
     fn get(self, lanes: impl Lanes, intervals: &Intervals) -> &Leaf {
         intervals.get_v6(lanes, (self >> 64) as u64, self as u64)
+    }
+
+    #[inline(always)]
+    fn wanted(self, intervals: &Intervals) -> Wanted<'_> {
+        Wanted { intervals, high: (self >> 64) as u64, low: self as u64 }
     }
 
     #[inline(always)]
@@ -228,12 +240,42 @@ impl<A: Address> Sided<A> {
         }
     }
 
+    /// Returns the leaves of the two addresses of a flow, both of the family. Neither look-up waits
+    /// for the other.
+    #[inline(always)]
+    pub(super) fn leaves(&self, lanes: impl Lanes, flow: &Flow<'_>) -> [&Leaf; 2] {
+        let (remote, local) = flow.ends();
+        let of_remote = A::of(remote).get(lanes, &self.by_remote.addresses);
+        [of_remote, A::of(local).get(lanes, &self.by_local.addresses)]
+    }
+
+    /// Returns what is to be looked up for [`leaves`](Sided::leaves).
+    #[inline(always)]
+    pub(super) fn wanted(&self, flow: &Flow<'_>) -> [Wanted<'_>; 2] {
+        let (remote, local) = flow.ends();
+        let of_remote = A::of(remote).wanted(&self.by_remote.addresses);
+        [of_remote, A::of(local).wanted(&self.by_local.addresses)]
+    }
+
+    /// Begins to load what [`find`](Sided::find) reads first.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, [of_remote, of_local]: [&Leaf; 2]) {
+        let pairs = [(&self.by_remote.lists, of_remote), (&self.by_local.lists, of_local)];
+        for (lists, leaf) in pairs {
+            match leaf.flags & Leaf::CHAIN {
+                0 => prefetch(lists.rules.get(leaf.next as usize)),
+                _ => prefetch(lists.links.get(leaf.next as usize)),
+            }
+        }
+    }
+
     /// Returns the first rule that matches and goes before `best`, else `best`. Both addresses of
     /// the flow are of the family.
     #[inline(always)]
     pub(super) fn find(
         &self,
         lanes: impl Lanes,
+        leaves: [&Leaf; 2],
         flow: &Flow<'_>,
         case: Case,
         is_loopback: bool,
@@ -249,9 +291,7 @@ impl<A: Address> Sided<A> {
             case,
             is_loopback,
         };
-        // Neither look-up waits for the other.
-        let of_remote = query.remote.get(lanes, &self.by_remote.addresses);
-        let of_local = query.local.get(lanes, &self.by_local.addresses);
+        let [of_remote, of_local] = leaves;
         let lists = &self.by_remote.lists;
         let best = lists.find(&self.zones, of_remote, &query, query.local, best);
         let lists = &self.by_local.lists;
