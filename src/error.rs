@@ -171,6 +171,13 @@ pub enum ErrorKind {
         /// The most that are accepted.
         limit: usize,
     },
+    /// An index at which a list of rules has none, or takes none.
+    RuleIndexOutOfRange {
+        /// The index that was given.
+        index: usize,
+        /// The number of rules.
+        count: usize,
+    },
     /// A log line that does not say that a new flow was seen.
     NotAFlowLine,
 }
@@ -358,6 +365,9 @@ impl fmt::Display for ErrorKind {
             NotUtf8 => f.write_str("not valid UTF-8"),
             TooLarge { limit } => write!(f, "text exceeds {limit} bytes"),
             TooManyRules { count, limit } => write!(f, "{count} rules exceed {limit}"),
+            RuleIndexOutOfRange { index, count } => {
+                write!(f, "rule index {index} is out of range: the number of rules is {count}")
+            }
             NotAFlowLine => f.write_str(
                 "not a flow: expected a JSON object, or a log line with `remote endpoint`",
             ),
@@ -478,6 +488,10 @@ mod tests {
             (TooLarge { limit: 65536 }, "text exceeds 65536 bytes"),
             (TooManyRules { count: 5, limit: 4 }, "5 rules exceed 4"),
             (
+                RuleIndexOutOfRange { index: 5, count: 5 },
+                "rule index 5 is out of range: the number of rules is 5",
+            ),
+            (
                 NotAFlowLine,
                 "not a flow: expected a JSON object, or a log line with `remote endpoint`",
             ),
@@ -522,10 +536,11 @@ mod tests {
             NotUtf8 => 24,
             TooLarge { .. } => 25,
             TooManyRules { .. } => 26,
-            NotAFlowLine => 27,
+            RuleIndexOutOfRange { .. } => 27,
+            NotAFlowLine => 28,
         };
         let listed: Vec<_> = messages().iter().map(|(kind, _)| number(kind)).collect();
-        assert_eq!(listed, (0..28).collect::<Vec<_>>());
+        assert_eq!(listed, (0..29).collect::<Vec<_>>());
     }
 
     #[test]

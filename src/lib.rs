@@ -25,6 +25,8 @@ mod table;
 
 mod matcher;
 
+mod live;
+
 mod explain;
 
 mod lint;
@@ -41,6 +43,7 @@ pub use crate::{
     flow::{Direction, Flow, FlowEndpoint, IpProtocol},
     hostname::HostName,
     lint::{Lint, LintCode, lint},
+    live::{LiveDecision, LiveMatcher, LiveMatcherBuilder, Snapshot},
     matcher::{Matcher, MatcherBuilder, Strategy, Vectors},
     network::{Answer, Network},
     proxy::{ProxyDecision, ProxyIssue, ProxyIssueKind, ProxyList, TransparentProxySettings},

@@ -73,6 +73,24 @@ fn decide_allocates_nothing() {
 }
 
 #[test]
+fn a_live_matcher_allocates_nothing_after_the_first_decision_of_a_thread() {
+    for precedence in Precedence::ALL {
+        let builder = LiveMatcher::builder().precedence(precedence).rebuild_in_background(false);
+        let live = builder.build(large()).unwrap();
+        let flows = flows();
+        live.decide(&flows[0]);
+        let decide_all = || flows.iter().filter(|f| live.decide(f).decision().pending()).count();
+        assert_eq!(allocations(|| assert!(decide_all() > 0)), 0, "{precedence}");
+        let rules = large().into_rules();
+        for (index, rule) in rules.into_iter().enumerate().step_by(7) {
+            live.remove(index).unwrap();
+            live.insert(index / 2, rule).unwrap();
+        }
+        assert_eq!(allocations(|| assert!(decide_all() > 0)), 0, "{precedence}, edited");
+    }
+}
+
+#[test]
 fn a_flow_from_addresses_and_a_borrowed_name_allocates_nothing() {
     let (remote, local) = ("2001:db8::1".parse().unwrap(), "::".parse().unwrap());
     let name = String::from("www.example.com");
