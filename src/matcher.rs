@@ -26,6 +26,7 @@ use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
 use crate::matcher::locals::LocalPorts;
 use crate::matcher::plain::{Anyone, PlainIndex};
+use crate::matcher::scan::{Probe, Scan};
 use crate::matcher::sided::Sided;
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
@@ -87,6 +88,8 @@ pub struct Matcher {
     /// All rules with a local side again, for flows whose local address is known.
     sided_v4: Sided<u32>,
     sided_v6: Sided<u128>,
+    /// All rules that can match IPv4 flows, if they are few.
+    few: Scan,
     lists: Lists,
     hosts: HostIndex,
     /// The rules that can be pending, with their ranks.
@@ -113,15 +116,22 @@ struct Has {
     sided_ports: bool,
     /// Rules that every flow has to ask for, beside these.
     others: bool,
+    /// Rules with a local side.
+    local: bool,
+    /// So few rules that IPv4 flows are compared with all of them.
+    few: bool,
     /// More memory than batches of flows are decided in without looking ahead.
     groups: bool,
+    /// So many rules with a local side, kept under the remote and under the local side, that the
+    /// look-ups of batches look ahead for them too.
+    sided_groups: [bool; 2],
 }
 
 /// How a [`Matcher`] finds rules. All strategies give the same answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// Goes through the rules in order. Fastest for a handful.
+    /// Goes through the rules in order.
     Scan,
     /// Finds the networks that contain the remote address in a longest-prefix-match trie.
     Trie,
@@ -129,11 +139,20 @@ pub enum Strategy {
     /// networks that contain it; rules with a local side by that of their two sides that fewer
     /// rules share, or, while the local address is not known, as [`Trie`](Strategy::Trie) does.
     Intervals,
+    /// Compares an IPv4 flow with all rules, sixteen at a time, unless there are host rules or
+    /// zone ids; other flows as [`Intervals`](Strategy::Intervals) does. Fastest for few rules.
+    Blocks,
 }
 
 impl Strategy {
     /// All strategies.
-    pub const ALL: [Strategy; 3] = [Strategy::Scan, Strategy::Trie, Strategy::Intervals];
+    pub const ALL: [Strategy; 4] =
+        [Strategy::Scan, Strategy::Trie, Strategy::Intervals, Strategy::Blocks];
+
+    /// Whether the rules are found by intervals of addresses, but for those of `Blocks`.
+    fn has_intervals(self) -> bool {
+        matches!(self, Strategy::Intervals | Strategy::Blocks)
+    }
 }
 
 /// How wide the vector instructions are that a [`Matcher`] decides with. All give the same answers.
@@ -162,6 +181,7 @@ pub struct MatcherBuilder {
     precedence: Precedence,
     strategy: Option<Strategy>,
     vectors: Option<Vectors>,
+    look_ahead: Option<bool>,
 }
 
 impl MatcherBuilder {
@@ -181,6 +201,13 @@ impl MatcherBuilder {
     /// that the machine has unless set.
     pub fn vectors(mut self, vectors: Vectors) -> MatcherBuilder {
         self.vectors = Some(vectors);
+        self
+    }
+
+    /// Forces batches to be decided in groups of flows that load what they read together, or one
+    /// by one, for tests and measurements; chosen by the size of the matcher unless set.
+    pub fn look_ahead(mut self, look_ahead: bool) -> MatcherBuilder {
+        self.look_ahead = Some(look_ahead);
         self
     }
 
@@ -227,8 +254,9 @@ impl Matcher {
     fn decide_with(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
         let (remote, _) = flow.ends();
         let (high, low) = remote.folded_bits();
-        let leaves = |family| self.sided_leaves(lanes, family, flow);
+        let leaves = |family, by_remote| self.sided_leaves(lanes, family, flow, by_remote);
         match remote.folded_family() {
+            Some(AddressFamily::V4) if self.has.few => self.decide_by_scan(lanes, flow),
             Some(AddressFamily::V4) => {
                 let leaf = self.plain.leaf_v4(lanes, low as u32);
                 self.decide_in(lanes, AddressFamily::V4, leaf, flow, leaves)
@@ -241,6 +269,27 @@ impl Matcher {
         }
     }
 
+    /// Decides an IPv4 flow by settings of a few rules.
+    #[inline(always)]
+    fn decide_by_scan(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
+        let (_, local) = flow.ends();
+        let probe = Probe::new(flow, Case::of(flow));
+        let is_v4 = local.folded_family() == Some(AddressFamily::V4);
+        let is_known = (local.folded_bits() != (0, 0)) & (local.port() != 0);
+        let best = match is_v4 & is_known {
+            true => self.few.find_in_all(lanes, &probe),
+            false => {
+                let (best, has_local) = self.few.find_unbound(lanes, &probe);
+                // Rules with a local side of IPv6 are not among the few.
+                if has_local | (!is_v4 & self.has.local) {
+                    return self.decide_fully(flow, self.plain.leaf(Scalar, flow.ends().0));
+                }
+                best
+            }
+        };
+        self.decision(best, flow.is_loopback())
+    }
+
     /// Decides a flow with a remote address, given its family, its leaf, and how to get the leaves
     /// of the rules with a local side.
     #[inline(always)]
@@ -250,7 +299,7 @@ impl Matcher {
         family: AddressFamily,
         leaf: &Leaf,
         flow: &Flow<'_>,
-        leaves: impl FnOnce(AddressFamily) -> [&'a Leaf; 2],
+        leaves: impl FnOnce(AddressFamily, bool) -> [&'a Leaf; 2],
     ) -> Decision {
         let (remote, local) = flow.ends();
         let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
@@ -266,7 +315,8 @@ impl Matcher {
             let found = self.local_ports.find(family, case, local.port());
             best = select_unpredictable(found < best, found, best);
         }
-        let has_sided = self.has_sided(leaf);
+        let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
+        let has_sided = self.has.sided_anywhere | by_remote;
         if has_sided {
             is_rare |= self.known_family(flow).is_none();
         }
@@ -275,7 +325,7 @@ impl Matcher {
         }
         best = self.plain.find(leaf, case, remote.port(), best);
         if has_sided {
-            let leaves = leaves(family);
+            let leaves = leaves(family, by_remote);
             best = self.find_sided(lanes, family, leaves, flow, case, is_loopback, best);
         }
         self.decision(best, is_loopback)
@@ -300,7 +350,8 @@ impl Matcher {
         Intervals::get_group(lanes, &wanted, &mut leaves);
         let mut of_remote = [none; GROUP];
         let mut of_local = [none; GROUP];
-        if self.has.sided_anywhere {
+        let [has_remote, has_local] = self.has.sided_groups;
+        if has_remote | has_local {
             let mut wanted_local = [nowhere; GROUP];
             wanted = [nowhere; GROUP];
             for ((remote, local), flow) in wanted.iter_mut().zip(&mut wanted_local).zip(flows) {
@@ -310,8 +361,12 @@ impl Matcher {
                     None => [nowhere; 2],
                 };
             }
-            Intervals::get_group(lanes, &wanted, &mut of_remote);
-            Intervals::get_group(lanes, &wanted_local, &mut of_local);
+            if has_remote {
+                Intervals::get_group(lanes, &wanted, &mut of_remote);
+            }
+            if has_local {
+                Intervals::get_group(lanes, &wanted_local, &mut of_local);
+            }
             for ((of_remote, of_local), flow) in of_remote.iter().zip(&of_local).zip(flows) {
                 match self.known_family(flow) {
                     Some(AddressFamily::V4) => self.sided_v4.prefetch([of_remote, of_local]),
@@ -321,13 +376,17 @@ impl Matcher {
             }
         }
         let sided = of_remote.into_iter().zip(of_local);
-        for (((decision, flow), leaf), sided) in
+        for (((decision, flow), leaf), (of_remote, of_local)) in
             decisions.iter_mut().zip(flows).zip(leaves).zip(sided)
         {
             let (remote, _) = flow.ends();
-            let leaves = |family| match self.has.sided_anywhere {
-                true => sided.into(),
-                false => self.sided_leaves(lanes, family, flow),
+            let leaves = |family, by_remote| match (has_remote, has_local) {
+                (true, true) => [of_remote, of_local],
+                _ => {
+                    let by_remote = by_remote & !has_remote;
+                    let [remote, local] = self.sided_leaves(lanes, family, flow, by_remote);
+                    [if has_remote { of_remote } else { remote }, local]
+                }
             };
             *decision = match remote.folded_family() {
                 Some(family) => self.decide_in(lanes, family, leaf, flow, leaves),
@@ -336,22 +395,17 @@ impl Matcher {
         }
     }
 
-    /// Whether rules with a local side may apply to the remote address of this leaf.
-    #[inline(always)]
-    fn has_sided(&self, leaf: &Leaf) -> bool {
-        self.has.sided_anywhere | (leaf.flags & Leaf::CONDITIONAL != 0)
-    }
-
     #[inline(always)]
     fn sided_leaves(
         &self,
         lanes: impl Lanes,
         family: AddressFamily,
         flow: &Flow<'_>,
+        by_remote: bool,
     ) -> [&Leaf; 2] {
         match family {
-            AddressFamily::V4 => self.sided_v4.leaves(lanes, flow),
-            AddressFamily::V6 => self.sided_v6.leaves(lanes, flow),
+            AddressFamily::V4 => self.sided_v4.leaves(lanes, flow, by_remote),
+            AddressFamily::V6 => self.sided_v6.leaves(lanes, flow, by_remote),
         }
     }
 
@@ -416,6 +470,7 @@ impl Matcher {
             + self.addresses.size_bytes()
             + self.sided_v4.size_bytes()
             + self.sided_v6.size_bytes()
+            + self.few.size_bytes()
             + self.lists.size_bytes()
             + self.hosts.size_bytes()
             + memory::of_vec(&self.conditional)
@@ -452,14 +507,14 @@ impl Matcher {
             Some(family) => {
                 let (case, is_loopback) = (query.case, query.is_loopback);
                 let best = outcome.best;
-                let leaves = self.sided_leaves(Scalar, family, query.flow);
+                let leaves = self.sided_leaves(Scalar, family, query.flow, true);
                 let flow = query.flow;
                 let best = self.find_sided(Scalar, family, leaves, flow, case, is_loopback, best);
                 outcome.offer(best);
             }
             None => {
                 query.scan_anywhere(&self.anywhere, &mut outcome);
-                if is_conditional || self.strategy != Strategy::Intervals {
+                if is_conditional || !self.strategy.has_intervals() {
                     self.addresses.visit(query, &mut outcome);
                 }
             }
@@ -477,7 +532,7 @@ impl Matcher {
         let (remote, local) = flow.ends();
         let is_port_known = (local.port() != 0) | !self.has.sided_ports;
         let is_known = (local.folded_bits() != (0, 0)) & is_port_known;
-        let is_known = is_known & (self.strategy == Strategy::Intervals);
+        let is_known = is_known & self.strategy.has_intervals();
         let family = remote.folded_family()?;
         (is_known & (local.folded_family() == Some(family))).then_some(family)
     }

@@ -8,9 +8,9 @@
 
 use flowsieve::{
     Action, Decision, Direction, Endpoint, FilterRule, FilterSettings, Flow, Host, HostName,
-    IpProtocol, Matcher, NetworkRule, Ports, Precedence, Protocol, Strategy, reference,
+    IpProtocol, NetworkRule, Ports, Precedence, Protocol, reference,
 };
-use flowsieve_testkit::agreement::Shown;
+use flowsieve_testkit::agreement::{self, Shown};
 use flowsieve_testkit::completion::check_pending;
 use flowsieve_testkit::naive::{NaiveFlow, NaiveRule};
 use std::net::IpAddr;
@@ -108,15 +108,17 @@ fn check_single_rules(rules: &[NetworkRule], flows: &[Flow<'_>]) -> usize {
 }
 
 fn check(settings: &FilterSettings, precedence: Precedence, flows: &[Flow<'_>]) -> usize {
-    let builder = Matcher::builder().precedence(precedence);
-    let matchers = Strategy::ALL.map(|strategy| builder.strategy(strategy).build(settings));
-    let matchers = matchers.map(Result::unwrap);
+    let matchers = agreement::matchers(settings, precedence);
     for flow in flows {
         let expected = reference::decide(settings, precedence, flow);
         for matcher in &matchers {
             let found: Decision = matcher.decide(flow);
-            let (strategy, shown) = (matcher.strategy(), Shown(settings, flow));
-            assert_eq!(found, expected, "matcher, reference of {precedence} {strategy:?}\n{shown}");
+            let (strategy, vectors) = (matcher.strategy(), matcher.vectors());
+            let shown = Shown(settings, flow);
+            assert_eq!(
+                found, expected,
+                "matcher, reference of {precedence} {strategy:?} {vectors:?}\n{shown}"
+            );
         }
     }
     flows.len()

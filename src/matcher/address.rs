@@ -53,7 +53,9 @@ impl AddressIndex {
         }
         match strategy {
             Strategy::Scan => AddressIndex { classes, table: RuleTable::new(), strategy },
-            Strategy::Trie | Strategy::Intervals => AddressIndex { classes, table, strategy },
+            Strategy::Trie | Strategy::Intervals | Strategy::Blocks => {
+                AddressIndex { classes, table, strategy }
+            }
         }
     }
 
@@ -63,7 +65,9 @@ impl AddressIndex {
         let Some(address) = remote.folded_address() else { return };
         match self.strategy {
             Strategy::Scan => self.visit_by_scan(address, query, outcome),
-            Strategy::Trie | Strategy::Intervals => self.visit_by_trie(address, query, outcome),
+            Strategy::Trie | Strategy::Intervals | Strategy::Blocks => {
+                self.visit_by_trie(address, query, outcome)
+            }
         }
     }
 

@@ -9,17 +9,15 @@ use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Detail, Entry, Lists};
 use crate::matcher::locals::LocalPorts;
 use crate::matcher::plain::{Anyone, PlainIndex};
-use crate::matcher::sided::{Sided, SidedRule};
+use crate::matcher::scan::Scan;
+use crate::matcher::sided::{Sided, SidedRule, scan_rule};
 use crate::matcher::{Anywhere, Has, Matcher, MatcherBuilder, Strategy, Vectors};
 use crate::network::Network;
-use crate::rule::{NetworkRule, Remote};
+use crate::rule::{FilterRule, NetworkRule, Remote};
 use crate::settings::{FilterSettings, Precedence};
 use ipnet::IpNet;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-
-/// The number of rules up to which scanning is chosen.
-const SCAN_LIMIT: usize = 4;
 
 /// The size, in bytes, from which a batch of flows is decided in groups, which load what they read
 /// together: about what the second-level cache holds.
@@ -34,10 +32,12 @@ pub(super) fn compile(
         return Err(Error::new(ErrorKind::TooManyRules { count: rules.len(), limit }));
     }
     let precedence = options.precedence;
-    let strategy = options.strategy.unwrap_or(match rules.len() {
-        0..=SCAN_LIMIT => Strategy::Scan,
-        _ => Strategy::Intervals,
+    let machine = Machine::up_to(options.vectors.unwrap_or(Vectors::Bits512));
+    let strategy = options.strategy.unwrap_or(match rules.len() <= machine.few() {
+        true => Strategy::Blocks,
+        false => Strategy::Intervals,
     });
+    let has_intervals = strategy.has_intervals();
 
     let mut order: Vec<u32> = (0..rules.len() as u32).collect();
     if precedence == Precedence::LongestPrefix {
@@ -56,8 +56,7 @@ pub(super) fn compile(
     let mut sided = Vec::new();
     let mut hosts = Vec::new();
     let mut conditional = Vec::new();
-    let in_order = order.iter().filter_map(|index| rules.get(*index as usize));
-    for (rank, rule) in (0..).zip(in_order) {
+    for (rank, rule) in (0..).zip(order_of(rules, &order)) {
         let (ranked, rule) = (Ranked::new(rank, rule.action()), rule.network_rule());
         let is_host = matches!(rule.remote(), Remote::Host { .. });
         if is_host || *rule.local() != Network::Nil {
@@ -78,16 +77,16 @@ pub(super) fn compile(
             Network::Prefix { .. } => None,
         };
         match (anyone, network.net()) {
-            (Some(anyone), _) if is_plain && strategy == Strategy::Intervals => {
+            (Some(anyone), _) if is_plain && has_intervals => {
                 plain_anywhere.push((anyone, leaf(ranked, rule)));
             }
-            (None, Some(net)) if is_plain && strategy == Strategy::Intervals => {
+            (None, Some(net)) if is_plain && has_intervals => {
                 plain.push((net, leaf(ranked, rule)));
             }
             (Some(anyone), _) => {
                 let entry = entry(ranked, rule, &mut lists);
                 let of_port = LocalPorts::rule(ranked, anyone, rule);
-                match of_port.filter(|_| strategy == Strategy::Intervals) {
+                match of_port.filter(|_| has_intervals) {
                     Some(rule) => {
                         local_ports.push(rule);
                         by_local_port.get_mut(anyone).push(entry);
@@ -107,12 +106,9 @@ pub(super) fn compile(
             (None, None) => {}
         }
     }
-    if precedence == Precedence::FirstMatch {
-        order = Vec::new();
-    }
-    let conditional_networks = match strategy {
-        Strategy::Intervals => networks.keys().copied().collect(),
-        Strategy::Scan | Strategy::Trie => Vec::new(),
+    let conditional_networks = match has_intervals {
+        true => networks.keys().copied().collect(),
+        false => Vec::new(),
     };
     let has_anywhere =
         [&anywhere.nil, &anywhere.v4, &anywhere.v6].iter().any(|entries| !entries.is_empty());
@@ -122,14 +118,36 @@ pub(super) fn compile(
         hosts: !hosts.is_empty(),
         sided_anywhere: has_anywhere,
         sided_ports: sided.iter().any(|(.., rule)| !rule.local().ports().is_any()),
-        others: !hosts.is_empty() || strategy != Strategy::Intervals,
+        local: !conditional.is_empty(),
+        few: false,
+        others: !hosts.is_empty() || !has_intervals,
         groups: false,
+        sided_groups: [false; 2],
     };
-    if strategy != Strategy::Intervals {
+    if !has_intervals {
         sided.clear();
+    }
+    let mut few = Scan::default();
+    let has_zone = |rule: &FilterRule| {
+        let rule = rule.network_rule();
+        [rule.remote_side(), Some(rule.local())].into_iter().flatten().any(|n| n.zone().is_some())
+    };
+    let is_few = strategy == Strategy::Blocks && hosts.is_empty() && !rules.iter().any(has_zone);
+    if is_few {
+        let in_order = order_of(rules, &order);
+        let all = (0..).zip(in_order).filter_map(|(rank, rule)| {
+            let ranked = Ranked::new(rank, rule.action());
+            Some((ranked, rule.network_rule().remote_side()?, rule.network_rule()))
+        });
+        let all = sided_of(AddressFamily::V4, &all.collect::<Vec<_>>());
+        few.add(&all.iter().map(scan_rule).collect::<Vec<_>>());
+        few.shrink_to_fit();
     }
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided));
     let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided));
+    if precedence == Precedence::FirstMatch {
+        order = Vec::new();
+    }
     conditional.shrink_to_fit();
     let mut matcher = Matcher {
         plain: PlainIndex::new(plain, &plain_anywhere, conditional_networks),
@@ -139,6 +157,7 @@ pub(super) fn compile(
         addresses: AddressIndex::new(networks, &mut lists, strategy),
         sided_v4,
         sided_v6,
+        few,
         hosts: HostIndex::new(hosts, &mut lists),
         lists,
         conditional,
@@ -147,11 +166,21 @@ pub(super) fn compile(
         default_action: settings.default_action(),
         precedence,
         strategy,
-        machine: Machine::up_to(options.vectors.unwrap_or(Vectors::Bits512)),
+        machine,
     };
     matcher.lists.shrink_to_fit();
-    matcher.has.groups = matcher.size_bytes() > GROUPS_FROM;
+    matcher.has.few = is_few;
+    let is_large = || matcher.size_bytes() > GROUPS_FROM;
+    matcher.has.groups = options.look_ahead.unwrap_or_else(is_large);
+    let counts = matcher.sided_v4.counts().into_iter().zip(matcher.sided_v6.counts());
+    let many = rules.len() / 8;
+    let mut are_many = counts.map(|(v4, v6)| v4 + v6 > many);
+    matcher.has.sided_groups = [are_many.next(), are_many.next()].map(|many| many == Some(true));
     Ok(matcher)
+}
+
+fn order_of<'a>(rules: &'a [FilterRule], order: &'a [u32]) -> impl Iterator<Item = &'a FilterRule> {
+    order.iter().filter_map(|index| rules.get(*index as usize))
 }
 
 /// The rules of which both sides can hold addresses of `family`.
@@ -169,6 +198,7 @@ fn sided_of(family: AddressFamily, rules: &[(Ranked, &Network, &NetworkRule)]) -
             local_ports: (local.ports().first(), local.ports().last()),
             zones: [remote.zone(), local.zone()],
             may_be_loopback: remote.is_explicit() || local.is_explicit(),
+            has_local: *local != Network::Nil,
         })
     };
     rules.iter().filter_map(of_family).collect()

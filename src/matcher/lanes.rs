@@ -12,8 +12,10 @@ pub(super) trait Lanes: Copy {
     fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize;
     /// The same.
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
-    /// Does what [`Block::compare`] does.
-    fn compare(self, block: &Block, probe: &Probe) -> (u32, u32);
+    /// Does what [`Block::compare_remote`] does.
+    fn compare_remote(self, block: &Block, probe: &Probe) -> u32;
+    /// Does what [`Block::compare_local`] does.
+    fn compare_local(self, block: &Block, probe: &Probe) -> u32;
 }
 
 /// Begins to load what `value` stands in into the cache.
@@ -69,6 +71,16 @@ impl Machine {
         }
         let _ = limit;
         Machine::Scalar(Scalar)
+    }
+
+    /// Returns the number of rules up to which comparing all of them is the fastest.
+    pub(super) fn few(self) -> usize {
+        match self.vectors() {
+            Vectors::Scalar => 4,
+            Vectors::Bits128 => 8,
+            Vectors::Bits256 => 48,
+            Vectors::Bits512 => 128,
+        }
     }
 
     pub(super) fn vectors(self) -> Vectors {
@@ -135,8 +147,13 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    fn compare(self, block: &Block, probe: &Probe) -> (u32, u32) {
-        block.compare(probe)
+    fn compare_remote(self, block: &Block, probe: &Probe) -> u32 {
+        block.compare_remote(probe)
+    }
+
+    #[inline(always)]
+    fn compare_local(self, block: &Block, probe: &Probe) -> u32 {
+        block.compare_local(probe)
     }
 }
 
@@ -212,8 +229,13 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn compare(self, block: &Block, probe: &Probe) -> (u32, u32) {
-            block.compare(probe)
+        fn compare_remote(self, block: &Block, probe: &Probe) -> u32 {
+            block.compare_remote(probe)
+        }
+
+        #[inline(always)]
+        fn compare_local(self, block: &Block, probe: &Probe) -> u32 {
+            block.compare_local(probe)
         }
     }
 
@@ -230,7 +252,7 @@ mod x86 {
 
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
-        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $compare:ident) => {
+        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident) => {
             impl Lanes for $machine {
                 #[inline(always)]
                 fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
@@ -251,16 +273,22 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                fn compare(self, block: &Block, probe: &Probe) -> (u32, u32) {
+                fn compare_remote(self, block: &Block, probe: &Probe) -> u32 {
                     // SAFETY: as before.
-                    unsafe { $compare(block, probe) }
+                    unsafe { $remote(block, probe) }
+                }
+
+                #[inline(always)]
+                fn compare_local(self, block: &Block, probe: &Probe) -> u32 {
+                    // SAFETY: as before.
+                    unsafe { $local(block, probe) }
                 }
             }
         };
     }
 
-    lanes!(Avx2, avx2_u16, avx2_u32, avx2_u64, avx2_compare);
-    lanes!(Avx512, avx512_u16, avx512_u32, avx512_u64, avx512_compare);
+    lanes!(Avx2, avx2_u16, avx2_u32, avx2_u64, avx2_remote, avx2_local);
+    lanes!(Avx512, avx512_u16, avx512_u32, avx512_u64, avx512_remote, avx512_local);
 
     /// Returns the half of 64 bytes of this number, 0 or 1.
     #[target_feature(enable = "avx2")]
@@ -315,47 +343,63 @@ mod x86 {
         (!below).trailing_zeros() as usize
     }
 
+    /// Which of eight rules hold an address.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_compare(block: &Block, probe: &Probe) -> (u32, u32) {
-        let addresses = |own: u32, values, masks, number| {
-            let differ = _mm256_xor_si256(_mm256_set1_epi32(own as i32), half(values, number));
-            let differ = _mm256_and_si256(differ, half(masks, number));
-            _mm256_cmpeq_epi32(differ, _mm256_setzero_si256())
-        };
-        // Unsigned `port - first <= more`, in 16 lanes.
-        let ports = |own: u16, first, more| {
-            let offset = _mm256_sub_epi16(_mm256_set1_epi16(own as i16), whole(first));
-            let beyond = _mm256_subs_epu16(offset, whole(more));
-            _mm256_cmpeq_epi16(beyond, _mm256_setzero_si256())
-        };
-        // Two vectors of 8 lanes as one of 16.
-        let join =
-            |low, high| _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
-        // Two bits of each of 16 lanes as one.
-        let bits = |holds| {
-            let bytes = _mm256_packs_epi16(holds, _mm256_setzero_si256());
-            let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
-            _mm256_movemask_epi8(bytes) as u32 & 0xffff
-        };
-        let remote = |number| {
-            let held =
-                _mm256_and_si256(_mm256_set1_epi32(probe.case as i32), half(&block.cases, number));
+    fn avx2_addresses(own: u32, values: &[u32; 16], masks: &[u32; 16], number: usize) -> __m256i {
+        let differ = _mm256_xor_si256(_mm256_set1_epi32(own as i32), half(values, number));
+        let differ = _mm256_and_si256(differ, half(masks, number));
+        _mm256_cmpeq_epi32(differ, _mm256_setzero_si256())
+    }
+
+    /// Which of sixteen rules hold a port: unsigned `port - first <= more`.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_ports(own: u16, first: &[u16; 16], more: &[u16; 16]) -> __m256i {
+        let offset = _mm256_sub_epi16(_mm256_set1_epi16(own as i16), whole(first));
+        let beyond = _mm256_subs_epu16(offset, whole(more));
+        _mm256_cmpeq_epi16(beyond, _mm256_setzero_si256())
+    }
+
+    /// Two vectors of eight lanes as one of sixteen.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn join(low: __m256i, high: __m256i) -> __m256i {
+        _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high))
+    }
+
+    /// A bit for each of sixteen lanes.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn bits(holds: __m256i) -> u32 {
+        let bytes = _mm256_packs_epi16(holds, _mm256_setzero_si256());
+        let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
+        _mm256_movemask_epi8(bytes) as u32 & 0xffff
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_remote(block: &Block, probe: &Probe) -> u32 {
+        let case = _mm256_set1_epi32(probe.case as i32);
+        let eight = |number| {
+            let held = _mm256_and_si256(case, half(&block.cases, number));
             let none = _mm256_cmpeq_epi32(held, _mm256_setzero_si256());
-            _mm256_andnot_si256(
-                none,
-                addresses(probe.remote, &block.remote_value, &block.remote_mask, number),
-            )
+            let (values, masks) = (&block.remote_value, &block.remote_mask);
+            _mm256_andnot_si256(none, avx2_addresses(probe.remote, values, masks, number))
         };
-        let numbers =
-            _mm256_cmpeq_epi16(_mm256_set1_epi16(probe.number as i16), whole(&block.number));
-        let remote_ports = ports(probe.remote_port, &block.remote_first, &block.remote_more);
-        let remote =
-            _mm256_and_si256(join(remote(0), remote(1)), _mm256_and_si256(remote_ports, numbers));
-        let local = |number| addresses(probe.local, &block.local_value, &block.local_mask, number);
-        let local_ports = ports(probe.local_port, &block.local_first, &block.local_more);
-        let local = _mm256_and_si256(join(local(0), local(1)), local_ports);
-        (bits(remote), bits(local))
+        let number = _mm256_set1_epi16(probe.number as i16);
+        let numbers = _mm256_cmpeq_epi16(number, whole(&block.number));
+        let ports = avx2_ports(probe.remote_port, &block.remote_first, &block.remote_more);
+        bits(_mm256_and_si256(join(eight(0), eight(1)), _mm256_and_si256(ports, numbers)))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_local(block: &Block, probe: &Probe) -> u32 {
+        let (values, masks) = (&block.local_value, &block.local_mask);
+        let eight = |number| avx2_addresses(probe.local, values, masks, number);
+        let ports = avx2_ports(probe.local_port, &block.local_first, &block.local_more);
+        bits(_mm256_and_si256(join(eight(0), eight(1)), ports))
     }
 
     impl Avx512 {
@@ -398,30 +442,39 @@ mod x86 {
         u32::from(mask).trailing_zeros() as usize
     }
 
+    /// Which of the rules hold an address.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn avx512_addresses(own: u32, values: &[u32; 16], masks: &[u32; 16]) -> u16 {
+        let differ = _mm512_xor_si512(_mm512_set1_epi32(own as i32), line(values));
+        _mm512_testn_epi32_mask(differ, line(masks))
+    }
+
+    /// Which of the rules hold a port: unsigned `port - first <= more`.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn avx512_compare(block: &Block, probe: &Probe) -> (u32, u32) {
-        let addresses = |own: u32, values, masks, so_far| {
-            let differ = _mm512_xor_si512(_mm512_set1_epi32(own as i32), line(values));
-            _mm512_mask_testn_epi32_mask(so_far, differ, line(masks))
-        };
-        // Unsigned `port - first <= more`.
-        let ports = |own: u16, first, more, so_far| {
-            let offset = _mm256_sub_epi16(_mm256_set1_epi16(own as i16), whole(first));
-            _mm256_mask_cmple_epu16_mask(so_far, offset, whole(more))
-        };
-        let in_case =
-            _mm512_test_epi32_mask(_mm512_set1_epi32(probe.case as i32), line(&block.cases));
-        let numbers = _mm256_mask_cmpeq_epi16_mask(
-            in_case,
-            _mm256_set1_epi16(probe.number as i16),
-            whole(&block.number),
-        );
-        let remote = ports(probe.remote_port, &block.remote_first, &block.remote_more, u16::MAX)
-            & addresses(probe.remote, &block.remote_value, &block.remote_mask, numbers);
-        let local = ports(probe.local_port, &block.local_first, &block.local_more, u16::MAX)
-            & addresses(probe.local, &block.local_value, &block.local_mask, u16::MAX);
-        (remote.into(), local.into())
+    fn avx512_ports(own: u16, first: &[u16; 16], more: &[u16; 16]) -> u16 {
+        let offset = _mm256_sub_epi16(_mm256_set1_epi16(own as i16), whole(first));
+        _mm256_cmple_epu16_mask(offset, whole(more))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn avx512_remote(block: &Block, probe: &Probe) -> u32 {
+        let case = _mm512_set1_epi32(probe.case as i32);
+        let in_case = _mm512_test_epi32_mask(case, line(&block.cases));
+        let number = _mm256_set1_epi16(probe.number as i16);
+        let numbers = _mm256_cmpeq_epi16_mask(number, whole(&block.number));
+        let ports = avx512_ports(probe.remote_port, &block.remote_first, &block.remote_more);
+        let addresses = avx512_addresses(probe.remote, &block.remote_value, &block.remote_mask);
+        (in_case & numbers & ports & addresses).into()
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn avx512_local(block: &Block, probe: &Probe) -> u32 {
+        let ports = avx512_ports(probe.local_port, &block.local_first, &block.local_more);
+        (ports & avx512_addresses(probe.local, &block.local_value, &block.local_mask)).into()
     }
 }
 
@@ -484,8 +537,13 @@ mod neon {
         }
 
         #[inline(always)]
-        fn compare(self, block: &Block, probe: &Probe) -> (u32, u32) {
-            block.compare(probe)
+        fn compare_remote(self, block: &Block, probe: &Probe) -> u32 {
+            block.compare_remote(probe)
+        }
+
+        #[inline(always)]
+        fn compare_local(self, block: &Block, probe: &Probe) -> u32 {
+            block.compare_local(probe)
         }
     }
 }

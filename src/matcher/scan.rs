@@ -2,9 +2,11 @@
 //!
 //! For settings of a few rules, and for rules that name no network long enough to look up.
 
+use crate::flow::Flow;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
+use std::hint::select_unpredictable;
 
 /// The number of rules in a block.
 pub(super) const LANES: usize = 16;
@@ -62,10 +64,19 @@ pub(super) struct Probe {
 }
 
 impl Probe {
+    /// Takes an IPv4 flow apart.
     #[inline(always)]
-    pub(super) fn case(case: Case, is_loopback: bool) -> (u32, u16) {
-        let bit = case.index() as u32 + if is_loopback { LOOPBACK } else { 0 };
-        (1 << (bit & 31), case.number().into())
+    pub(super) fn new(flow: &Flow<'_>, case: Case) -> Probe {
+        let (remote, local) = flow.ends();
+        let bit = case.index() as u32 + u32::from(flow.is_loopback()) * LOOPBACK;
+        Probe {
+            remote: remote.folded_bits().1 as u32,
+            local: local.folded_bits().1 as u32,
+            remote_port: remote.port(),
+            local_port: local.port(),
+            case: 1 << (bit & 31),
+            number: case.number().into(),
+        }
     }
 }
 
@@ -103,13 +114,13 @@ impl Block {
         self.ranked[lane] = leaf.ranked;
     }
 
-    /// Returns a bit for each rule whose remote side, protocol and direction match, and one for
-    /// each whose local side does: one rule after the other.
+    /// Returns a bit for each rule whose remote side, protocol and direction match, one rule after
+    /// the other.
     #[inline(always)]
-    pub(super) fn compare(&self, probe: &Probe) -> (u32, u32) {
-        let (mut remote, mut local) = (0, 0);
+    pub(super) fn compare_remote(&self, probe: &Probe) -> u32 {
         let fields = self.remote_value.iter().zip(&self.remote_mask).zip(&self.cases);
         let ports = self.remote_first.iter().zip(&self.remote_more).zip(&self.number);
+        let mut bits = 0;
         for (lane, (((value, mask), cases), ((first, more), number))) in
             fields.zip(ports).enumerate()
         {
@@ -117,24 +128,39 @@ impl Block {
                 & (probe.case & cases != 0)
                 & (probe.remote_port.wrapping_sub(*first) <= *more)
                 & (probe.number == *number);
-            remote |= u32::from(holds) << lane;
+            bits |= u32::from(holds) << lane;
         }
+        bits
+    }
+
+    /// Returns a bit for each rule whose local side matches.
+    #[inline(always)]
+    pub(super) fn compare_local(&self, probe: &Probe) -> u32 {
         let fields = self.local_value.iter().zip(&self.local_mask);
         let ports = self.local_first.iter().zip(&self.local_more);
+        let mut bits = 0;
         for (lane, ((value, mask), (first, more))) in fields.zip(ports).enumerate() {
             let holds = ((probe.local ^ value) & mask == 0)
                 & (probe.local_port.wrapping_sub(*first) <= *more);
-            local |= u32::from(holds) << lane;
+            bits |= u32::from(holds) << lane;
         }
-        (remote, local)
+        bits
     }
 
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
+    /// Returns the first of the rules that have a bit, of which there is one at least.
     fn ranked(&self, bits: u32) -> Ranked {
-        match bits {
-            0 => Ranked::NONE,
-            bits => self.ranked[bits.trailing_zeros() as usize % LANES],
+        self.ranked[bits.trailing_zeros() as usize % LANES]
+    }
+
+    /// Returns a bit for each rule that matches.
+    #[inline(always)]
+    fn matching(&self, lanes: impl Lanes, probe: &Probe) -> u32 {
+        let bits = lanes.compare_remote(self, probe);
+        match self.with_local {
+            0 => bits,
+            with_local => bits & (lanes.compare_local(self, probe) | !with_local),
         }
     }
 }
@@ -183,31 +209,37 @@ impl Scan {
             if block.ranked[0] >= best {
                 break;
             }
-            let (remote, local) = lanes.compare(block, probe);
-            if remote & local != 0 {
-                return block.ranked(remote & local).min(best);
+            let bits = block.matching(lanes, probe);
+            if bits != 0 {
+                return block.ranked(bits).min(best);
             }
         }
         best
     }
 
-    /// Returns the first rule of a list that matches whatever the local side, and whether a rule
-    /// with a local side goes before it that might.
+    /// Returns the first rule that matches. Goes through all blocks, the first last, without a
+    /// branch on what matches, which no machine could foresee.
     #[inline(always)]
-    pub(super) fn find_unbound(
-        &self,
-        lanes: impl Lanes,
-        blocks: Blocks,
-        probe: &Probe,
-    ) -> (Ranked, bool) {
-        for block in self.slice(blocks) {
-            let (remote, _) = lanes.compare(block, probe);
-            if remote != 0 {
-                let first = 1 << remote.trailing_zeros();
-                return (block.ranked(remote), block.with_local & first != 0);
-            }
+    pub(super) fn find_in_all(&self, lanes: impl Lanes, probe: &Probe) -> Ranked {
+        let mut best = Ranked::NONE;
+        for block in self.blocks.iter().rev() {
+            let bits = block.matching(lanes, probe);
+            best = select_unpredictable(bits != 0, block.ranked(bits), best);
         }
-        (Ranked::NONE, false)
+        best
+    }
+
+    /// Returns the first rule that matches whatever the local side, and whether it has one.
+    #[inline(always)]
+    pub(super) fn find_unbound(&self, lanes: impl Lanes, probe: &Probe) -> (Ranked, bool) {
+        let mut best = (Ranked::NONE, false);
+        for block in self.blocks.iter().rev() {
+            let bits = lanes.compare_remote(block, probe);
+            let first = bits & bits.wrapping_neg();
+            let found = (block.ranked(bits), block.with_local & first != 0);
+            best = select_unpredictable(bits != 0, found, best);
+        }
+        best
     }
 
     #[inline(always)]

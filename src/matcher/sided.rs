@@ -31,6 +31,7 @@ pub(super) struct SidedRule {
     pub(super) zones: [Option<Zone>; 2],
     /// The rule may match loopback flows.
     pub(super) may_be_loopback: bool,
+    pub(super) has_local: bool,
 }
 
 /// An address of the family.
@@ -43,8 +44,6 @@ pub(super) trait Address:
     fn get(self, lanes: impl Lanes, intervals: &Intervals) -> &Leaf;
     /// Returns the address, left-aligned, to be looked up with others.
     fn wanted(self, intervals: &Intervals) -> Wanted<'_>;
-    /// Returns the parts that IPv4 rules are compared by.
-    fn narrow(self) -> u32;
 }
 
 impl Address for u32 {
@@ -68,11 +67,6 @@ impl Address for u32 {
     #[inline(always)]
     fn wanted(self, intervals: &Intervals) -> Wanted<'_> {
         Wanted { intervals, high: u64::from(self) << 32, low: 0 }
-    }
-
-    #[inline(always)]
-    fn narrow(self) -> u32 {
-        self
     }
 }
 
@@ -99,11 +93,6 @@ impl Address for u128 {
     fn wanted(self, intervals: &Intervals) -> Wanted<'_> {
         Wanted { intervals, high: (self >> 64) as u64, low: self as u64 }
     }
-
-    #[inline(always)]
-    fn narrow(self) -> u32 {
-        0
-    }
 }
 
 /// The index.
@@ -111,6 +100,8 @@ impl Address for u128 {
 pub(super) struct Sided<A> {
     by_remote: Side<A>,
     by_local: Side<A>,
+    /// Rules are kept under the remote side that hold every address.
+    has_root: bool,
     wide: Wide,
     /// The zone ids of rules that have some; those of the others are at 0.
     zones: Vec<[Option<Zone>; 2]>,
@@ -130,6 +121,7 @@ struct Wide {
     /// For TCP, UDP and other protocols.
     scans: [WideScan; 3],
     scan: Scan,
+    is_empty: bool,
 }
 
 #[derive(Debug)]
@@ -233,6 +225,7 @@ impl<A: Address> Sided<A> {
         }
         zones.shrink_to_fit();
         Sided {
+            has_root: by_remote.iter().any(|(net, _)| net.prefix_len() == 0),
             by_remote: Side::new(by_remote),
             by_local: Side::new(by_local),
             wide: Wide::new(&wide),
@@ -241,12 +234,21 @@ impl<A: Address> Sided<A> {
     }
 
     /// Returns the leaves of the two addresses of a flow, both of the family. Neither look-up waits
-    /// for the other.
+    /// for the other. `by_remote` says whether rules with a local side may apply to the network of the
+    /// remote address.
     #[inline(always)]
-    pub(super) fn leaves(&self, lanes: impl Lanes, flow: &Flow<'_>) -> [&Leaf; 2] {
+    pub(super) fn leaves(&self, lanes: impl Lanes, flow: &Flow<'_>, by_remote: bool) -> [&Leaf; 2] {
         let (remote, local) = flow.ends();
-        let of_remote = A::of(remote).get(lanes, &self.by_remote.addresses);
-        [of_remote, A::of(local).get(lanes, &self.by_local.addresses)]
+        let none = &Leaf::NONE;
+        let of_remote = match by_remote | self.has_root {
+            true => A::of(remote).get(lanes, &self.by_remote.addresses),
+            false => none,
+        };
+        let of_local = match self.by_local.is_empty() {
+            true => none,
+            false => A::of(local).get(lanes, &self.by_local.addresses),
+        };
+        [of_remote, of_local]
     }
 
     /// Returns what is to be looked up for [`leaves`](Sided::leaves).
@@ -255,6 +257,11 @@ impl<A: Address> Sided<A> {
         let (remote, local) = flow.ends();
         let of_remote = A::of(remote).wanted(&self.by_remote.addresses);
         [of_remote, A::of(local).wanted(&self.by_local.addresses)]
+    }
+
+    /// Returns the number of rules that are kept under their remote and under their local side.
+    pub(super) fn counts(&self) -> [usize; 2] {
+        [&self.by_remote, &self.by_local].map(|side| side.lists.rules.len())
     }
 
     /// Begins to load what [`find`](Sided::find) reads first.
@@ -296,7 +303,10 @@ impl<A: Address> Sided<A> {
         let best = lists.find(&self.zones, of_remote, &query, query.local, best);
         let lists = &self.by_local.lists;
         let best = lists.find(&self.zones, of_local, &query, query.remote, best);
-        self.wide.find(lanes, &query, best)
+        match self.wide.is_empty {
+            true => best,
+            false => self.wide.find(lanes, &query, best),
+        }
     }
 
     /// Returns the memory held, in bytes on the heap.
@@ -355,6 +365,11 @@ impl<A: Address> Rule<A> {
 }
 
 impl<A: Address> Side<A> {
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.lists.rules.is_empty()
+    }
+
     fn new(mut rules: Vec<(IpNet, Rule<A>)>) -> Side<A> {
         rules.sort_by_key(|(net, _)| *net);
         let mut lists = Lists { rules: Vec::new(), links: Vec::new() };
@@ -621,20 +636,12 @@ impl Wide {
             WideScan { by_port: PortLists::new(&lists), others: scan.add(&others) }
         });
         scan.shrink_to_fit();
-        Wide { scans, scan }
+        Wide { scans, scan, is_empty: rules.is_empty() }
     }
 
     #[inline(always)]
     fn find<A: Address>(&self, lanes: impl Lanes, query: &Query<'_, A>, best: Ranked) -> Ranked {
-        let (case, number) = Probe::case(query.case, query.is_loopback);
-        let probe = Probe {
-            remote: query.remote.narrow(),
-            local: query.local.narrow(),
-            remote_port: query.remote_port,
-            local_port: query.local_port,
-            case,
-            number,
-        };
+        let probe = Probe::new(query.flow, query.case);
         let Some(scan) = self.scans.get(query.case.protocol()) else { return best };
         let leaf = scan.by_port.get(query.remote_port);
         let count = u32::from(leaf.first_port) << 16 | u32::from(leaf.last_port);
@@ -649,13 +656,14 @@ impl Wide {
     }
 }
 
-fn scan_rule(rule: &SidedRule) -> ScanRule {
+/// Returns an IPv4 rule as it is scanned.
+pub(super) fn scan_rule(rule: &SidedRule) -> ScanRule {
     ScanRule {
         leaf: rule.leaf,
         remote: u32::of_net(rule.remote),
         local: u32::of_net(rule.local),
         local_ports: rule.local_ports,
         may_be_loopback: rule.may_be_loopback,
-        has_local: true,
+        has_local: rule.has_local,
     }
 }

@@ -3,7 +3,8 @@
 use crate::completion;
 use crate::naive::{naive_is_loopback, naive_matches};
 use flowsieve::{
-    Decision, FilterSettings, Flow, Matcher, MatcherBuilder, Precedence, Strategy, reference,
+    Decision, FilterSettings, Flow, Matcher, MatcherBuilder, Precedence, Strategy, Vectors,
+    reference,
 };
 use std::fmt;
 
@@ -76,11 +77,18 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-fn matchers(settings: &FilterSettings, precedence: Precedence) -> Vec<Matcher> {
+/// Matchers of every strategy, with the widest vectors and, where these are used, with all others;
+/// with and without looking ahead in batches.
+pub fn matchers(settings: &FilterSettings, precedence: Precedence) -> Vec<Matcher> {
     let builder = Matcher::builder().precedence(precedence);
-    let forced = Strategy::ALL.map(|strategy| builder.strategy(strategy));
+    let forced = Strategy::ALL.map(|strategy| builder.strategy(strategy).look_ahead(true));
+    let narrower = Vectors::ALL.into_iter().filter(|own| *own < Vectors::Bits512);
+    let narrower = narrower.flat_map(|vectors| {
+        let strategies = [Strategy::Intervals, Strategy::Blocks].into_iter();
+        strategies.map(move |strategy| builder.strategy(strategy).vectors(vectors))
+    });
     let build = |builder: MatcherBuilder| builder.build(settings).expect("settings compile");
-    forced.into_iter().chain([builder]).map(build).collect()
+    forced.into_iter().chain(narrower).chain([builder]).map(build).collect()
 }
 
 fn check_batch(matcher: &Matcher, flows: &[Flow<'_>]) {
