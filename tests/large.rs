@@ -1,0 +1,215 @@
+//! Settings of many rules, of the shapes that make the matcher's lists long and its indexes deep,
+//! decided as the reference does.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test")]
+
+use flowsieve::*;
+use flowsieve_testkit::agreement::{Shown, matchers};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize].clone()
+    }
+}
+
+/// What the rules of a set are drawn from.
+struct Shape {
+    name: &'static str,
+    count: usize,
+    family: AddressFamily,
+    /// Prefix lengths, and the number of bits below the first ones in which addresses differ.
+    remote: (&'static [u8], u32),
+    local: (&'static [u8], u32),
+    /// The numbers of single ports to choose from, remote and local; 0 for any port only.
+    ports: [u64; 2],
+    ranges: bool,
+}
+
+const V4: AddressFamily = AddressFamily::V4;
+const V6: AddressFamily = AddressFamily::V6;
+
+const SHAPES: [Shape; 12] = [
+    shape("hosts", 3000, V4, (&[32], 11), (&[], 0), [3, 0], false),
+    shape("dense halves", 9000, V4, (&[32, 31, 30], 15), (&[], 0), [0, 0], false),
+    shape(
+        "nested",
+        2000,
+        V4,
+        (&[8, 12, 16, 20, 24, 25, 26, 27, 28, 29, 30, 31, 32], 9),
+        (&[32, 24], 4),
+        [2, 2],
+        true,
+    ),
+    shape("one network, ports", 3000, V4, (&[24], 1), (&[], 0), [2500, 0], true),
+    shape("one pair, ports", 2000, V4, (&[32], 1), (&[32], 1), [400, 400], true),
+    shape(
+        "access lists",
+        3000,
+        V4,
+        (&[21, 24, 30, 32], 16),
+        (&[22, 24, 31, 32], 12),
+        [12, 12],
+        true,
+    ),
+    shape("wide", 3000, V4, (&[0, 1, 2], 31), (&[0, 1, 4], 31), [30, 30], true),
+    shape("wide one side", 2000, V4, (&[0, 1, 32], 8), (&[0, 28, 32], 8), [8, 8], true),
+    shape(
+        "IPv6 nested",
+        2000,
+        V6,
+        (&[16, 29, 32, 40, 48, 56, 64, 80, 96, 127, 128], 20),
+        (&[64, 128], 3),
+        [3, 2],
+        true,
+    ),
+    shape("IPv6 dense halves", 9000, V6, (&[32, 31, 48, 64], 110), (&[], 0), [0, 0], false),
+    shape("IPv6 dense words", 5000, V6, (&[48, 64, 62], 90), (&[], 0), [0, 0], false),
+    shape("IPv6 hosts", 3000, V6, (&[128, 120], 12), (&[0, 128], 2), [2, 3], true),
+];
+
+#[allow(clippy::too_many_arguments, reason = "a row of a table")]
+const fn shape(
+    name: &'static str,
+    count: usize,
+    family: AddressFamily,
+    remote: (&'static [u8], u32),
+    local: (&'static [u8], u32),
+    ports: [u64; 2],
+    ranges: bool,
+) -> Shape {
+    Shape { name, count, family, remote, local, ports, ranges }
+}
+
+/// An address that differs from a fixed one in some of the low `bits` of its first 32, or for IPv6
+/// of all.
+fn address(random: &mut Random, family: AddressFamily, bits: u32) -> IpAddr {
+    match family {
+        AddressFamily::V4 => {
+            let spread = random.next() as u32 & ((1u64 << bits) - 1) as u32;
+            Ipv4Addr::from_bits(0x0a14_1e28 ^ spread).into()
+        }
+        AddressFamily::V6 => {
+            // Half of them differ in the high bits only.
+            let any = u128::from(random.next()) << 64 | u128::from(random.next());
+            let mask = (1u128 << bits.min(126)) - 1;
+            let spread = match random.below(2) {
+                0 => any & mask,
+                _ => any & mask & (u128::MAX << 64 | 3),
+            };
+            Ipv6Addr::from_bits(0x2001_0db8_0001_0002_0003_0004_0005_0006 ^ spread).into()
+        }
+    }
+}
+
+fn ports(random: &mut Random, count: u64, ranges: bool) -> Ports {
+    let port = |random: &mut Random| random.below(count) as u16 * 7 % 60_000 + 1;
+    match random.below(8) {
+        _ if count == 0 => Ports::ANY,
+        0 => Ports::ANY,
+        1 | 2 if ranges => {
+            let first = port(random);
+            Ports::range(first, first + random.below(40) as u16).unwrap()
+        }
+        _ => Ports::one(port(random)),
+    }
+}
+
+fn settings(random: &mut Random, shape: &Shape) -> FilterSettings {
+    let side = |random: &mut Random, (lengths, bits): (&[u8], u32), count| {
+        let endpoint = Endpoint::from_parts(
+            Host::Address(address(random, shape.family, bits), None),
+            ports(random, count, shape.ranges),
+        );
+        match lengths.is_empty() || random.below(12) == 0 {
+            true => (None, 0),
+            false => (Some(endpoint), random.pick(lengths).into()),
+        }
+    };
+    let rule = |_| {
+        let (remote, remote_bits) = side(random, shape.remote, shape.ports[0]);
+        let (local, local_bits) = side(random, shape.local, shape.ports[1]);
+        let protocols =
+            [Protocol::Any, Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Number(47)];
+        let protocol = random.pick(&protocols);
+        let direction = random.pick(&[Direction::Any, Direction::Outbound, Direction::Inbound]);
+        let rule = NetworkRule::remote_network(
+            remote,
+            remote_bits,
+            local,
+            local_bits,
+            protocol,
+            direction,
+        );
+        FilterRule::new(rule.unwrap(), random.pick(&Action::ALL))
+    };
+    FilterSettings::new((0..shape.count).map(rule).collect(), Action::Allow)
+}
+
+fn flow(random: &mut Random, shape: &Shape) -> Flow<'static> {
+    let protocols = [IpProtocol::TCP, IpProtocol::TCP, IpProtocol::UDP, IpProtocol(47)];
+    let direction = random.pick(&[Direction::Outbound, Direction::Inbound]);
+    let port = |random: &mut Random, count: u64| match random.below(10) {
+        0 => 0,
+        1 => random.next() as u16,
+        _ => random.below(count.max(2)) as u16 * 7 % 60_000 + 1,
+    };
+    let flow = Flow::new(random.pick(&protocols), direction);
+    let remote = address(random, shape.family, shape.remote.1);
+    let flow = flow.with_remote_address(remote, None, port(random, shape.ports[0]));
+    match random.below(6) {
+        0 => flow,
+        1 => flow.with_local_address(shape.family.unspecified(), None, 0),
+        _ => {
+            let local = address(random, shape.family, shape.local.1);
+            flow.with_local_address(local, None, port(random, shape.ports[1]))
+        }
+    }
+}
+
+#[test]
+fn many_rules_decide_as_the_reference_does() {
+    for (seed, shape) in (1..).zip(&SHAPES) {
+        let mut random = Random(seed);
+        let settings = settings(&mut random, shape);
+        let flows: Vec<Flow<'_>> = (0..300).map(|_| flow(&mut random, shape)).collect();
+        for precedence in Precedence::ALL {
+            let expected: Vec<Decision> =
+                flows.iter().map(|f| reference::decide(&settings, precedence, f)).collect();
+            let decided = expected.iter().filter(|decision| decision.rule().is_some()).count();
+            assert!(decided > 30, "{}: {decided} flows match", shape.name);
+            for matcher in matchers(&settings, precedence) {
+                let of = format!(
+                    "{}, {precedence} {:?} {:?}",
+                    shape.name,
+                    matcher.strategy(),
+                    matcher.vectors()
+                );
+                let mut batch = expected.clone();
+                batch.rotate_left(1);
+                assert_eq!(matcher.decide_batch(&flows, &mut batch), flows.len());
+                for ((flow, expected), of_batch) in flows.iter().zip(&expected).zip(batch) {
+                    let shown = || Shown(&settings, flow).to_string();
+                    let tail = |text: String| text.lines().rev().take(1).collect::<String>();
+                    assert_eq!(matcher.decide(flow), *expected, "{of}: {}", tail(shown()));
+                    assert_eq!(of_batch, *expected, "in a batch, {of}: {}", tail(shown()));
+                }
+            }
+        }
+    }
+}
