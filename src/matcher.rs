@@ -307,12 +307,12 @@ impl Matcher {
         let mut best = Ranked::NONE;
         if self.has.anywhere {
             is_rare |= is_loopback | case.is_uncommon();
-            best = self.plain.anywhere(Some(family), case, remote.port());
+            best = self.plain.anywhere(lanes, Some(family), case, remote.port());
         }
         if self.has.local_ports {
             let is_known = (local.folded_family() == Some(family)) & (local.port() != 0);
             is_rare |= !is_known | is_loopback | case.is_uncommon();
-            let found = self.local_ports.find(family, case, local.port());
+            let found = self.local_ports.find(lanes, family, case, local.port());
             best = select_unpredictable(found < best, found, best);
         }
         let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
@@ -496,7 +496,7 @@ impl Matcher {
         let best = match query.is_loopback {
             true => Ranked::NONE,
             false if case.is_uncommon() => self.plain.uncommon_anywhere(query.family, case, port),
-            false => self.plain.anywhere(query.family, case, port),
+            false => self.plain.anywhere(Scalar, query.family, case, port),
         };
         let best = self.plain.find(leaf, case, port, best);
         let mut outcome = Outcome { best, ..Outcome::default() };

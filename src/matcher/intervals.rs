@@ -42,11 +42,17 @@ struct Word {
 /// The intervals of one step of the look-up, node by node.
 #[derive(Debug)]
 struct Level<W> {
+    ends: Ends<W>,
+    /// One for each place.
+    leaves: Vec<Leaf>,
+}
+
+/// The ends of intervals, node by node.
+#[derive(Debug)]
+pub(super) struct Ends<W> {
     /// INVARIANT: those of one node ascend, the last is the greatest number there is, and a line
     /// of that number follows the last node.
     ends: Vec<W>,
-    /// One for each end.
-    leaves: Vec<Leaf>,
 }
 
 /// The place of a node in its level.
@@ -65,7 +71,7 @@ impl Node {
     const DIRECTORY: u32 = 1;
     /// The number of ends, to be searched by halving.
     const SEARCH: u32 = 2;
-    /// The base is the number of a bitmap, the number the place of the first leaf.
+    /// The base is the number of a bitmap, the number that of the ends.
     const BITMAP: u32 = 3;
 
     /// Nothing is there.
@@ -73,6 +79,11 @@ impl Node {
 
     fn new(shape: u32, base: usize, number: usize) -> Node {
         Node { base: base as u32, shape: (number as u32) << 2 | shape }
+    }
+
+    /// Returns the number of places that precede those of the intervals.
+    pub(super) fn directory(self) -> usize {
+        if self.shape & 3 == Node::DIRECTORY { self.number() } else { 0 }
     }
 
     fn number(self) -> usize {
@@ -103,8 +114,8 @@ pub(super) struct Wanted<'a> {
 /// The number of addresses that are looked up together.
 pub(super) const GROUP: usize = 16;
 
-/// A part of an address.
-trait Part: Copy + Ord {
+/// A part of an address, or a port.
+pub(super) trait Part: Copy + Ord {
     const MAX: Self;
     /// The number of ends in a line.
     const LANES: usize;
@@ -190,13 +201,12 @@ impl Intervals {
             };
             list.push((u16::of(end), leaf));
         }
-        if list.len() <= u16::LANES * u16::LANES {
-            return self.halves.add(&list);
+        let node = self.halves.add(&list);
+        if node.shape & 3 != Node::SEARCH {
+            return node;
         }
-        let base = self.halves.leaves.len();
-        self.bitmaps.push(Bitmap::new(list.iter().map(|(end, _)| *end), base as u32));
-        self.halves.push(&list);
-        Node::new(Node::BITMAP, self.bitmaps.len() - 1, base)
+        self.bitmaps.push(Bitmap::new(list.iter().map(|(end, _)| *end), node.base));
+        Node::new(Node::BITMAP, self.bitmaps.len() - 1, node.number())
     }
 
     fn add_words(&mut self, intervals: &[Interval], last: u128) -> Node {
@@ -249,21 +259,14 @@ impl Intervals {
     #[inline(always)]
     fn half(&self, lanes: impl Lanes, node: Node, half: u16) -> &Leaf {
         let place = match node.shape {
-            Node::LINE => half.find(lanes, &self.halves.ends, node.base as usize),
-            _ => self.place_in_many(lanes, node, half),
-        };
-        self.halves.leaves.get(place).unwrap_or(&self.rest)
-    }
-
-    #[inline(always)]
-    fn place_in_many(&self, lanes: impl Lanes, node: Node, half: u16) -> usize {
-        match node.shape & 3 {
-            Node::BITMAP => {
+            Node::LINE => half.find(lanes, &self.halves.ends.ends, node.base as usize),
+            shape if shape & 3 == Node::BITMAP => {
                 let bitmap = self.bitmaps.get(node.base as usize);
                 bitmap.map_or(usize::MAX, |bitmap| bitmap.run(half))
             }
-            _ => self.halves.find_in_many(lanes, node, half),
-        }
+            _ => self.halves.ends.place_in_many(lanes, node, half),
+        };
+        self.halves.leaves.get(place).unwrap_or(&self.rest)
     }
 
     /// Returns the leaf of each address, all of them a step at a time: while one is loaded, others
@@ -283,7 +286,7 @@ impl Intervals {
         for ((node, number), wanted) in nodes.iter_mut().zip(numbers).zip(wanted) {
             if let Some(own) = wanted.intervals.nodes.get(number) {
                 *node = *own;
-                prefetch(wanted.intervals.halves.ends.get(own.base as usize));
+                wanted.intervals.halves.prefetch(*own);
             }
         }
         let mut inner = 0u32;
@@ -294,7 +297,7 @@ impl Intervals {
         for ((at, leaf), wanted) in leaves.iter().enumerate().zip(wanted) {
             if let Some(node) = Node::of_leaf(leaf) {
                 inner |= 1 << at;
-                prefetch(wanted.intervals.words.ends.get(node.base as usize));
+                wanted.intervals.words.prefetch(node);
             }
         }
         if inner == 0 {
@@ -312,7 +315,7 @@ impl Intervals {
         }
         for (leaf, wanted) in leaves.iter().zip(wanted) {
             if let Some(node) = Node::of_leaf(leaf) {
-                prefetch(wanted.intervals.longs.ends.get(node.base as usize));
+                wanted.intervals.longs.prefetch(node);
             }
         }
         for (leaf, wanted) in leaves.iter_mut().zip(wanted) {
@@ -365,53 +368,47 @@ impl Bitmap {
     }
 }
 
-impl<W: Part> Level<W> {
-    fn new() -> Level<W> {
-        Level { ends: Vec::new(), leaves: Vec::new() }
+impl<W: Part> Ends<W> {
+    pub(super) fn new() -> Ends<W> {
+        Ends { ends: Vec::new() }
     }
 
-    fn push(&mut self, list: &[(W, Leaf)]) {
-        self.ends.extend(list.iter().map(|(end, _)| *end));
-        self.leaves.extend(list.iter().map(|(_, leaf)| *leaf));
+    /// Adds a node of intervals with these ends. The places of its intervals follow each other,
+    /// the first after as many places as its [`directory`](Node::directory) takes.
+    pub(super) fn add(&mut self, ends: &[W]) -> Node {
+        let base = self.ends.len();
+        let node = if ends.len() <= W::LANES {
+            Node::new(Node::LINE, base, 0)
+        } else if ends.len() > W::LANES * W::LANES {
+            Node::new(Node::SEARCH, base, ends.len())
+        } else {
+            let lines = ends.chunks(W::LANES).filter_map(|line| line.last());
+            self.ends.extend(lines);
+            Node::new(Node::DIRECTORY, base, self.ends.len() - base)
+        };
+        self.ends.extend(ends);
+        node
     }
 
-    fn add(&mut self, list: &[(W, Leaf)]) -> Node {
-        let base = self.leaves.len();
-        if list.len() <= W::LANES {
-            self.push(list);
-            return Node::new(Node::LINE, base, 0);
-        }
-        if list.len() > W::LANES * W::LANES {
-            self.push(list);
-            return Node::new(Node::SEARCH, base, list.len());
-        }
-        let lines = list.chunks(W::LANES).filter_map(|line| line.last());
-        let directory: Vec<_> = lines.map(|(end, _)| (*end, Leaf::NONE)).collect();
-        self.push(&directory);
-        self.push(list);
-        Node::new(Node::DIRECTORY, base, directory.len())
-    }
-
-    fn finish(&mut self) {
+    /// To be called after the last node was added.
+    pub(super) fn finish(&mut self) {
         if !self.ends.is_empty() {
             self.ends.extend(std::iter::repeat_n(W::MAX, W::LANES));
         }
         self.ends.shrink_to_fit();
-        self.leaves.shrink_to_fit();
+    }
+
+    /// Returns the place of the interval that holds `part`.
+    #[inline(always)]
+    pub(super) fn place(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
+        match node.shape {
+            Node::LINE => part.find(lanes, &self.ends, node.base as usize),
+            _ => self.place_in_many(lanes, node, part),
+        }
     }
 
     #[inline(always)]
-    fn get(&self, lanes: impl Lanes, node: Node, part: W) -> Option<&Leaf> {
-        let base = node.base as usize;
-        let place = match node.shape {
-            Node::LINE => part.find(lanes, &self.ends, base),
-            _ => self.find_in_many(lanes, node, part),
-        };
-        self.leaves.get(place)
-    }
-
-    #[inline(always)]
-    fn find_in_many(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
+    fn place_in_many(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
         let base = node.base as usize;
         if node.shape & 3 == Node::DIRECTORY {
             let line = part.find(lanes, &self.ends, base) - base;
@@ -426,8 +423,42 @@ impl<W: Part> Level<W> {
         base + ends.partition_point(|end| *end < part)
     }
 
+    pub(super) fn size_bytes(&self) -> usize {
+        memory::of_vec(&self.ends)
+    }
+}
+
+impl<W: Part> Level<W> {
+    fn new() -> Level<W> {
+        Level { ends: Ends::new(), leaves: Vec::new() }
+    }
+
+    fn add(&mut self, list: &[(W, Leaf)]) -> Node {
+        let ends: Vec<W> = list.iter().map(|(end, _)| *end).collect();
+        let node = self.ends.add(&ends);
+        self.leaves.extend(std::iter::repeat_n(Leaf::NONE, node.directory()));
+        self.leaves.extend(list.iter().map(|(_, leaf)| *leaf));
+        node
+    }
+
+    fn finish(&mut self) {
+        self.ends.finish();
+        self.leaves.shrink_to_fit();
+    }
+
+    #[inline(always)]
+    fn get(&self, lanes: impl Lanes, node: Node, part: W) -> Option<&Leaf> {
+        self.leaves.get(self.ends.place(lanes, node, part))
+    }
+
+    /// Begins to load what a look-up in `node` reads first.
+    #[inline(always)]
+    fn prefetch(&self, node: Node) {
+        prefetch(self.ends.ends.get(node.base as usize));
+    }
+
     fn size_bytes(&self) -> usize {
-        memory::of_vec(&self.ends) + memory::of_vec(&self.leaves)
+        self.ends.size_bytes() + memory::of_vec(&self.leaves)
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`LocalPorts`]: the rules that ask for nothing but a local port, protocol and direction.
 
 use crate::endpoint::AddressFamily;
+use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::lists::{FirstPending, Outcome, Query};
 use crate::matcher::plain::Anyone;
@@ -54,8 +55,14 @@ impl LocalPorts {
     /// Returns the first rule that matches a flow that is not a loopback flow and whose addresses
     /// are both of `family`.
     #[inline(always)]
-    pub(super) fn find(&self, family: AddressFamily, case: Case, local_port: u16) -> Ranked {
-        self.of_family(family).by_port.get(local_port, case)
+    pub(super) fn find(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        case: Case,
+        local_port: u16,
+    ) -> Ranked {
+        self.of_family(family).by_port.get(lanes, local_port, case)
     }
 
     /// Offers the first rule that matches, adds what is pending, and returns true; false for a
@@ -68,7 +75,7 @@ impl LocalPorts {
         };
         let rules = self.of_family(family);
         if !query.is_loopback {
-            outcome.offer(rules.by_port.get(local.port(), query.case));
+            outcome.offer(rules.by_port.get(Scalar, local.port(), query.case));
             if let Some(pending) = rules.unbound.get(query.case.index())
                 && local.port() == 0
             {

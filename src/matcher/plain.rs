@@ -8,12 +8,11 @@
 use crate::endpoint::AddressFamily;
 use crate::flow::FlowEndpoint;
 use crate::matcher::intervals::{Intervals, Wanted};
-use crate::matcher::lanes::Lanes;
+use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
 use crate::matcher::ports::PortTable;
 use ipnet::IpNet;
-use std::collections::HashMap;
 use std::hint::select_unpredictable;
 
 /// The index.
@@ -53,9 +52,10 @@ pub(super) enum Anyone {
 /// The rules of one network, where they are too many to be merged.
 #[derive(Debug)]
 struct Chain {
+    /// A few rules, or where there are more those for other protocols than TCP and UDP.
     own: Span,
-    /// The rules for single ports, kept apart where there are many.
-    by_port: Option<HashMap<u16, Span>>,
+    /// The others.
+    by_port: Option<PortTable>,
     parent: Option<u32>,
     /// The first rule here and in all parents.
     first: Ranked,
@@ -151,13 +151,19 @@ impl PlainIndex {
 
     /// Returns the first rule of any host that matches a flow that is not a loopback flow.
     #[inline(always)]
-    pub(super) fn anywhere(&self, family: Option<AddressFamily>, case: Case, port: u16) -> Ranked {
+    pub(super) fn anywhere(
+        &self,
+        lanes: impl Lanes,
+        family: Option<AddressFamily>,
+        case: Case,
+        port: u16,
+    ) -> Ranked {
         let table = match family {
             Some(AddressFamily::V4) => &self.anywhere.v4,
             Some(AddressFamily::V6) => &self.anywhere.v6,
             None => &self.anywhere.nowhere,
         };
-        table.get(port, case)
+        table.get(lanes, port, case)
     }
 
     /// The same, for protocols that are neither TCP nor UDP.
@@ -212,12 +218,12 @@ impl PlainIndex {
         let mut best = best;
         let mut next = self.chains.get(chain as usize);
         while let Some(chain) = next.filter(|chain| chain.first < best) {
-            let of_port = chain.by_port.as_ref().and_then(|spans| spans.get(&port));
-            for span in [of_port, Some(&chain.own)].into_iter().flatten() {
-                let before = self.slice(*span).iter().take_while(|leaf| leaf.ranked < best);
-                let found = before.into_iter().find(|leaf| leaf.matches(case, port));
-                best = found.map_or(best, |leaf| leaf.ranked);
+            if let Some(by_port) = &chain.by_port {
+                best = best.min(by_port.get(Scalar, port, case));
             }
+            let before = self.slice(chain.own).iter().take_while(|leaf| leaf.ranked < best);
+            let found = before.into_iter().find(|leaf| leaf.matches(case, port));
+            best = found.map_or(best, |leaf| leaf.ranked);
             next = chain.parent.and_then(|parent| self.chains.get(parent as usize));
         }
         best
@@ -230,7 +236,8 @@ impl PlainIndex {
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        let by_port = self.chains.iter().flat_map(|chain| &chain.by_port).map(memory::of_map);
+        let by_port =
+            self.chains.iter().flat_map(|chain| &chain.by_port).map(PortTable::size_bytes);
         let Anywhere { v4, v6, nowhere, uncommon } = &self.anywhere;
         self.v4.size_bytes()
             + self.v6.size_bytes()
@@ -390,21 +397,13 @@ impl Builder {
         let above = above.map_or(Ranked::NONE, |chain| chain.first);
         let first = own.iter().map(|leaf| leaf.ranked).chain([above]).min();
         let is_long = own.len() > MAX_MERGED;
-        let (single, own): (Vec<Leaf>, Vec<Leaf>) =
-            own.into_iter().partition(|leaf| is_long && leaf.single_port().is_some());
-        let mut by_port: HashMap<u16, Vec<Leaf>> = HashMap::new();
-        for leaf in single {
-            by_port.entry(leaf.single_port().unwrap_or(0)).or_default().push(leaf);
-        }
-        let mut span = |list: Vec<Leaf>| {
-            let span = Span { start: self.leaves.len() as u32, len: list.len() as u32 };
-            self.leaves.extend(list);
-            span
-        };
+        let (common, own): (Vec<Leaf>, Vec<Leaf>) =
+            own.into_iter().partition(|leaf| is_long && !leaf.is_number());
+        let span = Span { start: self.leaves.len() as u32, len: own.len() as u32 };
+        self.leaves.extend(own);
         let chain = Chain {
-            own: span(own),
-            by_port: is_long
-                .then(|| by_port.into_iter().map(|(port, list)| (port, span(list))).collect()),
+            own: span,
+            by_port: (!common.is_empty()).then(|| PortTable::new(&common)),
             parent,
             first: first.unwrap_or(Ranked::NONE),
         };

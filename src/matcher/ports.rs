@@ -1,5 +1,7 @@
 //! [`PortTable`]: the best of the rules that depend on a port, protocol and direction alone.
 
+use crate::matcher::intervals::{Ends, Node};
+use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
 use std::collections::BTreeSet;
@@ -7,9 +9,10 @@ use std::collections::BTreeSet;
 /// From a port and a case of TCP or UDP to the first rule that matches.
 #[derive(Debug)]
 pub(super) struct PortTable {
-    /// The run that a port is in; empty where there is one run.
-    run_of_port: Vec<u16>,
-    /// For each run of ports between which no rule tells, the first rule in each case.
+    /// The runs of ports between which no rule tells.
+    ends: Ends<u16>,
+    node: Node,
+    /// For the place of each run, the first rule in each case.
     runs: Vec<[Ranked; COMMON_CASES]>,
 }
 
@@ -54,29 +57,27 @@ impl PortTable {
             starts.push(*port);
             runs.push(run);
         }
-        let mut run_of_port = Vec::new();
-        if runs.len() > 1 {
-            run_of_port.reserve_exact(1 << 16);
-            let ends = starts.iter().skip(1).copied().chain([1 << 16]);
-            for (run, (start, end)) in starts.iter().zip(ends).enumerate() {
-                run_of_port.extend((*start..end).map(|_| run as u16));
-            }
-        }
+        let mut ends = Ends::new();
+        let starts = starts.iter().skip(1).map(|start| (start - 1) as u16);
+        let node = ends.add(&starts.chain([u16::MAX]).collect::<Vec<_>>());
+        ends.finish();
+        let directory = std::iter::repeat_n(NO_RULES, node.directory());
+        let mut runs: Vec<_> = directory.chain(runs).collect();
         runs.shrink_to_fit();
-        PortTable { run_of_port, runs }
+        PortTable { ends, node, runs }
     }
 
     /// Returns the first rule that matches a port in a case; none for a case of another protocol.
     #[inline(always)]
-    pub(super) fn get(&self, port: u16, case: Case) -> Ranked {
-        let run = self.run_of_port.get(usize::from(port)).map_or(0, |run| usize::from(*run));
-        let ranked = self.runs.get(run).and_then(|run| run.get(case.index()));
+    pub(super) fn get(&self, lanes: impl Lanes, port: u16, case: Case) -> Ranked {
+        let run = self.runs.get(self.ends.place(lanes, self.node, port));
+        let ranked = run.and_then(|run| run.get(case.index()));
         ranked.copied().unwrap_or(Ranked::NONE)
     }
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        memory::of_vec(&self.run_of_port) + memory::of_vec(&self.runs)
+        self.ends.size_bytes() + memory::of_vec(&self.runs)
     }
 }
 
@@ -85,6 +86,7 @@ mod tests {
     use super::*;
     use crate::endpoint::Ports;
     use crate::flow::{Direction, Flow, IpProtocol};
+    use crate::matcher::lanes::Scalar;
     use crate::rule::{Action, Protocol};
 
     #[test]
@@ -109,12 +111,16 @@ mod tests {
                 for port in 0..=u16::MAX {
                     let first = leaves.iter().find(|leaf| leaf.matches(case, port));
                     let expected = first.map_or(Ranked::NONE, |leaf| leaf.ranked);
-                    assert_eq!(table.get(port, case), expected, "{protocol} {direction} {port}");
+                    assert_eq!(
+                        table.get(Scalar, port, case),
+                        expected,
+                        "{protocol} {direction} {port}"
+                    );
                 }
             }
         }
         let none = PortTable::new(&[]);
         let case = Case::of(&Flow::new(IpProtocol::TCP, Direction::Any));
-        assert_eq!(none.get(7, case), Ranked::NONE);
+        assert_eq!(none.get(Scalar, 7, case), Ranked::NONE);
     }
 }
