@@ -1,80 +1,188 @@
-//! Deciding a flow: `decide/workload/engine`. Every answer is compared with the reference's before
-//! it is timed.
+//! Deciding a flow: `decide/workload/engine` for calls that do not wait for each other,
+//! `decide-dependent` for those that do, `decide-batch` for many in one call. The engines are the
+//! matcher as it is built unless a strategy is forced, each strategy, the reference, and what it is
+//! compared with in `engines`.
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a benchmark that cannot be set up is of no use"
 )]
 
+mod engines;
+mod measure;
 mod workload;
 
 use criterion::{Criterion, Throughput};
-use flowsieve::{Decision, Matcher, Precedence, RuleTable, Strategy, reference};
+use engines::{Bits, CoverWalk, Key, LinearScan};
+use flowsieve::{
+    AddressFamily, Decision, FilterSettings, Flow, Matcher, Precedence, Strategy, reference,
+};
+use measure::answer;
 use std::hint::black_box;
-use std::time::Duration;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+use workload::Workload;
+
+/// The number of flows in a batch.
+const BATCH: usize = 256;
+
+/// The number of rule tests that checking against the reference may cost.
+const REFERENCE_TESTS: usize = 4_000_000;
+
+/// The most rules for which engines that go through all of them are timed.
+const SCANNED_RULES: usize = 1000;
 
 fn main() {
-    let criterion = Criterion::default().measurement_time(Duration::from_secs(2));
-    let mut criterion = criterion.warm_up_time(Duration::from_secs(1)).configure_from_args();
-    decide(&mut criterion);
-    longest_match(&mut criterion);
+    let mut criterion = measure::criterion();
+    for workload in workload::all() {
+        decide(&mut criterion, &workload);
+        if workload.name == "ipv4-10k" {
+            threads(&mut criterion, &workload);
+        }
+    }
+    if !measure::is_test() {
+        workload::large().for_each(|workload| decide(&mut criterion, &workload));
+    }
     criterion.final_summary();
 }
 
-fn decide(criterion: &mut Criterion) {
-    for workload in workload::all() {
-        let flows = &workload.flows;
-        let expected: Vec<Decision> = flows
-            .iter()
-            .take(256)
-            .map(|flow| reference::decide(&workload.settings, Precedence::FirstMatch, flow))
-            .collect();
-        assert!(expected.iter().any(|decision| decision.rule().is_some()));
-        assert!(expected.iter().any(|decision| decision.rule().is_none()));
+fn decide(criterion: &mut Criterion, workload: &Workload) {
+    let Workload { name, family, settings, flows } = workload;
+    let rule_count = settings.rules().len();
+    let matcher = Matcher::new(settings).unwrap();
+    check(&matcher, settings, flows);
+    let expected: Vec<u32> = flows.iter().map(|flow| answer(matcher.decide(flow).rule())).collect();
+    assert!(expected.iter().any(|answer| *answer > 0), "{name}: no flow is decided by a rule");
+    assert!(expected.contains(&0), "{name}: every flow is decided by a rule");
 
-        let mut group = criterion.benchmark_group(format!("decide/{}", workload.name));
-        group.throughput(Throughput::Elements(flows.len() as u64));
-        for strategy in Strategy::ALL {
-            if strategy == Strategy::Scan && workload.settings.rules().len() > 1000 {
-                continue;
-            }
-            let matcher = Matcher::builder().strategy(strategy).build(&workload.settings).unwrap();
-            let decided: Vec<Decision> =
-                flows.iter().take(256).map(|f| matcher.decide(f)).collect();
-            assert_eq!(decided, expected);
-            group.bench_function(format!("{strategy:?}").to_lowercase(), |bencher| {
-                bencher.iter(|| flows.iter().map(|f| matcher.decide(black_box(f))).fold(0, tally));
-            });
+    let asked = (flows.as_slice(), expected.as_slice());
+    let id = |engine| ["decide", name, engine];
+    measure::independent(criterion, id("matcher"), asked, |f| answer(matcher.decide(f).rule()));
+    measure::dependent(criterion, id("matcher"), asked, |f| answer(matcher.decide(f).rule()));
+    decide_batch(criterion, name, &matcher, asked);
+
+    if rule_count > 100_000 {
+        return;
+    }
+    for strategy in Strategy::ALL {
+        if strategy == Strategy::Scan && rule_count > SCANNED_RULES {
+            continue;
         }
-        if workload.settings.rules().len() <= 1000 {
-            group.bench_function("reference", |bencher| {
-                bencher.iter(|| {
-                    let decide =
-                        |f| reference::decide(&workload.settings, Precedence::FirstMatch, f);
-                    flows.iter().map(decide).fold(0, tally)
-                });
-            });
-        }
-        group.finish();
+        let matcher = Matcher::builder().strategy(strategy).build(settings).unwrap();
+        check(&matcher, settings, flows);
+        let engine = format!("{strategy:?}").to_lowercase();
+        let id = ["decide", name, &engine];
+        measure::independent(criterion, id, asked, |f| answer(matcher.decide(f).rule()));
+    }
+    match family {
+        AddressFamily::V4 => compare::<u32>(criterion, name, settings, asked),
+        AddressFamily::V6 => compare::<u128>(criterion, name, settings, asked),
     }
 }
 
-fn longest_match(criterion: &mut Criterion) {
-    let networks = workload::networks(100_000);
-    let table: RuleTable<u32> = networks.iter().copied().zip(0..).collect();
-    let addresses = workload::addresses(&networks, 4096);
-    let hits = addresses.iter().filter(|address| table.longest_match(**address).is_some()).count();
-    assert!((addresses.len() / 4..addresses.len()).contains(&hits));
+/// Times what the matcher is compared with.
+fn compare<B: Bits>(
+    criterion: &mut Criterion,
+    name: &str,
+    settings: &FilterSettings,
+    asked: (&[Flow<'_>], &[u32]),
+) {
+    let (flows, expected) = asked;
+    let keys: Vec<Key<B>> = flows.iter().map(Key::new).collect();
+    let trie = CoverWalk::new(settings);
+    let count = affordable(flows, trie.longest_list());
+    let asked = (&keys[..count], &expected[..count]);
+    let id = |engine| ["decide", name, engine];
+    measure::independent(criterion, id("cover-walk"), asked, |key| answer(trie.first_match(key)));
+    measure::dependent(criterion, id("cover-walk"), asked, |key| answer(trie.first_match(key)));
 
-    let mut group = criterion.benchmark_group("longest-match/networks-100k");
-    group.throughput(Throughput::Elements(addresses.len() as u64));
-    group.bench_function("rule-table", |bencher| {
-        bencher.iter(|| addresses.iter().filter(|a| table.longest_match(**a).is_some()).count());
-    });
-    group.finish();
+    if settings.rules().len() > SCANNED_RULES {
+        return;
+    }
+    let count = affordable(flows, settings.rules().len());
+    let asked = (&keys[..count], &expected[..count]);
+    let scan = LinearScan::new(settings);
+    measure::independent(criterion, id("linear-scan"), asked, |key| answer(scan.first_match(key)));
+    measure::dependent(criterion, id("linear-scan"), asked, |key| answer(scan.first_match(key)));
+
+    let count = affordable(flows, settings.rules().len() * 64);
+    let asked = (&flows[..count], &expected[..count]);
+    let decide = |flow: &Flow<'_>| reference::decide(settings, Precedence::FirstMatch, flow);
+    measure::independent(criterion, id("reference"), asked, |flow| answer(decide(flow).rule()));
 }
 
-fn tally(sum: usize, decision: Decision) -> usize {
-    sum + decision.rule().unwrap_or(0)
+/// As many of the flows as can be decided in a pass of some milliseconds, if each takes so many rule
+/// tests.
+fn affordable(flows: &[Flow<'_>], tests: usize) -> usize {
+    (4_000_000 / tests.max(1)).clamp(64, 65_536).min(flows.len())
+}
+
+fn decide_batch(
+    criterion: &mut Criterion,
+    name: &str,
+    matcher: &Matcher,
+    (flows, expected): (&[Flow<'_>], &[u32]),
+) {
+    let mut decisions = vec![matcher.decide(&flows[0]); BATCH];
+    let sum = measure::sum(expected);
+    let mut group = criterion.benchmark_group(format!("decide-batch/{name}"));
+    group.throughput(Throughput::Elements(flows.len() as u64));
+    group.bench_function("matcher", |bencher| {
+        bencher.iter(|| {
+            let mut total = 0;
+            for flows in flows.chunks(BATCH) {
+                let count = matcher.decide_batch(black_box(flows), &mut decisions);
+                let answers = decisions[..count].iter().map(|decision| answer(decision.rule()));
+                total += answers.map(u64::from).sum::<u64>();
+            }
+            assert_eq!(total, sum);
+        });
+    });
+}
+
+/// One matcher asked by several threads at once, from when all have started until the last one is
+/// done.
+fn threads(criterion: &mut Criterion, workload: &Workload) {
+    let matcher = Matcher::new(&workload.settings).unwrap();
+    let flows = &workload.flows;
+    let pass = || {
+        let answers = flows.iter().map(|flow| answer(matcher.decide(black_box(flow)).rule()));
+        answers.map(u64::from).sum::<u64>()
+    };
+    let sum = pass();
+    let mut group = criterion.benchmark_group(format!("decide/{}", workload.name));
+    for thread_count in [1, 2] {
+        group.throughput(Throughput::Elements((thread_count * flows.len()) as u64));
+        group.bench_function(format!("threads-{thread_count}"), |bencher| {
+            bencher.iter_custom(|count| {
+                let barrier = Barrier::new(thread_count + 1);
+                thread::scope(|scope| {
+                    let threads: Vec<_> = (0..thread_count)
+                        .map(|_| {
+                            scope.spawn(|| {
+                                barrier.wait();
+                                (0..count).for_each(|_| assert_eq!(pass(), sum));
+                            })
+                        })
+                        .collect();
+                    barrier.wait();
+                    let start = Instant::now();
+                    threads.into_iter().for_each(|thread| thread.join().unwrap());
+                    start.elapsed()
+                })
+            });
+        });
+    }
+}
+
+/// Compares whole decisions with those of the reference, for as many flows as it can do.
+fn check(matcher: &Matcher, settings: &FilterSettings, flows: &[Flow<'_>]) {
+    let count = (REFERENCE_TESTS / settings.rules().len().max(1)).clamp(16, 1024);
+    for flow in flows.iter().take(count) {
+        let expected: Decision = reference::decide(settings, Precedence::FirstMatch, flow);
+        assert_eq!(matcher.decide(flow), expected, "{flow}");
+    }
 }
