@@ -1,5 +1,9 @@
 //! Settings and flows for the benchmarks, from a seeded generator: the same in every run.
 
+#![allow(dead_code, reason = "each benchmark uses a part")]
+
+pub(crate) mod hosts;
+
 use flowsieve::*;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -127,7 +131,7 @@ fn inside(random: &mut Random, net: IpNet) -> IpAddr {
 }
 
 /// SplitMix64.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
