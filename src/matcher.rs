@@ -64,7 +64,8 @@ use crate::settings::{FilterSettings, Precedence};
 /// Where rules with a local side or a zone id apply, the pairs of networks that contain the remote
 /// and the local address are asked too, at most 33 by 33 for IPv4 and 129 by 129 for IPv6; while the
 /// local address is not known, the rules with a local side of each network that contains the
-/// remote address. A host name costs one look-up for each of its labels. Many rules of one pair
+/// remote address. A host name is gone over once, up to the length of the longest that a rule has,
+/// and costs one look-up, mostly of one cache line, for each of its labels. Many rules of one pair
 /// of networks that differ in port ranges or local ports are gone through one by one.
 ///
 /// # Source
@@ -100,7 +101,8 @@ pub struct Matcher {
 struct Has {
     local_ports: bool,
     hosts: bool,
-    /// Rules that every flow has to ask for, beside the plain ones and those of local ports.
+    /// Rules that every flow has to ask for, beside the plain ones, those of local ports and the
+    /// host rules.
     others: bool,
 }
 
@@ -190,6 +192,14 @@ impl Matcher {
         if needs_more {
             return self.decide_fully(&query, best, is_conditional);
         }
+        if self.has.hosts {
+            return match self.hosts.pending_unnamed(&query) {
+                Some(pending) => {
+                    self.settle(&query, Outcome { best, pending, ..Outcome::default() })
+                }
+                None => self.decide_by_name(&query, best),
+            };
+        }
         self.decision(best, query.is_loopback)
     }
 
@@ -260,7 +270,19 @@ impl Matcher {
     /// others.
     #[inline(never)]
     fn decide_fully(&self, query: &Query<'_>, best: Ranked, is_conditional: bool) -> Decision {
-        let outcome = self.outcome(query, best, is_conditional);
+        self.settle(query, self.outcome(query, best, is_conditional))
+    }
+
+    /// Decides with the host rules, given the best of the others.
+    #[inline(never)]
+    fn decide_by_name(&self, query: &Query<'_>, best: Ranked) -> Decision {
+        let mut outcome = Outcome { best, ..Outcome::default() };
+        self.hosts.visit(query, &mut outcome);
+        self.settle(query, outcome)
+    }
+
+    #[inline(always)]
+    fn settle(&self, query: &Query<'_>, outcome: Outcome) -> Decision {
         let decision = self.decision(outcome.best, query.is_loopback);
         let pending = outcome.pending.is_before(outcome.best);
         let overruled = pending && outcome.pending.overrules(outcome.best, decision.action());

@@ -114,7 +114,7 @@ pub(super) fn compile(
     let has = Has {
         local_ports: !local_ports.is_empty(),
         hosts: !hosts.is_empty(),
-        others: has_anywhere || !hosts.is_empty() || strategy != Strategy::Lengths,
+        others: has_anywhere || strategy != Strategy::Lengths,
     };
     if strategy != Strategy::Lengths {
         pairs.clear();

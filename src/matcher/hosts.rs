@@ -8,7 +8,7 @@ use crate::hostname::HostName;
 use crate::matcher::hosts::names::NameMap;
 use crate::matcher::hosts::unnamed::Unnamed;
 use crate::matcher::leaf::Leaf;
-use crate::matcher::lists::{Entry, List, Lists, Outcome, Query};
+use crate::matcher::lists::{Entry, FirstPending, List, Lists, Outcome, Query};
 use crate::matcher::memory;
 use crate::network::Answer;
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ pub(super) struct HostIndex {
     /// The rules that also have a local side, which `unnamed` leaves out. Only a host name in the
     /// six-argument initialiser makes one (S-46).
     with_local: List,
+    has_local: bool,
 }
 
 impl HostIndex {
@@ -34,6 +35,7 @@ impl HostIndex {
         let (with_local, plain): (Vec<_>, Vec<_>) =
             rules.iter().map(|(_, entry)| entry).partition(|entry| entry.detail.is_some());
         let unnamed = Unnamed::new(&plain);
+        let has_local = !with_local.is_empty();
         let with_local = lists.add(with_local.into_iter().cloned().collect());
         let mut by_name: BTreeMap<Box<[u8]>, Vec<Entry>> = BTreeMap::new();
         for (name, entry) in rules {
@@ -53,7 +55,7 @@ impl HostIndex {
         let by_name = by_name.into_iter().map(|(name, entries)| (name, rules(entries)));
         let by_name = NameMap::new(by_name.collect());
         several.shrink_to_fit();
-        HostIndex { by_name, several, unnamed, with_local }
+        HostIndex { by_name, several, unnamed, with_local, has_local }
     }
 
     /// Returns the memory held, in bytes on the heap, less what is in [`Lists`].
@@ -63,6 +65,14 @@ impl HostIndex {
             + self.several.iter().map(List::size_bytes).sum::<usize>()
             + self.unnamed.size_bytes()
             + self.with_local.size_bytes()
+    }
+
+    /// Returns what is pending for a flow without a name; `None` if that takes a
+    /// [`visit`](HostIndex::visit), as of a flow that has one.
+    #[inline(always)]
+    pub(super) fn pending_unnamed(&self, query: &Query<'_>) -> Option<FirstPending> {
+        let needs_visit = query.flow.remote_hostname().is_some() | self.has_local;
+        (!needs_visit).then(|| self.unnamed.get(query))
     }
 
     /// Goes through the lists of the rules whose name the flow's matches or, if it has none, adds
