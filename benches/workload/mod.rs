@@ -4,6 +4,7 @@
 
 pub(crate) mod adversarial;
 pub(crate) mod five_tuple;
+pub(crate) mod hosts;
 pub(crate) mod routing;
 
 use flowsieve::*;

@@ -120,7 +120,7 @@ pub(super) fn compile(
         sided_ports: sided.iter().any(|(.., rule)| !rule.local().ports().is_any()),
         local: !conditional.is_empty(),
         few: false,
-        others: !hosts.is_empty() || !has_intervals,
+        others: !has_intervals,
         groups: false,
         sided_groups: [false; 2],
     };

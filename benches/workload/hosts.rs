@@ -1,0 +1,88 @@
+//! Host rules beside address rules, and flows that have a name or not.
+
+use super::Random;
+use flowsieve::*;
+
+/// Settings with and without host rules, and the same flows without and with names.
+pub(crate) struct HostWorkload {
+    /// Address rules alone.
+    pub(crate) address_only: FilterSettings,
+    /// The same, with a host rule after each.
+    pub(crate) with_hosts: FilterSettings,
+    /// Flows without a name.
+    pub(crate) unnamed: Vec<Flow<'static>>,
+    /// The same with the name of a host rule, or one below it.
+    pub(crate) hit: Vec<Flow<'static>>,
+    /// The same with names of which no rule has one, nor a part but the last label.
+    pub(crate) miss: Vec<Flow<'static>>,
+}
+
+/// As many host rules as address rules, and flows to IPv4 addresses.
+pub(crate) fn hosts(count: usize) -> HostWorkload {
+    let mut random = Random(count as u64);
+    let address_only = address_rules(&mut random, count);
+    let names: Vec<String> = (0..count).map(|_| rule_name(&mut random)).collect();
+    let mut rules = Vec::new();
+    for (rule, name) in address_only.rules().iter().zip(&names) {
+        rules.push(rule.clone());
+        rules.push(host_rule(&mut random, name));
+    }
+    let with_hosts = FilterSettings::new(rules, address_only.default_action());
+
+    let mut flow = |_| super::flow(&mut random, AddressFamily::V4, &address_only);
+    let unnamed: Vec<Flow<'static>> = (0..4096).map(&mut flow).collect();
+    let mut named = |name: &dyn Fn(&mut Random) -> String| {
+        let named = |flow: &Flow<'static>| flow.clone().with_remote_hostname(name(&mut random));
+        unnamed.iter().map(named).collect()
+    };
+    let hit = named(&|random| {
+        let name = &names[random.below(names.len())];
+        match random.below(8) {
+            0..4 => name.clone(),
+            4..6 => format!("www.{name}"),
+            6 => format!("{}.{name}.", label(random)),
+            _ => format!("{}.{}.{}", label(random), label(random), name.to_ascii_uppercase()),
+        }
+    });
+    let miss = named(&|random| format!("{}-", label(random)) + &rule_name(random));
+    HostWorkload { address_only, with_hosts, unnamed, hit, miss }
+}
+
+/// Rules without a local side.
+fn address_rules(random: &mut Random, count: usize) -> FilterSettings {
+    let settings = super::settings(random, AddressFamily::V4, count + count / 10);
+    let default_action = settings.default_action();
+    let mut rules = settings.into_rules();
+    rules.retain(|rule| *rule.network_rule().local() == Network::Nil);
+    rules.truncate(count);
+    assert_eq!(rules.len(), count);
+    FilterSettings::new(rules, default_action)
+}
+
+fn host_rule(random: &mut Random, name: &str) -> FilterRule {
+    let host = Host::Name(name.parse().unwrap());
+    let ports = match random.below(4) {
+        0 => Ports::one([443, 80][random.below(2)]),
+        _ => Ports::ANY,
+    };
+    let protocol = [Protocol::Any, Protocol::Any, Protocol::Tcp][random.below(3)];
+    let rule = NetworkRule::destination_host(Endpoint::from_parts(host, ports), protocol);
+    FilterRule::new(rule.unwrap(), Action::ALL[random.below(3)])
+}
+
+/// Two labels, or three, rarely four or one.
+fn rule_name(random: &mut Random) -> String {
+    let last = ["com", "net", "org", "de", "io", "co.uk", "example"][random.below(7)];
+    match random.below(50) {
+        0 => label(random),
+        1..30 => format!("{}.{last}", label(random)),
+        30..47 => format!("{}.{}.{last}", label(random), label(random)),
+        _ => format!("{}.{}.{}.{last}", label(random), label(random), label(random)),
+    }
+}
+
+/// A label of 4 to 15 letters.
+fn label(random: &mut Random) -> String {
+    let len = 4 + random.below(6) + random.below(7);
+    (0..len).map(|_| char::from(b'a' + random.below(26) as u8)).collect()
+}
