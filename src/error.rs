@@ -171,6 +171,13 @@ pub enum ErrorKind {
         /// The most that are accepted.
         limit: usize,
     },
+    /// A compiled matcher over the size that it was allowed.
+    MatcherTooLarge {
+        /// The size reached when compiling ended, in bytes; the whole might be larger.
+        bytes: usize,
+        /// The size allowed, in bytes.
+        limit: usize,
+    },
     /// An index at which a list of rules has none, or takes none.
     RuleIndexOutOfRange {
         /// The index that was given.
@@ -365,6 +372,9 @@ impl fmt::Display for ErrorKind {
             NotUtf8 => f.write_str("not valid UTF-8"),
             TooLarge { limit } => write!(f, "text exceeds {limit} bytes"),
             TooManyRules { count, limit } => write!(f, "{count} rules exceed {limit}"),
+            MatcherTooLarge { bytes, limit } => {
+                write!(f, "the matcher takes {bytes} bytes or more, which exceeds {limit}")
+            }
             RuleIndexOutOfRange { index, count } => {
                 write!(f, "rule index {index} is out of range: the number of rules is {count}")
             }
@@ -488,6 +498,10 @@ mod tests {
             (TooLarge { limit: 65536 }, "text exceeds 65536 bytes"),
             (TooManyRules { count: 5, limit: 4 }, "5 rules exceed 4"),
             (
+                MatcherTooLarge { bytes: 9000, limit: 8000 },
+                "the matcher takes 9000 bytes or more, which exceeds 8000",
+            ),
+            (
                 RuleIndexOutOfRange { index: 5, count: 5 },
                 "rule index 5 is out of range: the number of rules is 5",
             ),
@@ -536,11 +550,12 @@ mod tests {
             NotUtf8 => 24,
             TooLarge { .. } => 25,
             TooManyRules { .. } => 26,
-            RuleIndexOutOfRange { .. } => 27,
-            NotAFlowLine => 28,
+            MatcherTooLarge { .. } => 27,
+            RuleIndexOutOfRange { .. } => 28,
+            NotAFlowLine => 29,
         };
         let listed: Vec<_> = messages().iter().map(|(kind, _)| number(kind)).collect();
-        assert_eq!(listed, (0..29).collect::<Vec<_>>());
+        assert_eq!(listed, (0..30).collect::<Vec<_>>());
     }
 
     #[test]

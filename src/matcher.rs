@@ -183,12 +183,24 @@ pub struct MatcherBuilder {
     strategy: Option<Strategy>,
     vectors: Option<Vectors>,
     look_ahead: Option<bool>,
+    max_bytes: Option<usize>,
 }
 
 impl MatcherBuilder {
     /// Sets which of several matching rules decides; [`Precedence::FirstMatch`] unless set.
     pub fn precedence(mut self, precedence: Precedence) -> MatcherBuilder {
         self.precedence = precedence;
+        self
+    }
+
+    /// Limits the size of the matcher, in bytes as [`Matcher::size_bytes`] counts them: a filter
+    /// provider on iOS has 6 MiB for everything. No limit unless set.
+    ///
+    /// Compiling ends as soon as a part of the matcher shows that the limit will be exceeded. While
+    /// it goes on it needs more memory than the matcher in the end: up to about three times its
+    /// size, and 300 bytes a rule.
+    pub fn max_bytes(mut self, bytes: usize) -> MatcherBuilder {
+        self.max_bytes = Some(bytes);
         self
     }
 
@@ -217,7 +229,9 @@ impl MatcherBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::TooManyRules`](crate::ErrorKind::TooManyRules) for more than
-    /// [`Matcher::MAX_RULES`] rules.
+    /// [`Matcher::MAX_RULES`] rules, and
+    /// [`ErrorKind::MatcherTooLarge`](crate::ErrorKind::MatcherTooLarge) for a matcher over
+    /// [`max_bytes`](MatcherBuilder::max_bytes).
     ///
     /// # Complexity
     ///

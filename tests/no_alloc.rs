@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "settings that cannot be made are a failed test"
 )]
 
@@ -16,13 +17,18 @@ struct Counting;
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
+    static PEAK_BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call goes to the system allocator with its arguments unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        LIVE_BYTES.with(|bytes| bytes.set(bytes.get() + layout.size() as isize));
+        let live = LIVE_BYTES.with(|bytes| {
+            bytes.set(bytes.get() + layout.size() as isize);
+            bytes.get()
+        });
+        PEAK_BYTES.with(|peak| peak.set(peak.get().max(live)));
         // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
         unsafe { System.alloc(layout) }
     }
@@ -122,6 +128,44 @@ fn size_bytes_is_what_was_allocated() {
             }
         }
     }
+}
+
+#[test]
+fn a_matcher_is_compiled_within_its_budget_or_not_at_all() {
+    for settings in [small(), large(), settings(300), block_list(20_000)] {
+        let rules = settings.rules().len();
+        let size = Matcher::new(&settings).unwrap().size_bytes();
+        // The table of host names differs a little from one time to the next.
+        let (low, high) = (size - size / 8, size + size / 8);
+        let fits = Matcher::builder().max_bytes(high).build(&settings).unwrap();
+        assert!(fits.size_bytes() <= high);
+        for limit in [low, size / 2, 100, 0] {
+            let error = Matcher::builder().max_bytes(limit).build(&settings).unwrap_err();
+            let ErrorKind::MatcherTooLarge { bytes, limit: told } = *error.kind() else {
+                panic!("{error}")
+            };
+            assert_eq!(told, limit);
+            assert!((limit + 1..=high).contains(&bytes), "{bytes} of {size}");
+        }
+        // What compiling needs beside.
+        let before = LIVE_BYTES.with(Cell::get);
+        PEAK_BYTES.with(|peak| peak.set(before));
+        drop(Matcher::new(&settings).unwrap());
+        let peak = (PEAK_BYTES.with(Cell::get) - before) as usize;
+        assert!(peak <= 3 * size + 300 * rules, "{peak} for {size} of {rules}");
+    }
+}
+
+/// Hosts and networks, nothing else.
+fn block_list(count: u32) -> FilterSettings {
+    let rule = |index: u32| {
+        let address = index.wrapping_mul(0x9e37_79b9);
+        let address = std::net::IpAddr::from(std::net::Ipv4Addr::from_bits(address));
+        let prefix = if index.is_multiple_of(3) { 24 } else { 32 };
+        let rule = NetworkRule::destination_network(address.into(), prefix, Protocol::Any);
+        FilterRule::new(rule.unwrap(), Action::Drop)
+    };
+    FilterSettings::new((0..count).map(rule).collect(), Action::Allow)
 }
 
 fn small() -> FilterSettings {

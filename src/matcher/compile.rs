@@ -8,6 +8,7 @@ use crate::matcher::lanes::Machine;
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Detail, Entry, Lists};
 use crate::matcher::locals::LocalPorts;
+use crate::matcher::memory;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::scan::Scan;
 use crate::matcher::sided::{Sided, SidedRule, scan_rule};
@@ -143,22 +144,33 @@ pub(super) fn compile(
         few.add(&all.iter().map(scan_rule).collect::<Vec<_>>());
         few.shrink_to_fit();
     }
+    let mut budget = Budget::new(options.max_bytes);
+    budget.take(few.size_bytes() + memory::of_vec(&conditional))?;
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided));
+    budget.take(sided_v4.size_bytes())?;
     let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided));
+    budget.take(sided_v6.size_bytes())?;
+    drop(sided);
+    let plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
+    budget.take(plain.size_bytes())?;
+    let addresses = AddressIndex::new(networks, &mut lists, strategy);
+    budget.take(addresses.size_bytes())?;
+    let hosts = HostIndex::new(hosts, &mut lists);
+    budget.take(hosts.size_bytes())?;
     if precedence == Precedence::FirstMatch {
         order = Vec::new();
     }
     conditional.shrink_to_fit();
     let mut matcher = Matcher {
-        plain: PlainIndex::new(plain, &plain_anywhere, conditional_networks),
+        plain,
         local_ports: LocalPorts::new(&local_ports),
         by_local_port: by_local_port.map(|entries| lists.add(entries)),
         anywhere: anywhere.map(|entries| lists.add(entries)),
-        addresses: AddressIndex::new(networks, &mut lists, strategy),
+        addresses,
         sided_v4,
         sided_v6,
         few,
-        hosts: HostIndex::new(hosts, &mut lists),
+        hosts,
         lists,
         conditional,
         order,
@@ -176,7 +188,34 @@ pub(super) fn compile(
     let many = rules.len() / 8;
     let mut are_many = counts.map(|(v4, v6)| v4 + v6 > many);
     matcher.has.sided_groups = [are_many.next(), are_many.next()].map(|many| many == Some(true));
+    budget.check(matcher.size_bytes())?;
     Ok(matcher)
+}
+
+/// The memory that a matcher may hold.
+struct Budget {
+    limit: usize,
+    taken: usize,
+}
+
+impl Budget {
+    fn new(limit: Option<usize>) -> Budget {
+        Budget { limit: limit.unwrap_or(usize::MAX), taken: size_of::<Matcher>() }
+    }
+
+    /// Takes the size of a part.
+    fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        self.taken = self.taken.saturating_add(bytes);
+        self.check(self.taken)
+    }
+
+    fn check(&self, bytes: usize) -> Result<(), Error> {
+        let limit = self.limit;
+        match bytes > limit {
+            true => Err(Error::new(ErrorKind::MatcherTooLarge { bytes, limit })),
+            false => Ok(()),
+        }
+    }
 }
 
 fn order_of<'a>(rules: &'a [FilterRule], order: &'a [u32]) -> impl Iterator<Item = &'a FilterRule> {

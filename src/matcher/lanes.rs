@@ -492,7 +492,7 @@ mod neon {
             // SAFETY: every aarch64 has NEON; the four loads are within the 32 of `lanes`.
             let (low, high) = unsafe {
                 let x = vdupq_n_u16(x);
-                let part = |i| vreinterpretq_u8_u16(vcgeq_u16(vld1q_u16(at.add(i * 8)), x));
+                let part = |i: usize| vreinterpretq_u8_u16(vcgeq_u16(vld1q_u16(at.add(i * 8)), x));
                 // A nibble for each lane.
                 let nibbles = |bytes| {
                     let bytes = vreinterpretq_u16_u8(bytes);
@@ -512,7 +512,7 @@ mod neon {
             // SAFETY: every aarch64 has NEON; the four loads are within the 16 of `lanes`.
             let nibbles = unsafe {
                 let x = vdupq_n_u32(x);
-                let part = |i| vreinterpretq_u16_u32(vcgeq_u32(vld1q_u32(at.add(i * 4)), x));
+                let part = |i: usize| vreinterpretq_u16_u32(vcgeq_u32(vld1q_u32(at.add(i * 4)), x));
                 let low = vreinterpretq_u8_u16(vuzp1q_u16(part(0), part(1)));
                 let high = vreinterpretq_u8_u16(vuzp1q_u16(part(2), part(3)));
                 let bytes = vreinterpretq_u16_u8(vuzp1q_u8(low, high));
@@ -527,7 +527,7 @@ mod neon {
             // SAFETY: every aarch64 has NEON; the four loads are within the 8 of `lanes`.
             let bytes = unsafe {
                 let x = vdupq_n_u64(x);
-                let part = |i| vreinterpretq_u32_u64(vcgeq_u64(vld1q_u64(at.add(i * 2)), x));
+                let part = |i: usize| vreinterpretq_u32_u64(vcgeq_u64(vld1q_u64(at.add(i * 2)), x));
                 let low = vreinterpretq_u16_u32(vuzp1q_u32(part(0), part(1)));
                 let high = vreinterpretq_u16_u32(vuzp1q_u32(part(2), part(3)));
                 let words = vuzp1q_u16(low, high);
