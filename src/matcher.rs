@@ -274,11 +274,11 @@ impl Matcher {
             Some(AddressFamily::V4) if self.has.few => self.decide_by_scan(lanes, flow),
             Some(AddressFamily::V4) => {
                 let leaf = self.plain.leaf_v4(lanes, low as u32);
-                self.decide_in(lanes, AddressFamily::V4, leaf, flow, leaves)
+                self.decide_in(lanes, AddressFamily::V4, &leaf, flow, leaves)
             }
             Some(AddressFamily::V6) => {
                 let leaf = self.plain.leaf_v6(lanes, high, low);
-                self.decide_in(lanes, AddressFamily::V6, leaf, flow, leaves)
+                self.decide_in(lanes, AddressFamily::V6, &leaf, flow, leaves)
             }
             None => self.decide_fully(flow, &Leaf::NONE),
         }
@@ -297,7 +297,7 @@ impl Matcher {
                 let (best, has_local) = self.few.find_unbound(lanes, &probe);
                 // Rules with a local side of IPv6 are not among the few.
                 if has_local | (!is_v4 & self.has.local) {
-                    return self.decide_fully(flow, self.plain.leaf(Scalar, flow.ends().0));
+                    return self.decide_fully(flow, &self.plain.leaf(Scalar, flow.ends().0));
                 }
                 best
             }
@@ -357,21 +357,15 @@ impl Matcher {
         flows: &[Flow<'_>; GROUP],
         decisions: &mut [Decision],
     ) {
-        let nowhere = Wanted { intervals: self.plain.nothing(), high: 0, low: 0 };
-        let mut wanted = [nowhere; GROUP];
-        for (wanted, flow) in wanted.iter_mut().zip(flows) {
-            let (remote, _) = flow.ends();
-            *wanted = self.plain.wanted(remote).unwrap_or(nowhere);
-        }
+        let leaves = self.plain.leaves(lanes, flows);
         let none = &Leaf::NONE;
-        let mut leaves = [none; GROUP];
-        Intervals::get_group(lanes, &wanted, &mut leaves);
         let mut of_remote = [none; GROUP];
         let mut of_local = [none; GROUP];
         let [has_remote, has_local] = self.has.sided_groups;
         if has_remote | has_local {
+            let nowhere = Wanted { intervals: self.plain.nothing(), high: 0, low: 0 };
             let mut wanted_local = [nowhere; GROUP];
-            wanted = [nowhere; GROUP];
+            let mut wanted = [nowhere; GROUP];
             for ((remote, local), flow) in wanted.iter_mut().zip(&mut wanted_local).zip(flows) {
                 [*remote, *local] = match self.known_family(flow) {
                     Some(AddressFamily::V4) => self.sided_v4.wanted(flow),
@@ -380,10 +374,10 @@ impl Matcher {
                 };
             }
             if has_remote {
-                Intervals::get_group(lanes, &wanted, &mut of_remote);
+                of_remote = Intervals::get_group(lanes, &wanted);
             }
             if has_local {
-                Intervals::get_group(lanes, &wanted_local, &mut of_local);
+                of_local = Intervals::get_group(lanes, &wanted_local);
             }
             for ((of_remote, of_local), flow) in of_remote.iter().zip(&of_local).zip(flows) {
                 match self.known_family(flow) {
@@ -407,7 +401,7 @@ impl Matcher {
                 }
             };
             *decision = match remote.folded_family() {
-                Some(family) => self.decide_in(lanes, family, leaf, flow, leaves),
+                Some(family) => self.decide_in(lanes, family, &leaf, flow, leaves),
                 None => self.decide_fully(flow, &Leaf::NONE),
             };
         }
@@ -444,7 +438,7 @@ impl Matcher {
         let query = Query::new(flow, &self.lists);
         let (remote, _) = flow.ends();
         let leaf = self.plain.leaf(Scalar, remote);
-        let winner = self.outcome(&query, leaf).best;
+        let winner = self.outcome(&query, &leaf).best;
         let before = self.conditional.iter().filter(|(rank, _)| *rank < winner.rank());
         let not_yet = before.filter(|(_, rule)| rule.test(flow).answer() == Answer::NotYet);
         let mut rules: Vec<usize> =

@@ -39,12 +39,17 @@ struct Shape {
     /// The numbers of single ports to choose from, remote and local; 0 for any port only.
     ports: [u64; 2],
     ranges: bool,
+    /// Rules for any protocol and direction only.
+    simple: bool,
 }
 
 const V4: AddressFamily = AddressFamily::V4;
 const V6: AddressFamily = AddressFamily::V6;
 
-const SHAPES: [Shape; 12] = [
+const SHAPES: [Shape; 15] = [
+    simple("block list", 4000, V4, (&[16, 20, 24, 28, 32, 32], 18)),
+    simple("dense block list", 9000, V4, (&[31, 32], 15)),
+    simple("IPv6 block list", 4000, V6, (&[32, 48, 56, 64, 64, 128, 128], 90)),
     shape("hosts", 3000, V4, (&[32], 11), (&[], 0), [3, 0], false),
     shape("dense halves", 9000, V4, (&[32, 31, 30], 15), (&[], 0), [0, 0], false),
     shape(
@@ -93,7 +98,16 @@ const fn shape(
     ports: [u64; 2],
     ranges: bool,
 ) -> Shape {
-    Shape { name, count, family, remote, local, ports, ranges }
+    Shape { name, count, family, remote, local, ports, ranges, simple: false }
+}
+
+const fn simple(
+    name: &'static str,
+    count: usize,
+    family: AddressFamily,
+    remote: (&'static [u8], u32),
+) -> Shape {
+    Shape { simple: true, ..shape(name, count, family, remote, (&[], 0), [0, 0], false) }
 }
 
 /// An address that differs from a fixed one in some of the low `bits` of its first 32, or for IPv6
@@ -136,7 +150,7 @@ fn settings(random: &mut Random, shape: &Shape) -> FilterSettings {
             Host::Address(address(random, shape.family, bits), None),
             ports(random, count, shape.ranges),
         );
-        match lengths.is_empty() || random.below(12) == 0 {
+        match lengths.is_empty() || (!shape.simple && random.below(12) == 0) {
             true => (None, 0),
             false => (Some(endpoint), random.pick(lengths).into()),
         }
@@ -148,6 +162,10 @@ fn settings(random: &mut Random, shape: &Shape) -> FilterSettings {
             [Protocol::Any, Protocol::Tcp, Protocol::Tcp, Protocol::Udp, Protocol::Number(47)];
         let protocol = random.pick(&protocols);
         let direction = random.pick(&[Direction::Any, Direction::Outbound, Direction::Inbound]);
+        let (protocol, direction) = match shape.simple {
+            true => (Protocol::Any, Direction::Any),
+            false => (protocol, direction),
+        };
         let rule = NetworkRule::remote_network(
             remote,
             remote_bits,

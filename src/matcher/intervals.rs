@@ -7,22 +7,25 @@
 //! the first that is not below the address: one comparison of whole vectors.
 
 use crate::matcher::lanes::{Lanes, prefetch};
-use crate::matcher::leaf::Leaf;
+use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::memory;
+use std::fmt::Debug;
 
-/// The index.
+/// The index, with a [`Leaf`] for each interval, or a [`Ranked`] where that says all.
 #[derive(Debug)]
-pub(super) struct Intervals {
+pub(super) struct Intervals<V> {
     /// Over the first 16 bits of the address; the runs are the nodes.
     root: Bitmap,
     nodes: Vec<Node>,
-    halves: Level<u16>,
-    words: Level<u32>,
-    longs: Level<u64>,
+    halves: Level<u16, V>,
+    words: Level<u32, V>,
+    longs: Level<u64, V>,
+    /// The nodes that values stand for, where these have no room for them.
+    links: Vec<Node>,
     /// Over the second 16 bits, for nodes with many intervals; the runs are leaves of `halves`.
     bitmaps: Vec<Bitmap>,
     /// What holds where there are no networks.
-    rest: Leaf,
+    rest: V,
 }
 
 /// A bit for each value of 16 bits, set where a run of values begins; empty where it is not used.
@@ -41,10 +44,10 @@ struct Word {
 
 /// The intervals of one step of the look-up, node by node.
 #[derive(Debug)]
-struct Level<W> {
+struct Level<W, V> {
     ends: Ends<W>,
     /// One for each place.
-    leaves: Vec<Leaf>,
+    values: Vec<V>,
 }
 
 /// The ends of intervals, node by node.
@@ -89,24 +92,49 @@ impl Node {
     fn number(self) -> usize {
         (self.shape >> 2) as usize
     }
+}
 
-    /// Returns a leaf that stands for the node.
-    fn into_leaf(self) -> Leaf {
-        let (first_port, last_port) = ((self.shape >> 16) as u16, self.shape as u16);
-        Leaf { next: self.base, first_port, last_port, flags: Leaf::NODE, ..Leaf::NONE }
+/// What an interval has: what is looked for, or the node of a further step.
+pub(super) trait Value: Copy + PartialEq + Debug {
+    const NONE: Self;
+
+    fn of_node(node: Node, links: &mut Vec<Node>) -> Self;
+    fn node(&self, links: &[Node]) -> Option<Node>;
+}
+
+impl Value for Leaf {
+    const NONE: Leaf = Leaf::NONE;
+
+    fn of_node(node: Node, _: &mut Vec<Node>) -> Leaf {
+        let (first_port, last_port) = ((node.shape >> 16) as u16, node.shape as u16);
+        Leaf { next: node.base, first_port, last_port, flags: Leaf::NODE, ..Leaf::NONE }
     }
 
     #[inline(always)]
-    fn of_leaf(leaf: &Leaf) -> Option<Node> {
-        let shape = u32::from(leaf.first_port) << 16 | u32::from(leaf.last_port);
-        (leaf.flags & Leaf::NODE != 0).then_some(Node { base: leaf.next, shape })
+    fn node(&self, _: &[Node]) -> Option<Node> {
+        let shape = u32::from(self.first_port) << 16 | u32::from(self.last_port);
+        (self.flags & Leaf::NODE != 0).then_some(Node { base: self.next, shape })
+    }
+}
+
+impl Value for Ranked {
+    const NONE: Ranked = Ranked::NONE;
+
+    fn of_node(node: Node, links: &mut Vec<Node>) -> Ranked {
+        links.push(node);
+        Ranked::of_link((links.len() - 1) as u32)
+    }
+
+    #[inline(always)]
+    fn node(&self, links: &[Node]) -> Option<Node> {
+        links.get(self.link()? as usize).copied()
     }
 }
 
 /// An address to be looked up with others, left-aligned.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) intervals: &'a Intervals,
+pub(super) struct Wanted<'a, V> {
+    pub(super) intervals: &'a Intervals<V>,
     pub(super) high: u64,
     pub(super) low: u64,
 }
@@ -152,22 +180,23 @@ part!(u32, 16, first_at_least_u32);
 part!(u64, 8, first_at_least_u64);
 
 /// Networks in ascending order, those that contain one before it: each as its first and its last
-/// address, left-aligned, and its leaf.
-pub(super) type Networks = [(u128, u128, Leaf)];
+/// address, left-aligned, and its value.
+pub(super) type Networks<V> = [(u128, u128, V)];
 
-impl Intervals {
-    /// Makes an index. `rest` is the leaf of addresses in no network.
+impl<V: Value> Intervals<V> {
+    /// Makes an index. `rest` is the value of addresses in no network.
     ///
     /// # Complexity
     ///
     /// Linear in the number of networks.
-    pub(super) fn new(networks: &Networks, rest: Leaf) -> Intervals {
+    pub(super) fn new(networks: &Networks<V>, rest: V) -> Intervals<V> {
         let mut index = Intervals {
             root: Bitmap::default(),
             nodes: Vec::new(),
             halves: Level::new(),
             words: Level::new(),
             longs: Level::new(),
+            links: Vec::new(),
             bitmaps: Vec::new(),
             rest,
         };
@@ -180,7 +209,7 @@ impl Intervals {
         index.nodes = Vec::with_capacity(pieces.len());
         for (_, piece) in pieces {
             let node = match piece {
-                Piece::Leaf(leaf) => index.halves.add(&[(u16::MAX, leaf)]),
+                Piece::Whole(value) => index.halves.add(&[(u16::MAX, value)]),
                 Piece::Inner(intervals, last) => index.add_halves(intervals, last),
             };
             index.nodes.push(node);
@@ -189,17 +218,21 @@ impl Intervals {
         index.words.finish();
         index.longs.finish();
         index.bitmaps.shrink_to_fit();
+        index.links.shrink_to_fit();
         index
     }
 
-    fn add_halves(&mut self, intervals: &[Interval], last: u128) -> Node {
+    fn add_halves(&mut self, intervals: &[Interval<V>], last: u128) -> Node {
         let mut list = Vec::new();
         for (end, piece) in split(intervals, last, 96, u16::BITS) {
-            let leaf = match piece {
-                Piece::Leaf(leaf) => leaf,
-                Piece::Inner(intervals, last) => self.add_words(intervals, last).into_leaf(),
+            let value = match piece {
+                Piece::Whole(value) => value,
+                Piece::Inner(intervals, last) => {
+                    let node = self.add_words(intervals, last);
+                    V::of_node(node, &mut self.links)
+                }
             };
-            list.push((u16::of(end), leaf));
+            list.push((u16::of(end), value));
         }
         let node = self.halves.add(&list);
         if node.shape & 3 != Node::SEARCH {
@@ -209,55 +242,56 @@ impl Intervals {
         Node::new(Node::BITMAP, self.bitmaps.len() - 1, node.number())
     }
 
-    fn add_words(&mut self, intervals: &[Interval], last: u128) -> Node {
+    fn add_words(&mut self, intervals: &[Interval<V>], last: u128) -> Node {
         let mut list = Vec::new();
         for (end, piece) in split(intervals, last, 64, u32::BITS) {
-            let leaf = match piece {
-                Piece::Leaf(leaf) => leaf,
+            let value = match piece {
+                Piece::Whole(value) => value,
                 Piece::Inner(intervals, last) => {
                     let ends = split(intervals, last, 0, u64::BITS).into_iter();
                     let list: Vec<_> = ends
                         .filter_map(|(end, piece)| match piece {
-                            Piece::Leaf(leaf) => Some((u64::of(end), leaf)),
+                            Piece::Whole(value) => Some((u64::of(end), value)),
                             // Nothing is left to look up.
                             Piece::Inner(..) => None,
                         })
                         .collect();
-                    self.longs.add(&list).into_leaf()
+                    let node = self.longs.add(&list);
+                    V::of_node(node, &mut self.links)
                 }
             };
-            list.push((u32::of(end), leaf));
+            list.push((u32::of(end), value));
         }
         self.words.add(&list)
     }
 
-    /// Returns the leaf of an IPv4 address.
+    /// Returns the value of an IPv4 address.
     #[inline(always)]
-    pub(super) fn get_v4(&self, lanes: impl Lanes, address: u32) -> &Leaf {
+    pub(super) fn get_v4(&self, lanes: impl Lanes, address: u32) -> &V {
         match self.nodes.get(self.root.run((address >> 16) as u16)) {
             Some(node) => self.half(lanes, *node, address as u16),
             None => &self.rest,
         }
     }
 
-    /// Returns the leaf of an IPv6 address, given by its halves.
+    /// Returns the value of an IPv6 address, given by its halves.
     #[inline(always)]
-    pub(super) fn get_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> &Leaf {
+    pub(super) fn get_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> &V {
         let Some(node) = self.nodes.get(self.root.run((high >> 48) as u16)) else {
             return &self.rest;
         };
-        let mut leaf = self.half(lanes, *node, (high >> 32) as u16);
-        if let Some(node) = Node::of_leaf(leaf) {
-            leaf = self.words.get(lanes, node, high as u32).unwrap_or(&self.rest);
-            if let Some(node) = Node::of_leaf(leaf) {
-                leaf = self.longs.get(lanes, node, low).unwrap_or(&self.rest);
+        let mut value = self.half(lanes, *node, (high >> 32) as u16);
+        if let Some(node) = value.node(&self.links) {
+            value = self.words.get(lanes, node, high as u32).unwrap_or(&self.rest);
+            if let Some(node) = value.node(&self.links) {
+                value = self.longs.get(lanes, node, low).unwrap_or(&self.rest);
             }
         }
-        leaf
+        value
     }
 
     #[inline(always)]
-    fn half(&self, lanes: impl Lanes, node: Node, half: u16) -> &Leaf {
+    fn half(&self, lanes: impl Lanes, node: Node, half: u16) -> &V {
         let place = match node.shape {
             Node::LINE => half.find(lanes, &self.halves.ends.ends, node.base as usize),
             shape if shape & 3 == Node::BITMAP => {
@@ -266,22 +300,21 @@ impl Intervals {
             }
             _ => self.halves.ends.place_in_many(lanes, node, half),
         };
-        self.halves.leaves.get(place).unwrap_or(&self.rest)
+        self.halves.values.get(place).unwrap_or(&self.rest)
     }
 
-    /// Returns the leaf of each address, all of them a step at a time: while one is loaded, others
+    /// Returns the value of each address, all of them a step at a time: while one is loaded, others
     /// are looked up.
     #[inline(always)]
     pub(super) fn get_group<'a, L: Lanes>(
         lanes: L,
-        wanted: &[Wanted<'a>; GROUP],
-        leaves: &mut [&'a Leaf; GROUP],
-    ) {
-        let mut numbers = [0; GROUP];
-        for (number, wanted) in numbers.iter_mut().zip(wanted) {
-            *number = wanted.intervals.root.run((wanted.high >> 48) as u16);
-            prefetch(wanted.intervals.nodes.get(*number));
-        }
+        wanted: &[Wanted<'a, V>; GROUP],
+    ) -> [&'a V; GROUP] {
+        let numbers = wanted.map(|wanted| {
+            let number = wanted.intervals.root.run((wanted.high >> 48) as u16);
+            prefetch(wanted.intervals.nodes.get(number));
+            number
+        });
         let mut nodes = [Node::EMPTY; GROUP];
         for ((node, number), wanted) in nodes.iter_mut().zip(numbers).zip(wanted) {
             if let Some(own) = wanted.intervals.nodes.get(number) {
@@ -289,43 +322,44 @@ impl Intervals {
                 wanted.intervals.halves.prefetch(*own);
             }
         }
-        let mut inner = 0u32;
-        for ((leaf, node), wanted) in leaves.iter_mut().zip(nodes).zip(wanted) {
-            *leaf = wanted.intervals.half(lanes, node, (wanted.high >> 32) as u16);
-            prefetch(Some(*leaf));
+        let mut values = wanted.map(|wanted| &wanted.intervals.rest);
+        for ((value, node), wanted) in values.iter_mut().zip(nodes).zip(wanted) {
+            *value = wanted.intervals.half(lanes, node, (wanted.high >> 32) as u16);
+            prefetch(Some(*value));
         }
-        for ((at, leaf), wanted) in leaves.iter().enumerate().zip(wanted) {
-            if let Some(node) = Node::of_leaf(leaf) {
-                inner |= 1 << at;
+        let inner = |value: &V, wanted: &Wanted<'a, V>| value.node(&wanted.intervals.links);
+        let mut has_inner = false;
+        for (value, wanted) in values.iter().zip(wanted) {
+            if let Some(node) = inner(value, wanted) {
+                has_inner = true;
                 wanted.intervals.words.prefetch(node);
             }
         }
-        if inner == 0 {
-            return;
+        if !has_inner {
+            return values;
         }
-        for ((at, leaf), wanted) in leaves.iter_mut().enumerate().zip(wanted) {
-            if let Some(node) = Node::of_leaf(leaf)
-                && inner >> at & 1 != 0
-            {
+        for (value, wanted) in values.iter_mut().zip(wanted) {
+            if let Some(node) = inner(value, wanted) {
                 let intervals = wanted.intervals;
                 let found = intervals.words.get(lanes, node, wanted.high as u32);
-                *leaf = found.unwrap_or(&intervals.rest);
-                prefetch(Some(*leaf));
+                *value = found.unwrap_or(&intervals.rest);
+                prefetch(Some(*value));
             }
         }
-        for (leaf, wanted) in leaves.iter().zip(wanted) {
-            if let Some(node) = Node::of_leaf(leaf) {
+        for (value, wanted) in values.iter().zip(wanted) {
+            if let Some(node) = inner(value, wanted) {
                 wanted.intervals.longs.prefetch(node);
             }
         }
-        for (leaf, wanted) in leaves.iter_mut().zip(wanted) {
-            if let Some(node) = Node::of_leaf(leaf) {
+        for (value, wanted) in values.iter_mut().zip(wanted) {
+            if let Some(node) = inner(value, wanted) {
                 let intervals = wanted.intervals;
                 let found = intervals.longs.get(lanes, node, wanted.low);
-                *leaf = found.unwrap_or(&intervals.rest);
-                prefetch(Some(*leaf));
+                *value = found.unwrap_or(&intervals.rest);
+                prefetch(Some(*value));
             }
         }
+        values
     }
 
     /// Returns the memory held, in bytes on the heap.
@@ -334,6 +368,7 @@ impl Intervals {
         bitmaps.map(|bitmap| memory::of_vec(&bitmap.words)).sum::<usize>()
             + memory::of_vec(&self.bitmaps)
             + memory::of_vec(&self.nodes)
+            + memory::of_vec(&self.links)
             + self.halves.size_bytes()
             + self.words.size_bytes()
             + self.longs.size_bytes()
@@ -428,27 +463,27 @@ impl<W: Part> Ends<W> {
     }
 }
 
-impl<W: Part> Level<W> {
-    fn new() -> Level<W> {
-        Level { ends: Ends::new(), leaves: Vec::new() }
+impl<W: Part, V: Value> Level<W, V> {
+    fn new() -> Level<W, V> {
+        Level { ends: Ends::new(), values: Vec::new() }
     }
 
-    fn add(&mut self, list: &[(W, Leaf)]) -> Node {
+    fn add(&mut self, list: &[(W, V)]) -> Node {
         let ends: Vec<W> = list.iter().map(|(end, _)| *end).collect();
         let node = self.ends.add(&ends);
-        self.leaves.extend(std::iter::repeat_n(Leaf::NONE, node.directory()));
-        self.leaves.extend(list.iter().map(|(_, leaf)| *leaf));
+        self.values.extend(std::iter::repeat_n(V::NONE, node.directory()));
+        self.values.extend(list.iter().map(|(_, value)| *value));
         node
     }
 
     fn finish(&mut self) {
         self.ends.finish();
-        self.leaves.shrink_to_fit();
+        self.values.shrink_to_fit();
     }
 
     #[inline(always)]
-    fn get(&self, lanes: impl Lanes, node: Node, part: W) -> Option<&Leaf> {
-        self.leaves.get(self.ends.place(lanes, node, part))
+    fn get(&self, lanes: impl Lanes, node: Node, part: W) -> Option<&V> {
+        self.values.get(self.ends.place(lanes, node, part))
     }
 
     /// Begins to load what a look-up in `node` reads first.
@@ -458,22 +493,22 @@ impl<W: Part> Level<W> {
     }
 
     fn size_bytes(&self) -> usize {
-        self.ends.size_bytes() + memory::of_vec(&self.leaves)
+        self.ends.size_bytes() + memory::of_vec(&self.values)
     }
 }
 
-/// Addresses up to and with an end, left-aligned, that have the same leaf.
-type Interval = (u128, Leaf);
+/// Addresses up to and with an end, left-aligned, that have the same value.
+type Interval<V> = (u128, V);
 
-/// What holds in a part of the addresses: one leaf, or these intervals, up to and with an end.
-enum Piece<'a> {
-    Leaf(Leaf),
-    Inner(&'a [Interval], u128),
+/// What holds in a part of the addresses: one value, or these intervals, up to and with an end.
+enum Piece<'a, V> {
+    Whole(V),
+    Inner(&'a [Interval<V>], u128),
 }
 
 /// Returns the intervals into which networks cut the addresses.
-fn flatten(networks: &Networks, rest: Leaf) -> Vec<Interval> {
-    let mut intervals: Vec<Interval> = Vec::with_capacity(networks.len() * 2);
+fn flatten<V: Value>(networks: &Networks<V>, rest: V) -> Vec<Interval<V>> {
+    let mut intervals: Vec<Interval<V>> = Vec::with_capacity(networks.len() * 2);
     let mut add = |end, leaf| match intervals.last_mut() {
         Some((last, same)) if *same == leaf => *last = end,
         _ => intervals.push((end, leaf)),
@@ -482,7 +517,7 @@ fn flatten(networks: &Networks, rest: Leaf) -> Vec<Interval> {
     let mut open = vec![(u128::MAX, rest)];
     let mut next = Some(0u128);
     let close =
-        |open: &mut Vec<(u128, Leaf)>, next: &mut Option<u128>, add: &mut dyn FnMut(u128, Leaf)| {
+        |open: &mut Vec<(u128, V)>, next: &mut Option<u128>, add: &mut dyn FnMut(u128, V)| {
             if let Some((end, leaf)) = open.pop()
                 && let Some(start) = *next
                 && start <= end
@@ -511,7 +546,12 @@ fn flatten(networks: &Networks, rest: Leaf) -> Vec<Interval> {
 
 /// Splits intervals, of which the last counts up to `last`, by the `width` bits above the lowest
 /// `shift`: values of these bits, each the last for which a piece holds.
-fn split(intervals: &[Interval], last: u128, shift: u32, width: u32) -> Vec<(u128, Piece<'_>)> {
+fn split<V: Value>(
+    intervals: &[Interval<V>],
+    last: u128,
+    shift: u32,
+    width: u32,
+) -> Vec<(u128, Piece<'_, V>)> {
     let below = (1u128 << shift) - 1;
     let value = |address: u128| address >> shift & ((1 << width) - 1);
     let mut pieces = Vec::new();
@@ -520,11 +560,11 @@ fn split(intervals: &[Interval], last: u128, shift: u32, width: u32) -> Vec<(u12
     while let Some((end, leaf)) = rest.first() {
         let end = (*end).min(last);
         if end & below == below {
-            pieces.push((value(end), Piece::Leaf(*leaf)));
+            pieces.push((value(end), Piece::Whole(*leaf)));
             rest = rest.get(1..).unwrap_or(&[]);
         } else {
             if value(end) > next {
-                pieces.push((value(end) - 1, Piece::Leaf(*leaf)));
+                pieces.push((value(end) - 1, Piece::Whole(*leaf)));
             }
             let end = end | below;
             let count = rest.partition_point(|(own, _)| *own < end) + 1;

@@ -41,6 +41,19 @@ impl Ranked {
     }
 }
 
+impl Ranked {
+    /// Returns what stands for a link instead of a rule.
+    pub(super) fn of_link(index: u32) -> Ranked {
+        Ranked(index << 2 | 3)
+    }
+
+    /// Returns the link that this stands for.
+    #[inline(always)]
+    pub(super) fn link(self) -> Option<u32> {
+        ((self.0 & 3 == 3) & (self != Ranked::NONE)).then_some(self.0 >> 2)
+    }
+}
+
 /// The combinations of protocol and direction that rules tell apart: TCP, UDP or another protocol;
 /// of unknown direction, inbound or outbound.
 #[derive(Clone, Copy, Debug)]
@@ -171,6 +184,18 @@ impl Leaf {
             number,
             flags: 0,
         }
+    }
+
+    /// Returns the leaf of a rule that matches every port and TCP and UDP in every direction, or of
+    /// none.
+    #[inline(always)]
+    pub(super) fn of_all(ranked: Ranked) -> Leaf {
+        Leaf { ranked, last_port: u16::MAX, cases: (1 << COMMON_CASES) - 1, ..Leaf::NONE }
+    }
+
+    /// Whether [`of_all`](Leaf::of_all) makes the same leaf.
+    pub(super) fn is_all(&self) -> bool {
+        *self == Leaf::of_all(self.ranked)
     }
 
     /// Whether the rule matches a flow into the leaf's network.

@@ -6,8 +6,8 @@
 //! its own rules and a link to the next shorter network.
 
 use crate::endpoint::AddressFamily;
-use crate::flow::FlowEndpoint;
-use crate::matcher::intervals::{Intervals, Wanted};
+use crate::flow::{Flow, FlowEndpoint};
+use crate::matcher::intervals::{GROUP, Intervals, Wanted};
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
@@ -18,12 +18,23 @@ use std::hint::select_unpredictable;
 /// The index.
 #[derive(Debug)]
 pub(super) struct PlainIndex {
-    v4: Intervals,
-    v6: Intervals,
-    nothing: Intervals,
+    v4: Intervals<Leaf>,
+    v6: Intervals<Leaf>,
+    /// In place of these, if every network has but one rule that matters, and that is one for all
+    /// ports, TCP and UDP, and all directions.
+    simple: Option<Box<Simple>>,
+    nothing: Intervals<Leaf>,
     leaves: Vec<Leaf>,
     chains: Vec<Chain>,
     anywhere: Anywhere,
+}
+
+/// The rule of each address: block lists, most of them.
+#[derive(Debug)]
+struct Simple {
+    v4: Intervals<Ranked>,
+    v6: Intervals<Ranked>,
+    nothing: Intervals<Ranked>,
 }
 
 /// The rules whose remote side is nil or a wildcard.
@@ -101,9 +112,22 @@ impl PlainIndex {
         });
         builder.leaves.shrink_to_fit();
         builder.chains.shrink_to_fit();
+        let is_simple = v4.iter().chain(&v6).all(|(.., leaf)| leaf.is_all());
+        let simple = is_simple.then(|| {
+            let ranked = |networks: &mut Vec<(u128, u128, Leaf)>| {
+                let networks = std::mem::take(networks).into_iter();
+                networks.map(|(first, last, leaf)| (first, last, leaf.ranked)).collect::<Vec<_>>()
+            };
+            Box::new(Simple {
+                v4: Intervals::new(&ranked(&mut v4), Ranked::NONE),
+                v6: Intervals::new(&ranked(&mut v6), Ranked::NONE),
+                nothing: Intervals::new(&[], Ranked::NONE),
+            })
+        });
         PlainIndex {
             v4: Intervals::new(&v4, Leaf::NONE),
             v6: Intervals::new(&v6, Leaf::NONE),
+            simple,
             nothing: Intervals::new(&[], Leaf::NONE),
             leaves: builder.leaves,
             chains: builder.chains,
@@ -113,39 +137,52 @@ impl PlainIndex {
 
     /// Returns the leaf of an IPv4 address.
     #[inline(always)]
-    pub(super) fn leaf_v4(&self, lanes: impl Lanes, address: u32) -> &Leaf {
-        self.v4.get_v4(lanes, address)
+    pub(super) fn leaf_v4(&self, lanes: impl Lanes, address: u32) -> Leaf {
+        match &self.simple {
+            Some(simple) => Leaf::of_all(*simple.v4.get_v4(lanes, address)),
+            None => *self.v4.get_v4(lanes, address),
+        }
     }
 
     /// Returns the leaf of an IPv6 address, given by its halves.
     #[inline(always)]
-    pub(super) fn leaf_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> &Leaf {
-        self.v6.get_v6(lanes, high, low)
+    pub(super) fn leaf_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> Leaf {
+        match &self.simple {
+            Some(simple) => Leaf::of_all(*simple.v6.get_v6(lanes, high, low)),
+            None => *self.v6.get_v6(lanes, high, low),
+        }
+    }
+
+    /// Returns the leaves of the remote addresses of a group of flows.
+    #[inline(always)]
+    pub(super) fn leaves(&self, lanes: impl Lanes, flows: &[Flow<'_>; GROUP]) -> [Leaf; GROUP] {
+        match &self.simple {
+            Some(simple) => {
+                let Simple { v4, v6, nothing } = &**simple;
+                let wanted = flows.each_ref().map(|flow| wanted(v4, v6, nothing, flow));
+                Intervals::get_group(lanes, &wanted).map(|ranked| Leaf::of_all(*ranked))
+            }
+            None => {
+                let (v4, v6, nothing) = (&self.v4, &self.v6, &self.nothing);
+                let wanted = flows.each_ref().map(|flow| wanted(v4, v6, nothing, flow));
+                Intervals::get_group(lanes, &wanted).map(|leaf| *leaf)
+            }
+        }
     }
 
     /// Returns an index of no addresses.
     #[inline(always)]
-    pub(super) fn nothing(&self) -> &Intervals {
+    pub(super) fn nothing(&self) -> &Intervals<Leaf> {
         &self.nothing
     }
 
-    /// Returns what is to be looked up for the leaf of the remote address.
-    #[inline(always)]
-    pub(super) fn wanted(&self, remote: &FlowEndpoint) -> Option<Wanted<'_>> {
-        let (high, low) = remote.folded_bits();
-        Some(match remote.folded_family()? {
-            AddressFamily::V4 => Wanted { intervals: &self.v4, high: low << 32, low: 0 },
-            AddressFamily::V6 => Wanted { intervals: &self.v6, high, low },
-        })
-    }
-
     /// Returns the leaf of the remote address.
-    pub(super) fn leaf(&self, lanes: impl Lanes, remote: &FlowEndpoint) -> &Leaf {
+    pub(super) fn leaf(&self, lanes: impl Lanes, remote: &FlowEndpoint) -> Leaf {
         let (high, low) = remote.folded_bits();
         match remote.folded_family() {
-            Some(AddressFamily::V4) => self.v4.get_v4(lanes, low as u32),
-            Some(AddressFamily::V6) => self.v6.get_v6(lanes, high, low),
-            None => &Leaf::NONE,
+            Some(AddressFamily::V4) => self.leaf_v4(lanes, low as u32),
+            Some(AddressFamily::V6) => self.leaf_v6(lanes, high, low),
+            None => Leaf::NONE,
         }
     }
 
@@ -241,6 +278,9 @@ impl PlainIndex {
         let Anywhere { v4, v6, nowhere, uncommon } = &self.anywhere;
         self.v4.size_bytes()
             + self.v6.size_bytes()
+            + self.simple.as_ref().map_or(0, |simple| {
+                size_of::<Simple>() + simple.v4.size_bytes() + simple.v6.size_bytes()
+            })
             + memory::of_vec(&self.leaves)
             + memory::of_vec(&self.chains)
             + by_port.sum::<usize>()
@@ -264,6 +304,23 @@ impl Anywhere {
             nowhere: table(&[Anyone::Nil]),
             uncommon: rules.iter().filter(|(_, leaf)| leaf.is_number()).copied().collect(),
         }
+    }
+}
+
+/// Returns what is to be looked up for the remote address of a flow.
+#[inline(always)]
+fn wanted<'a, V>(
+    v4: &'a Intervals<V>,
+    v6: &'a Intervals<V>,
+    nothing: &'a Intervals<V>,
+    flow: &Flow<'_>,
+) -> Wanted<'a, V> {
+    let (remote, _) = flow.ends();
+    let (high, low) = remote.folded_bits();
+    match remote.folded_family() {
+        Some(AddressFamily::V4) => Wanted { intervals: v4, high: low << 32, low: 0 },
+        Some(AddressFamily::V6) => Wanted { intervals: v6, high, low },
+        None => Wanted { intervals: nothing, high, low },
     }
 }
 

@@ -41,9 +41,9 @@ pub(super) trait Address:
     fn of(end: &FlowEndpoint) -> Self;
     /// Returns the network's first address and its mask.
     fn of_net(net: IpNet) -> (Self, Self);
-    fn get(self, lanes: impl Lanes, intervals: &Intervals) -> &Leaf;
+    fn get(self, lanes: impl Lanes, intervals: &Intervals<Leaf>) -> &Leaf;
     /// Returns the address, left-aligned, to be looked up with others.
-    fn wanted(self, intervals: &Intervals) -> Wanted<'_>;
+    fn wanted(self, intervals: &Intervals<Leaf>) -> Wanted<'_, Leaf>;
 }
 
 impl Address for u32 {
@@ -60,12 +60,12 @@ impl Address for u32 {
     }
 
     #[inline(always)]
-    fn get(self, lanes: impl Lanes, intervals: &Intervals) -> &Leaf {
+    fn get(self, lanes: impl Lanes, intervals: &Intervals<Leaf>) -> &Leaf {
         intervals.get_v4(lanes, self)
     }
 
     #[inline(always)]
-    fn wanted(self, intervals: &Intervals) -> Wanted<'_> {
+    fn wanted(self, intervals: &Intervals<Leaf>) -> Wanted<'_, Leaf> {
         Wanted { intervals, high: u64::from(self) << 32, low: 0 }
     }
 }
@@ -85,12 +85,12 @@ impl Address for u128 {
     }
 
     #[inline(always)]
-    fn get(self, lanes: impl Lanes, intervals: &Intervals) -> &Leaf {
+    fn get(self, lanes: impl Lanes, intervals: &Intervals<Leaf>) -> &Leaf {
         intervals.get_v6(lanes, (self >> 64) as u64, self as u64)
     }
 
     #[inline(always)]
-    fn wanted(self, intervals: &Intervals) -> Wanted<'_> {
+    fn wanted(self, intervals: &Intervals<Leaf>) -> Wanted<'_, Leaf> {
         Wanted { intervals, high: (self >> 64) as u64, low: self as u64 }
     }
 }
@@ -111,7 +111,7 @@ pub(super) struct Sided<A> {
 #[derive(Debug)]
 struct Side<A> {
     /// From an address to the list of its rules.
-    addresses: Intervals,
+    addresses: Intervals<Leaf>,
     lists: Lists<A>,
 }
 
@@ -253,7 +253,7 @@ impl<A: Address> Sided<A> {
 
     /// Returns what is to be looked up for [`leaves`](Sided::leaves).
     #[inline(always)]
-    pub(super) fn wanted(&self, flow: &Flow<'_>) -> [Wanted<'_>; 2] {
+    pub(super) fn wanted(&self, flow: &Flow<'_>) -> [Wanted<'_, Leaf>; 2] {
         let (remote, local) = flow.ends();
         let of_remote = A::of(remote).wanted(&self.by_remote.addresses);
         [of_remote, A::of(local).wanted(&self.by_local.addresses)]
