@@ -8,7 +8,6 @@
     reason = "a benchmark that cannot be set up is of no use"
 )]
 
-#[allow(dead_code, reason = "the other benchmark uses the rest")]
 mod workload;
 
 use criterion::{BatchSize, Criterion, Throughput};

@@ -60,18 +60,20 @@ use std::hint::select_unpredictable;
 ///
 /// # Complexity
 ///
-/// A flow costs one look-up of its remote address, which asks a hash table for each of a few prefix
-/// lengths, whatever the number of rules (at most 32 for IPv4 and 128 for IPv6, about five for
-/// common rule sets); then it reads the rules of the networks that contain the address, in order,
-/// up to the deciding one, of which at most 16 stand in one list. Rules for a port of any host cost
-/// one look-up, however many.
+/// A flow costs one look-up of its remote address, whatever the number of rules: one step for IPv4
+/// after the first 16 bits, up to three for IPv6, each the comparison of a cache line, of two where
+/// there are many networks, or a search by halving where there are very many. Then it reads the
+/// rules of the networks that contain the address, in order, up to the deciding one: at most 16 in
+/// one list, or up to 33 networks (129 for IPv6) with a look-up of the remote port each. Rules for a
+/// port of any host cost one look-up of the port, however many.
 ///
-/// Where rules with a local side or a zone id apply, the pairs of networks that contain the remote
-/// and the local address are asked too, at most 33 by 33 for IPv4 and 129 by 129 for IPv6; while the
-/// local address is not known, the rules with a local side of each network that contains the
-/// remote address. A host name is gone over once, up to the length of the longest that a rule has,
-/// and costs one look-up, mostly of one cache line, for each of its labels. Many rules of one pair
-/// of networks that differ in port ranges or local ports are gone through one by one.
+/// Rules with a local side or a zone id are kept under the side that fewer rules share; where there
+/// are some, the local address is looked up as well. Rules of one pair of networks are told apart by
+/// remote or local port; those that differ in port ranges only are gone through one by one, and those
+/// of two wide networks (IPv4, under 8 bits) sixteen at a time. While the local address is not
+/// known, the rules with a local side of each network that contains the remote address are gone
+/// through, until one decides. A host name is gone over once, up to the length of the longest that a
+/// rule has, and costs one look-up, mostly of one cache line, for each of its labels.
 ///
 /// # Source
 ///

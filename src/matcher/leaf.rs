@@ -33,6 +33,7 @@ impl Ranked {
     }
 
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "two bits number four elements")]
     pub(super) fn action(self) -> Action {
         // A table, since no machine could foresee a branch on it; 3 is in `NONE` only.
         const ACTIONS: [Action; 4] =
@@ -71,6 +72,7 @@ pub(super) const COMMON_CASES: usize = 6;
 
 impl Case {
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a byte numbers 256 elements")]
     pub(super) fn of(flow: &Flow<'_>) -> Case {
         // A table, since no machine could foresee a branch on what flows differ in.
         let Case { index, number } = OF_PROTOCOL[usize::from(flow.protocol().0)];

@@ -136,10 +136,8 @@ impl List {
 pub(super) struct Query<'a> {
     pub(super) flow: &'a Flow<'a>,
     lists: &'a Lists,
-    /// The family of the remote address, folded, and its bits; IPv4 in the low ones.
+    /// The family of the remote address, folded.
     pub(super) family: Option<AddressFamily>,
-    pub(super) high: u64,
-    pub(super) low: u64,
     pub(super) remote_port: u16,
     pub(super) case: Case,
     pub(super) is_loopback: bool,
@@ -149,13 +147,10 @@ impl<'a> Query<'a> {
     #[inline(always)]
     pub(super) fn new(flow: &'a Flow<'a>, lists: &'a Lists) -> Query<'a> {
         let (remote, _) = flow.ends();
-        let (high, low) = remote.folded_bits();
         Query {
             flow,
             lists,
             family: remote.folded_family(),
-            high,
-            low,
             remote_port: remote.port(),
             case: Case::of(flow),
             is_loopback: flow.is_loopback(),

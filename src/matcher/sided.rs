@@ -320,8 +320,8 @@ impl<A: Address> Sided<A> {
 /// Whether too many addresses are in the network for rules to be kept under it.
 fn is_wide(net: IpNet) -> bool {
     match net {
-        IpNet::V4(net) => net.prefix_len() < 12,
-        IpNet::V6(net) => net.prefix_len() < 20,
+        IpNet::V4(net) => net.prefix_len() < 8,
+        IpNet::V6(net) => net.prefix_len() < 16,
     }
 }
 
@@ -364,6 +364,14 @@ impl<A: Address> Rule<A> {
     }
 }
 
+/// A network that contains the one at hand, while a [`Side`] is made.
+struct Around<A> {
+    net: IpNet,
+    leaf: Leaf,
+    /// All rules of the leaf, if it stands for a row.
+    rules: Option<Vec<Rule<A>>>,
+}
+
 impl<A: Address> Side<A> {
     #[inline(always)]
     fn is_empty(&self) -> bool {
@@ -374,17 +382,16 @@ impl<A: Address> Side<A> {
         rules.sort_by_key(|(net, _)| *net);
         let mut lists = Lists { rules: Vec::new(), links: Vec::new() };
         let mut networks = Vec::new();
-        // The networks that contain the one at hand, each with its leaf and, if that is a row of
-        // rules, all of them.
-        let mut path: Vec<(IpNet, Leaf, Option<Vec<Rule<A>>>)> = Vec::new();
+        // The networks that contain the one at hand.
+        let mut path: Vec<Around<A>> = Vec::new();
         for rules in rules.chunk_by(|(a, _), (b, _)| a == b) {
             let Some((net, _)) = rules.first() else { continue };
-            while path.last().is_some_and(|(around, ..)| !around.contains(net)) {
+            while path.last().is_some_and(|around| !around.net.contains(net)) {
                 path.pop();
             }
             let own: Vec<Rule<A>> = rules.iter().map(|(_, rule)| *rule).collect();
             let (parent, inherited) = match path.last() {
-                Some((_, leaf, rules)) => (*leaf, rules.as_deref()),
+                Some(around) => (around.leaf, around.rules.as_deref()),
                 None => (Leaf::NONE, Some(&[][..])),
             };
             let merged = inherited.filter(|rules| rules.len() + own.len() <= MAX_MERGED);
@@ -397,7 +404,7 @@ impl<A: Address> Side<A> {
                 None => (lists.add_link(own, parent), None),
             };
             networks.push((bounds(*net), leaf));
-            path.push((*net, leaf, rules));
+            path.push(Around { net: *net, leaf, rules });
         }
         let networks: Vec<_> =
             networks.into_iter().map(|((first, last), leaf)| (first, last, leaf)).collect();
