@@ -13,6 +13,7 @@ mod plain;
 mod ports;
 mod scan;
 mod sided;
+mod unbound;
 
 use crate::decision::Decision;
 use crate::endpoint::AddressFamily;
@@ -28,6 +29,7 @@ use crate::matcher::locals::LocalPorts;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::scan::{Probe, Scan};
 use crate::matcher::sided::Sided;
+use crate::matcher::unbound::Unbound;
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
 use crate::settings::{FilterSettings, Precedence};
@@ -70,9 +72,10 @@ use std::hint::select_unpredictable;
 /// Rules with a local side or a zone id are kept under the side that fewer rules share; where there
 /// are some, the local address is looked up as well. Rules of one pair of networks are told apart by
 /// remote or local port; those that differ in port ranges only are gone through one by one, and those
-/// of two wide networks (IPv4, under 8 bits) sixteen at a time. While the local address is not
-/// known, the rules with a local side of each network that contains the remote address are gone
-/// through, until one decides. A host name is gone over once, up to the length of the longest that a
+/// of two wide networks (IPv4, under 8 bits) sixteen at a time. While the local end is unbound, the
+/// first rule of each action that could still match is found as the rules without a local side are;
+/// if a rule compares the unbound address itself, or only the address or the port is known, the rules
+/// with a local side of each network that contains the remote address are gone through. A host name is gone over once, up to the length of the longest that a
 /// rule has, and costs one look-up, mostly of one cache line, for each of its labels.
 ///
 /// # Source
@@ -93,6 +96,9 @@ pub struct Matcher {
     sided_v6: Sided<u128>,
     /// All rules that can match IPv4 flows, if they are few.
     few: Scan,
+    /// All rules with a local side once more, for flows of unbound local end of each family, if
+    /// none of them matches such a local end as it stands.
+    unbound: Option<Box<[Unbound; 2]>>,
     lists: Lists,
     hosts: HostIndex,
     /// The rules that can be pending, with their ranks.
@@ -299,6 +305,12 @@ impl Matcher {
                 let (best, has_local) = self.few.find_unbound(lanes, &probe);
                 // Rules with a local side of IPv6 are not among the few.
                 if has_local | (!is_v4 & self.has.local) {
+                    if Self::is_unbound(AddressFamily::V4, flow)
+                        && let Some(unbound) = &self.unbound
+                    {
+                        let leaf = self.plain.leaf(lanes, flow.ends().0);
+                        return self.decide_unbound(unbound, &leaf, flow);
+                    }
                     return self.decide_fully(flow, &self.plain.leaf(Scalar, flow.ends().0));
                 }
                 best
@@ -320,6 +332,13 @@ impl Matcher {
     ) -> Decision {
         let (remote, local) = flow.ends();
         let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
+        let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
+        let has_sided = self.has.sided_anywhere | by_remote;
+        if (has_sided | self.has.local_ports) & Self::is_unbound(family, flow)
+            && let Some(unbound) = &self.unbound
+        {
+            return self.decide_unbound(unbound, leaf, flow);
+        }
         let mut is_rare = self.has.others;
         let mut best = Ranked::NONE;
         if self.has.anywhere {
@@ -332,8 +351,6 @@ impl Matcher {
             let found = self.local_ports.find(lanes, family, case, local.port());
             best = select_unpredictable(found < best, found, best);
         }
-        let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
-        let has_sided = self.has.sided_anywhere | by_remote;
         if has_sided {
             is_rare |= self.known_family(flow).is_none();
         }
@@ -349,6 +366,24 @@ impl Matcher {
             return self.decide_by_host(flow, best);
         }
         self.decision(best, is_loopback)
+    }
+
+    /// Whether the local end of a flow is unbound: `0.0.0.0` or `::` of the remote address's family,
+    /// and port 0. Loopback flows are left out, which few rules match.
+    #[inline(always)]
+    fn is_unbound(family: AddressFamily, flow: &Flow<'_>) -> bool {
+        let (_, local) = flow.ends();
+        (local.folded_family() == Some(family))
+            & (local.folded_bits() == (0, 0))
+            & (local.port() == 0)
+            & !flow.is_loopback()
+    }
+
+    /// Decides a flow of unbound local end, in a function of its own, so that other flows do not pay
+    /// for what it needs.
+    #[inline(always)]
+    fn decide_unbound(&self, unbound: &[Unbound; 2], leaf: &Leaf, flow: &Flow<'_>) -> Decision {
+        self.machine.run(DecideUnbound { matcher: self, unbound, leaf, flow })
     }
 
     /// Decides as many flows as a group has; what they read is loaded for all at once.
@@ -485,6 +520,9 @@ impl Matcher {
             + self.sided_v4.size_bytes()
             + self.sided_v6.size_bytes()
             + self.few.size_bytes()
+            + self.unbound.as_ref().map_or(0, |unbound| {
+                size_of::<[Unbound; 2]>() + unbound.iter().map(Unbound::size_bytes).sum::<usize>()
+            })
             + self.lists.size_bytes()
             + self.hosts.size_bytes()
             + memory::of_vec(&self.conditional)
@@ -610,6 +648,38 @@ impl Job for Decide<'_> {
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Decision {
         self.matcher.decide_with(lanes, self.flow)
+    }
+}
+
+struct DecideUnbound<'a> {
+    matcher: &'a Matcher,
+    unbound: &'a [Unbound; 2],
+    leaf: &'a Leaf,
+    flow: &'a Flow<'a>,
+}
+
+impl Job for DecideUnbound<'_> {
+    type Output = Decision;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Decision {
+        let DecideUnbound { matcher, unbound: [v4, v6], leaf, flow } = self;
+        let Matcher { plain, hosts, .. } = matcher;
+        let (remote, _) = flow.ends();
+        let (case, family, port) = (Case::of(flow), remote.folded_family(), remote.port());
+        let best = match case.is_uncommon() {
+            true => plain.uncommon_anywhere(family, case, port),
+            false => plain.anywhere(lanes, family, case, port),
+        };
+        let best = plain.find(leaf, case, port, best);
+        let of_family = if family == Some(AddressFamily::V4) { v4 } else { v6 };
+        let pending = of_family.pending(lanes, remote, case);
+        let mut outcome = Outcome { best, pending, ..Outcome::default() };
+        let query = Query::new(flow, &matcher.lists);
+        if matcher.has.hosts {
+            hosts.visit(&query, &mut outcome);
+        }
+        matcher.settle(&query, outcome)
     }
 }
 

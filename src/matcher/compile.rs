@@ -12,6 +12,7 @@ use crate::matcher::memory;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::scan::Scan;
 use crate::matcher::sided::{Sided, SidedRule, scan_rule};
+use crate::matcher::unbound::{RemoteHalf, Unbound};
 use crate::matcher::{Anywhere, Has, Matcher, MatcherBuilder, Strategy, Vectors};
 use crate::network::Network;
 use crate::rule::{FilterRule, NetworkRule, Remote};
@@ -57,6 +58,8 @@ pub(super) fn compile(
     let mut sided = Vec::new();
     let mut hosts = Vec::new();
     let mut conditional = Vec::new();
+    let mut halves: [Vec<RemoteHalf>; 2] = Default::default();
+    let mut has_unbound = has_intervals;
     for (rank, rule) in (0..).zip(order_of(rules, &order)) {
         let (ranked, rule) = (Ranked::new(rank, rule.action()), rule.network_rule());
         let is_host = matches!(rule.remote(), Remote::Host { .. });
@@ -77,6 +80,17 @@ pub(super) fn compile(
             Network::Wildcard { family: AddressFamily::V6, .. } => Some(Anyone::V6),
             Network::Prefix { .. } => None,
         };
+        if !is_plain && has_unbound {
+            has_unbound = Unbound::can_hold(rule);
+            let half =
+                (anyone.map_or_else(|| network.net().ok_or(Anyone::Nil), Err), leaf(ranked, rule));
+            let families = [AddressFamily::V4, AddressFamily::V6];
+            for (halves, family) in halves.iter_mut().zip(families) {
+                if Unbound::is_pending(rule, family) {
+                    halves.push(half);
+                }
+            }
+        }
         match (anyone, network.net()) {
             (Some(anyone), _) if is_plain && has_intervals => {
                 plain_anywhere.push((anyone, leaf(ranked, rule)));
@@ -155,6 +169,10 @@ pub(super) fn compile(
     budget.take(plain.size_bytes())?;
     let addresses = AddressIndex::new(networks, &mut lists, strategy);
     budget.take(addresses.size_bytes())?;
+    let is_needed = has_unbound && halves.iter().any(|halves| !halves.is_empty());
+    let unbound = is_needed.then(|| Box::new(halves.map(|halves| Unbound::new(&halves))));
+    let unbound_size = |unbound: &[Unbound; 2]| unbound.iter().map(Unbound::size_bytes).sum();
+    budget.take(unbound.as_deref().map_or(0, unbound_size))?;
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;
     if precedence == Precedence::FirstMatch {
@@ -170,6 +188,7 @@ pub(super) fn compile(
         sided_v4,
         sided_v6,
         few,
+        unbound,
         hosts,
         lists,
         conditional,

@@ -180,12 +180,14 @@ mod x86 {
     use std::arch::x86_64::*;
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline(never)]
     pub(super) fn run_avx2<J: Job>(lanes: Avx2, job: J) -> J::Output {
         job.run(lanes)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline(never)]
     pub(super) fn run_avx512<J: Job>(lanes: Avx512, job: J) -> J::Output {
         job.run(lanes)
     }

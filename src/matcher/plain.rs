@@ -177,6 +177,7 @@ impl PlainIndex {
     }
 
     /// Returns the leaf of the remote address.
+    #[inline(always)]
     pub(super) fn leaf(&self, lanes: impl Lanes, remote: &FlowEndpoint) -> Leaf {
         let (high, low) = remote.folded_bits();
         match remote.folded_family() {
@@ -218,6 +219,17 @@ impl PlainIndex {
         let of_family = self.anywhere.uncommon.iter().filter(|(own, _)| holds(*own));
         let mut matching = of_family.filter(|(_, leaf)| leaf.matches(case, port));
         matching.next().map_or(Ranked::NONE, |(_, leaf)| leaf.ranked)
+    }
+
+    /// Returns the first rule of all that matches a flow that is not a loopback flow.
+    #[inline(always)]
+    pub(super) fn first(&self, lanes: impl Lanes, remote: &FlowEndpoint, case: Case) -> Ranked {
+        let (family, port) = (remote.folded_family(), remote.port());
+        let best = match case.is_uncommon() {
+            true => self.uncommon_anywhere(family, case, port),
+            false => self.anywhere(lanes, family, case, port),
+        };
+        self.find(&self.leaf(lanes, remote), case, port, best)
     }
 
     /// Returns the first rule of the networks that `leaf` stands for that matches and goes before
