@@ -5,28 +5,8 @@
 
 use flowsieve::*;
 use flowsieve_testkit::agreement::{Shown, matchers};
+use flowsieve_testkit::random::Random;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize].clone()
-    }
-}
 
 /// What the rules of a set are drawn from.
 struct Shape {
@@ -37,7 +17,7 @@ struct Shape {
     remote: (&'static [u8], u32),
     local: (&'static [u8], u32),
     /// The numbers of single ports to choose from, remote and local; 0 for any port only.
-    ports: [u64; 2],
+    ports: [usize; 2],
     ranges: bool,
     /// Rules for any protocol and direction only.
     simple: bool,
@@ -95,7 +75,7 @@ const fn shape(
     family: AddressFamily,
     remote: (&'static [u8], u32),
     local: (&'static [u8], u32),
-    ports: [u64; 2],
+    ports: [usize; 2],
     ranges: bool,
 ) -> Shape {
     Shape { name, count, family, remote, local, ports, ranges, simple: false }
@@ -131,7 +111,7 @@ fn address(random: &mut Random, family: AddressFamily, bits: u32) -> IpAddr {
     }
 }
 
-fn ports(random: &mut Random, count: u64, ranges: bool) -> Ports {
+fn ports(random: &mut Random, count: usize, ranges: bool) -> Ports {
     let port = |random: &mut Random| random.below(count) as u16 * 7 % 60_000 + 1;
     match random.below(8) {
         _ if count == 0 => Ports::ANY,
@@ -182,7 +162,7 @@ fn settings(random: &mut Random, shape: &Shape) -> FilterSettings {
 fn flow(random: &mut Random, shape: &Shape) -> Flow<'static> {
     let protocols = [IpProtocol::TCP, IpProtocol::TCP, IpProtocol::UDP, IpProtocol(47)];
     let direction = random.pick(&[Direction::Outbound, Direction::Inbound]);
-    let port = |random: &mut Random, count: u64| match random.below(10) {
+    let port = |random: &mut Random, count: usize| match random.below(10) {
         0 => 0,
         1 => random.next() as u16,
         _ => random.below(count.max(2)) as u16 * 7 % 60_000 + 1,

@@ -8,6 +8,7 @@ pub(crate) mod hosts;
 pub(crate) mod routing;
 
 use flowsieve::*;
+pub(crate) use flowsieve_testkit::random::Random;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -225,68 +226,5 @@ fn behind(net: IpNet) -> IpAddr {
     match net.broadcast() {
         IpAddr::V4(last) => Ipv4Addr::from_bits(last.to_bits().wrapping_add(1)).into(),
         IpAddr::V6(last) => Ipv6Addr::from_bits(last.to_bits().wrapping_add(1)).into(),
-    }
-}
-
-/// SplitMix64.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    /// Whether something happens that does so often, in percent.
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    /// A port from 1 to 65535.
-    fn port(&mut self) -> u16 {
-        self.below(65535) as u16 + 1
-    }
-
-    /// A port of `ports`.
-    fn port_of(&mut self, ports: Ports) -> u16 {
-        let first = ports.first().max(1);
-        first + self.below(usize::from(ports.last() - first) + 1) as u16
-    }
-
-    /// An address of the part of the space that is announced: 1.0.0.0 to 223.255.255.255, or
-    /// 2000::/3.
-    fn address(&mut self, family: AddressFamily) -> IpAddr {
-        match family {
-            AddressFamily::V4 => {
-                let first = 1 + self.below(223) as u32;
-                Ipv4Addr::from_bits(first << 24 | (self.next() as u32 >> 8)).into()
-            }
-            AddressFamily::V6 => {
-                let bits = u128::from(self.next()) << 64 | u128::from(self.next());
-                Ipv6Addr::from_bits(bits >> 3 | 1 << 125).into()
-            }
-        }
-    }
-
-    /// An address of a network.
-    fn inside(&mut self, net: IpNet) -> IpAddr {
-        match (net, self.address(AddressFamily::of(net.addr()))) {
-            (IpNet::V4(net), IpAddr::V4(any)) => {
-                let host = any.to_bits() & net.hostmask().to_bits();
-                Ipv4Addr::from_bits(net.network().to_bits() | host).into()
-            }
-            (IpNet::V6(net), IpAddr::V6(any)) => {
-                let host = any.to_bits() & net.hostmask().to_bits();
-                Ipv6Addr::from_bits(net.network().to_bits() | host).into()
-            }
-            (net, _) => net.addr(),
-        }
     }
 }

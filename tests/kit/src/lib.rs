@@ -7,6 +7,7 @@
 //! - [`naive`]: a match, written again from the clauses in another style, against
 //!   [`NetworkRule::matches`](flowsieve::NetworkRule::matches).
 //! - [`completion`]: what "pending" and "final" mean, by trying what could become known.
+//! - [`random`]: numbers from a seed, for sets too large to be shrunk.
 //! - [`table`]: operations on [`RuleTable`](flowsieve::RuleTable) against a list.
 //!
 //! # Generation settings
@@ -34,6 +35,7 @@ pub mod agreement;
 pub mod completion;
 pub mod edits;
 pub mod naive;
+pub mod random;
 pub mod specs;
 pub mod table;
 
