@@ -146,7 +146,8 @@ pub enum Strategy {
     Trie,
     /// Finds the interval of addresses that the remote address is in, with the rules of all
     /// networks that contain it; rules with a local side by that of their two sides that fewer
-    /// rules share, or, while the local address is not known, as [`Trie`](Strategy::Trie) does.
+    /// rules share, or, while the local end is unbound, by their remote side. Where neither is
+    /// known well enough, goes on as [`Trie`](Strategy::Trie) does.
     Intervals,
     /// Compares an IPv4 flow with all rules, sixteen at a time, unless there are host rules or
     /// zone ids; other flows as [`Intervals`](Strategy::Intervals) does. Fastest for few rules.
@@ -250,7 +251,8 @@ impl MatcherBuilder {
 }
 
 impl Matcher {
-    /// The most rules that a matcher takes: 1,073,741,823.
+    /// The most rules that a matcher takes: 268,435,455, so that places in lists of up to 16 for
+    /// each rule are numbers of 32 bits.
     pub const MAX_RULES: usize = Ranked::MAX_RULES;
 
     /// Compiles `settings` with Apple's precedence.

@@ -9,6 +9,7 @@
 use crate::matcher::lanes::{Lanes, prefetch};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::memory;
+use ipnet::IpNet;
 use std::fmt::Debug;
 
 /// The index, with a [`Leaf`] for each interval, or a [`Ranked`] where that says all.
@@ -494,6 +495,18 @@ impl<W: Part, V: Value> Level<W, V> {
 
     fn size_bytes(&self) -> usize {
         self.ends.size_bytes() + memory::of_vec(&self.values)
+    }
+}
+
+/// Returns the first and the last address of a network, left-aligned.
+pub(super) fn bounds(net: IpNet) -> (u128, u128) {
+    match net {
+        IpNet::V4(net) => {
+            let align = |bits: u32| u128::from(bits) << 96;
+            let last = align(net.broadcast().to_bits()) | ((1 << 96) - 1);
+            (align(net.network().to_bits()), last)
+        }
+        IpNet::V6(net) => (net.network().to_bits(), net.broadcast().to_bits()),
     }
 }
 

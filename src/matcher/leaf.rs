@@ -15,7 +15,9 @@ impl Ranked {
     pub(super) const NONE: Ranked = Ranked(u32::MAX);
 
     /// The number of rules that can be ranked.
-    pub(super) const MAX_RULES: usize = (1 << 30) - 1;
+    /// Two bits fewer than there is room for: a list merges up to 16 rules for each network, and
+    /// the places in lists are 32 bits.
+    pub(super) const MAX_RULES: usize = (1 << 28) - 1;
 
     #[inline(always)]
     pub(super) fn new(rank: u32, action: Action) -> Ranked {

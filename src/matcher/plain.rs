@@ -7,7 +7,7 @@
 
 use crate::endpoint::AddressFamily;
 use crate::flow::{Flow, FlowEndpoint};
-use crate::matcher::intervals::{GROUP, Intervals, Wanted};
+use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
@@ -100,15 +100,10 @@ impl PlainIndex {
         let mut builder =
             Builder { leaves: vec![Leaf::NONE], chains: vec![Chain::NONE], path: Vec::new() };
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        builder.build(rules, conditional, |net, leaf| match net {
-            IpNet::V4(net) => {
-                let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
-                let align = |bits: u32| u128::from(bits) << 96;
-                v4.push((align(first), align(last) | ((1 << 96) - 1), leaf));
-            }
-            IpNet::V6(net) => {
-                v6.push((net.network().to_bits(), net.broadcast().to_bits(), leaf));
-            }
+        builder.build(rules, conditional, |net, leaf| {
+            let (first, last) = bounds(net);
+            let networks = if net.addr().is_ipv4() { &mut v4 } else { &mut v6 };
+            networks.push((first, last, leaf));
         });
         builder.leaves.shrink_to_fit();
         builder.chains.shrink_to_fit();

@@ -9,7 +9,7 @@
 
 use crate::endpoint::{AddressFamily, Zone};
 use crate::flow::{Flow, FlowEndpoint};
-use crate::matcher::intervals::{Intervals, Wanted};
+use crate::matcher::intervals::{Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
@@ -403,26 +403,13 @@ impl<A: Address> Side<A> {
                 }
                 None => (lists.add_link(own, parent), None),
             };
-            networks.push((bounds(*net), leaf));
+            let (first, last) = bounds(*net);
+            networks.push((first, last, leaf));
             path.push(Around { net: *net, leaf, rules });
         }
-        let networks: Vec<_> =
-            networks.into_iter().map(|((first, last), leaf)| (first, last, leaf)).collect();
         lists.rules.shrink_to_fit();
         lists.links.shrink_to_fit();
         Side { addresses: Intervals::new(&networks, Leaf::NONE), lists }
-    }
-}
-
-/// Returns the first and the last address of a network, left-aligned.
-pub(super) fn bounds(net: IpNet) -> (u128, u128) {
-    match net {
-        IpNet::V4(net) => {
-            let align = |bits: u32| u128::from(bits) << 96;
-            let last = align(net.broadcast().to_bits()) | ((1 << 96) - 1);
-            (align(net.network().to_bits()), last)
-        }
-        IpNet::V6(net) => (net.network().to_bits(), net.broadcast().to_bits()),
     }
 }
 

@@ -27,24 +27,24 @@ impl Unbound {
     /// compare a zone id.
     pub(super) fn can_hold(rule: &NetworkRule) -> bool {
         let zone = rule.remote_side().and_then(Network::zone).or(rule.local().zone());
-        let has_yes = [AddressFamily::V4, AddressFamily::V6].into_iter().any(|family| {
-            let flow = Flow::new(IpProtocol::TCP, Direction::Any)
-                .with_remote_address(family.unspecified(), None, 0)
-                .with_local_address(family.unspecified(), None, 0);
-            let (address, port) = rule.local().test_local(&flow);
-            address.and(port) == Answer::Yes
-        });
-        zone.is_none() && !has_yes
+        let families = [AddressFamily::V4, AddressFamily::V6];
+        zone.is_none() && !families.into_iter().any(|f| Self::answer(rule, f) == Answer::Yes)
     }
 
     /// Returns whether the rule is pending for a flow of this family of unbound local end if all
     /// else matches.
     pub(super) fn is_pending(rule: &NetworkRule, family: AddressFamily) -> bool {
+        Self::answer(rule, family) == Answer::NotYet
+    }
+
+    /// Returns what the local side says of the unbound local end of a flow of this family.
+    fn answer(rule: &NetworkRule, family: AddressFamily) -> Answer {
+        let unbound = family.unspecified();
         let flow = Flow::new(IpProtocol::TCP, Direction::Any)
-            .with_remote_address(family.unspecified(), None, 0)
-            .with_local_address(family.unspecified(), None, 0);
+            .with_remote_address(unbound, None, 0)
+            .with_local_address(unbound, None, 0);
         let (address, port) = rule.local().test_local(&flow);
-        address.and(port) == Answer::NotYet
+        address.and(port)
     }
 
     /// Makes the index; the rules are in ascending rank.
