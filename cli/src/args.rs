@@ -126,7 +126,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// How many times each figure is measured; the median is printed
+    /// How many times each figure is measured, over the first 300,000 flows; the median is printed
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) repeat: usize,
 }
