@@ -159,7 +159,7 @@ fn reason(part: RulePart, answer: Answer, rule: &NetworkRule, flow: &Flow<'_>) -
     }
 }
 
-fn address_reason(side: &str, network: &Network, endpoint: Option<&FlowEndpoint>) -> String {
+fn address_reason(side: &str, network: &Network, endpoint: Option<FlowEndpoint>) -> String {
     let (host, bits) = match network.endpoint() {
         Some(network_endpoint) => {
             (network_endpoint.host().to_string(), network.prefix().unwrap_or(0))
@@ -178,7 +178,7 @@ fn address_reason(side: &str, network: &Network, endpoint: Option<&FlowEndpoint>
     }
 }
 
-fn port_reason(side: &str, ports: Ports, endpoint: Option<&FlowEndpoint>) -> String {
+fn port_reason(side: &str, ports: Ports, endpoint: Option<FlowEndpoint>) -> String {
     match endpoint.map_or(0, FlowEndpoint::port) {
         0 => format!("{side} port is not known, so {ports} does not match"),
         port => format!("{side} port {port} is not {ports}"),

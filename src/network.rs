@@ -189,7 +189,7 @@ impl Network {
             return (Answer::Yes, Answer::Yes);
         }
         let remote = flow.remote();
-        let contains = |remote: &FlowEndpoint| {
+        let contains = |remote: FlowEndpoint| {
             remote.folded_address().is_some_and(|address| self.contains(address, remote.zone()))
         };
         let port = remote.map_or(0, FlowEndpoint::port);
@@ -206,7 +206,7 @@ impl Network {
             return (Answer::Yes, Answer::Yes);
         }
         let local = flow.local();
-        let contains = |local: &FlowEndpoint| {
+        let contains = |local: FlowEndpoint| {
             local.folded_address().is_some_and(|address| self.contains(address, local.zone()))
         };
         let could_hold = self.could_hold_local(flow) && flow.is_local_address_unknown();

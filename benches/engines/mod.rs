@@ -85,7 +85,7 @@ pub(crate) struct Key<B> {
 
 impl<B: Bits> Key<B> {
     pub(crate) fn new(flow: &Flow<'_>) -> Key<B> {
-        let end = |end: Option<&FlowEndpoint>| {
+        let end = |end: Option<FlowEndpoint>| {
             let end = end.unwrap();
             (B::of(end.folded_address().unwrap()), end.port())
         };

@@ -44,7 +44,7 @@ fn holds(part: RulePart, rule: &NetworkRule, flow: &Flow<'_>) -> Option<String> 
     }
 }
 
-fn address_holds(side: &str, network: &Network, endpoint: Option<&FlowEndpoint>) -> Option<String> {
+fn address_holds(side: &str, network: &Network, endpoint: Option<FlowEndpoint>) -> Option<String> {
     let address = endpoint?.folded_address()?;
     let (host, prefix) = (network.endpoint()?, network.prefix()?);
     let holds = format!("{side} address {address} is in {}/{prefix}", host.host());
@@ -54,7 +54,7 @@ fn address_holds(side: &str, network: &Network, endpoint: Option<&FlowEndpoint>)
     })
 }
 
-fn port_holds(side: &str, ports: Ports, endpoint: Option<&FlowEndpoint>) -> Option<String> {
+fn port_holds(side: &str, ports: Ports, endpoint: Option<FlowEndpoint>) -> Option<String> {
     let port = endpoint?.port();
     (!ports.is_any()).then(|| match ports.as_one() {
         Some(_) => format!("{side} port is {port}"),

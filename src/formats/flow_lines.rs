@@ -103,7 +103,7 @@ impl Serialize for Flow<'_> {
 }
 
 /// The text of an endpoint that holds an address.
-fn address_text(endpoint: &FlowEndpoint) -> Option<String> {
+fn address_text(endpoint: FlowEndpoint) -> Option<String> {
     let host = Host::Address(endpoint.address()?, endpoint.zone());
     Some(Endpoint::from_parts(host, Ports::one(endpoint.port())).to_string())
 }

@@ -1,7 +1,7 @@
 //! [`Leaf`]: a rule without local side in 16 bytes, and the lists of them.
 
 use crate::endpoint::Ports;
-use crate::flow::{Direction, Flow, IpProtocol};
+use crate::flow::{Direction, Flow, FlowCase};
 use crate::rule::{Action, Protocol};
 
 /// The rank of a rule and its action in one number that compares as the rank does.
@@ -57,14 +57,9 @@ impl Ranked {
     }
 }
 
-/// The combinations of protocol and direction that rules tell apart: TCP, UDP or another protocol;
-/// of unknown direction, inbound or outbound.
+/// The protocol and the direction of a flow as rules tell them apart.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Case {
-    index: u8,
-    /// The number of another protocol, 0 for TCP and UDP.
-    number: u8,
-}
+pub(super) struct Case(FlowCase);
 
 /// The number of cases.
 pub(super) const CASES: usize = 9;
@@ -74,28 +69,25 @@ pub(super) const COMMON_CASES: usize = 6;
 
 impl Case {
     #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "a byte numbers 256 elements")]
     pub(super) fn of(flow: &Flow<'_>) -> Case {
-        // A table, since no machine could foresee a branch on what flows differ in.
-        let Case { index, number } = OF_PROTOCOL[usize::from(flow.protocol().0)];
-        Case { index: index + flow.direction() as u8, number }
+        Case(flow.case())
     }
 
     #[inline(always)]
     pub(super) fn index(self) -> usize {
-        self.index.into()
+        self.0.index.into()
     }
 
     /// 0 for TCP, 1 for UDP, 2 for others.
     #[inline(always)]
     pub(super) fn protocol(self) -> usize {
-        (self.index / 3).into()
+        (self.0.index / 3).into()
     }
 
     /// The number of another protocol, 0 for TCP and UDP.
     #[inline(always)]
     pub(super) fn number(self) -> u8 {
-        self.number
+        self.0.number
     }
 
     /// Whether the protocol is neither TCP nor UDP.
@@ -104,20 +96,6 @@ impl Case {
         self.index() >= COMMON_CASES
     }
 }
-
-/// The case of each protocol in flows of unknown direction.
-#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-static OF_PROTOCOL: [Case; 256] = {
-    let mut cases = [Case { index: 6, number: 0 }; 256];
-    let mut number = 0;
-    while number < cases.len() {
-        cases[number].number = number as u8;
-        number += 1;
-    }
-    cases[IpProtocol::TCP.0 as usize] = Case { index: 0, number: 0 };
-    cases[IpProtocol::UDP.0 as usize] = Case { index: 3, number: 0 };
-    cases
-};
 
 /// The cases of a rule, a bit each.
 pub(super) fn cases(protocol: Protocol, direction: Direction) -> u16 {
@@ -205,9 +183,9 @@ impl Leaf {
     /// Whether the rule matches a flow into the leaf's network.
     #[inline(always)]
     pub(super) fn matches(&self, case: Case, port: u16) -> bool {
-        let in_case = self.cases >> case.index & 1 != 0;
+        let in_case = self.cases >> case.0.index & 1 != 0;
         let in_ports = port.wrapping_sub(self.first_port) <= self.last_port - self.first_port;
-        in_case & in_ports & (self.number == case.number)
+        in_case & in_ports & (self.number == case.0.number)
     }
 
     /// Whether the rule matches every port.

@@ -34,8 +34,8 @@ pub(super) struct Detail {
 
 impl Detail {
     fn test(&self, query: &Query<'_>) -> Answer {
-        let (remote, _) = query.flow.ends();
-        if let (Some(own), Some(zone)) = (self.zone, remote.zone())
+        let [zone, _] = query.flow.zones();
+        if let (Some(own), Some(zone)) = (self.zone, zone)
             && own != zone
         {
             return Answer::No;

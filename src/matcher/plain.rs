@@ -6,7 +6,7 @@
 //! its own rules and a link to the next shorter network.
 
 use crate::endpoint::AddressFamily;
-use crate::flow::{Flow, FlowEndpoint};
+use crate::flow::{End, Flow};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
@@ -173,7 +173,7 @@ impl PlainIndex {
 
     /// Returns the leaf of the remote address.
     #[inline(always)]
-    pub(super) fn leaf(&self, lanes: impl Lanes, remote: &FlowEndpoint) -> Leaf {
+    pub(super) fn leaf(&self, lanes: impl Lanes, remote: &End) -> Leaf {
         let (high, low) = remote.folded_bits();
         match remote.folded_family() {
             Some(AddressFamily::V4) => self.leaf_v4(lanes, low as u32),
@@ -218,7 +218,7 @@ impl PlainIndex {
 
     /// Returns the first rule of all that matches a flow that is not a loopback flow.
     #[inline(always)]
-    pub(super) fn first(&self, lanes: impl Lanes, remote: &FlowEndpoint, case: Case) -> Ranked {
+    pub(super) fn first(&self, lanes: impl Lanes, remote: &End, case: Case) -> Ranked {
         let (family, port) = (remote.folded_family(), remote.port());
         let best = match case.is_uncommon() {
             true => self.uncommon_anywhere(family, case, port),

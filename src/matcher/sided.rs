@@ -8,7 +8,7 @@
 //! time.
 
 use crate::endpoint::{AddressFamily, Zone};
-use crate::flow::{Flow, FlowEndpoint};
+use crate::flow::{End, Flow};
 use crate::matcher::intervals::{Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
@@ -38,7 +38,7 @@ pub(super) struct SidedRule {
 pub(super) trait Address:
     Copy + Debug + PartialEq + Default + BitAnd<Output = Self> + BitXor<Output = Self>
 {
-    fn of(end: &FlowEndpoint) -> Self;
+    fn of(end: &End) -> Self;
     /// Returns the network's first address and its mask.
     fn of_net(net: IpNet) -> (Self, Self);
     fn get(self, lanes: impl Lanes, intervals: &Intervals<Leaf>) -> &Leaf;
@@ -48,7 +48,7 @@ pub(super) trait Address:
 
 impl Address for u32 {
     #[inline(always)]
-    fn of(end: &FlowEndpoint) -> u32 {
+    fn of(end: &End) -> u32 {
         end.folded_bits().1 as u32
     }
 
@@ -72,7 +72,7 @@ impl Address for u32 {
 
 impl Address for u128 {
     #[inline(always)]
-    fn of(end: &FlowEndpoint) -> u128 {
+    fn of(end: &End) -> u128 {
         let (high, low) = end.folded_bits();
         u128::from(high) << 64 | u128::from(low)
     }
@@ -357,9 +357,8 @@ impl<A: Address> Rule<A> {
 
     #[cold]
     fn zones_agree(&self, zones: &[[Option<Zone>; 2]], query: &Query<'_, A>) -> bool {
-        let (remote, local) = query.flow.ends();
         let own = zones.get(self.zones as usize).copied().unwrap_or_default();
-        let mut pairs = own.into_iter().zip([remote.zone(), local.zone()]);
+        let mut pairs = own.into_iter().zip(query.flow.zones());
         pairs.all(|(own, zone)| own.is_none() || zone.is_none() || own == zone)
     }
 }

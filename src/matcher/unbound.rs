@@ -2,7 +2,7 @@
 //! outbound flow when a content filter is first asked.
 
 use crate::endpoint::AddressFamily;
-use crate::flow::{Direction, Flow, FlowEndpoint, IpProtocol};
+use crate::flow::{Direction, End, Flow, IpProtocol};
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::FirstPending;
@@ -60,12 +60,7 @@ impl Unbound {
 
     /// Returns what is pending for a flow of unbound local end that is not a loopback flow.
     #[inline(always)]
-    pub(super) fn pending(
-        &self,
-        lanes: impl Lanes,
-        remote: &FlowEndpoint,
-        case: Case,
-    ) -> FirstPending {
+    pub(super) fn pending(&self, lanes: impl Lanes, remote: &End, case: Case) -> FirstPending {
         let mut pending = FirstPending::default();
         for index in &self.by_action {
             let first = index.first(lanes, remote, case);

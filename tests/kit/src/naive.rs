@@ -108,7 +108,7 @@ impl NaiveRule {
 impl NaiveFlow {
     /// Takes `flow` apart.
     pub fn of(flow: &Flow<'_>) -> NaiveFlow {
-        let end = |end: &FlowEndpoint| End {
+        let end = |end: FlowEndpoint| End {
             bits: end.address().map(folded_bits),
             zone: end.zone().map(|zone| zone.as_str().to_owned()),
             port: end.port(),
