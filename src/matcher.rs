@@ -11,6 +11,7 @@ mod locals;
 mod memory;
 mod plain;
 mod ports;
+mod rows;
 mod scan;
 mod sided;
 mod unbound;
@@ -27,8 +28,9 @@ use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
 use crate::matcher::locals::LocalPorts;
 use crate::matcher::plain::{Anyone, PlainIndex};
+use crate::matcher::rows::Place;
 use crate::matcher::scan::{Probe, Scan};
-use crate::matcher::sided::Sided;
+use crate::matcher::sided::{Sided, SidedQuery};
 use crate::matcher::unbound::Unbound;
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
@@ -69,14 +71,18 @@ use std::hint::select_unpredictable;
 /// one list, or up to 33 networks (129 for IPv6) with a look-up of the remote port each. Rules for a
 /// port of any host cost one look-up of the port, however many.
 ///
-/// Rules with a local side or a zone id are kept under the side that fewer rules share; where there
-/// are some, the local address is looked up as well. Rules of one pair of networks are told apart by
-/// remote or local port; those that differ in port ranges only are gone through one by one, and those
-/// of two wide networks (IPv4, under 8 bits) sixteen at a time. While the local end is unbound, the
-/// first rule of each action that could still match is found as the rules without a local side are;
-/// if a rule compares the unbound address itself, or only the address or the port is known, the rules
-/// with a local side of each network that contains the remote address are gone through. A host name is gone over once, up to the length of the longest that a
-/// rule has, and costs one look-up, mostly of one cache line, for each of its labels.
+/// Rules with a local side or a zone id - all rules, if most have one - are kept under the side that
+/// fewer rules share; where there are some, the local address is looked up as well, beside the
+/// remote one. The rules of the networks that contain an address are compared sixteen at a time, up
+/// to 32 in one list. Beyond, those of one network are told apart by remote or local port, and those
+/// that differ in port ranges only are gone through sixteen at a time, as are those of two wide
+/// networks (IPv4, under 8 bits) of one protocol.
+///
+/// While the local end is unbound, the first rule of each action that could still match is found as
+/// the rules without a local side are; if a rule compares the unbound address itself, or only the
+/// address or the port is known, the rules with a local side of each network that contains the
+/// remote address are gone through. A host name is gone over once, up to the length of the longest
+/// that a rule has, and costs one look-up, mostly of one cache line, for each of its labels.
 ///
 /// # Source
 ///
@@ -92,13 +98,16 @@ pub struct Matcher {
     /// The other rules of explicit networks.
     addresses: AddressIndex,
     /// All rules with a local side again, for flows whose local address is known.
-    sided_v4: Sided<u32>,
-    sided_v6: Sided<u128>,
-    /// All rules that can match IPv4 flows, if they are few.
-    few: Scan,
+    sided_v4: Sided<1>,
+    sided_v6: Sided<4>,
+    /// All rules that can match flows of a family, if they are few.
+    few_v4: Scan<1>,
+    few_v6: Scan<4>,
     /// All rules with a local side once more, for flows of unbound local end of each family, if
     /// none of them matches such a local end as it stands.
     unbound: Option<Box<[Unbound; 2]>>,
+    /// An index of no addresses.
+    nowhere: Intervals<Place>,
     lists: Lists,
     hosts: HostIndex,
     /// The rules that can be pending, with their ranks.
@@ -127,13 +136,14 @@ struct Has {
     others: bool,
     /// Rules with a local side.
     local: bool,
-    /// So few rules that IPv4 flows are compared with all of them.
+    /// So many of them that [`Sided`] has all rules.
+    pairs: bool,
+    /// So few rules that flows are compared with all of them.
     few: bool,
     /// More memory than batches of flows are decided in without looking ahead.
     groups: bool,
-    /// So many rules with a local side, kept under the remote and under the local side, that the
-    /// look-ups of batches look ahead for them too.
-    sided_groups: [bool; 2],
+    /// So many rules with a local side that the look-ups of batches look ahead for them too.
+    sided_groups: bool,
 }
 
 /// How a [`Matcher`] finds rules. All strategies give the same answers.
@@ -149,8 +159,8 @@ pub enum Strategy {
     /// rules share, or, while the local end is unbound, by their remote side. Where neither is
     /// known well enough, goes on as [`Trie`](Strategy::Trie) does.
     Intervals,
-    /// Compares an IPv4 flow with all rules, sixteen at a time, unless there are host rules or
-    /// zone ids; other flows as [`Intervals`](Strategy::Intervals) does. Fastest for few rules.
+    /// Compares a flow with all rules, sixteen at a time, unless there are host rules or zone ids;
+    /// then as [`Intervals`](Strategy::Intervals) does. Fastest for few rules.
     Blocks,
 }
 
@@ -279,41 +289,53 @@ impl Matcher {
     fn decide_with(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
         let (remote, _) = flow.ends();
         let (high, low) = remote.folded_bits();
-        let leaves = |family, by_remote| self.sided_leaves(lanes, family, flow, by_remote);
+        let places = |family, by_remote| self.sided_places(lanes, family, flow, by_remote);
         match remote.folded_family() {
-            Some(AddressFamily::V4) if self.has.few => self.decide_by_scan(lanes, flow),
+            Some(family) if self.has.few => match family {
+                AddressFamily::V4 => self.decide_by_scan(lanes, family, &self.few_v4, flow),
+                AddressFamily::V6 => self.decide_by_scan(lanes, family, &self.few_v6, flow),
+            },
+            Some(family) if self.has.pairs && self.known_family(flow).is_some() => {
+                self.decide_by_pairs(lanes, flow, self.sided_places(lanes, family, flow, true))
+            }
             Some(AddressFamily::V4) => {
                 let leaf = self.plain.leaf_v4(lanes, low as u32);
-                self.decide_in(lanes, AddressFamily::V4, &leaf, flow, leaves)
+                self.decide_in(lanes, AddressFamily::V4, &leaf, flow, places)
             }
             Some(AddressFamily::V6) => {
                 let leaf = self.plain.leaf_v6(lanes, high, low);
-                self.decide_in(lanes, AddressFamily::V6, &leaf, flow, leaves)
+                self.decide_in(lanes, AddressFamily::V6, &leaf, flow, places)
             }
             None => self.decide_fully(flow, &Leaf::NONE),
         }
     }
 
-    /// Decides an IPv4 flow by settings of a few rules.
+    /// Decides a flow by settings of a few rules, of which `few` has those of its family.
     #[inline(always)]
-    fn decide_by_scan(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
-        let (_, local) = flow.ends();
+    fn decide_by_scan<const W: usize>(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        few: &Scan<W>,
+        flow: &Flow<'_>,
+    ) -> Decision {
+        let (remote, local) = flow.ends();
         let probe = Probe::new(flow, Case::of(flow));
-        let is_v4 = local.folded_family() == Some(AddressFamily::V4);
+        let is_of_family = local.folded_family() == Some(family);
         let is_known = (local.folded_bits() != (0, 0)) & (local.port() != 0);
-        let best = match is_v4 & is_known {
-            true => self.few.find_in_all(lanes, &probe),
+        let best = match is_of_family & is_known {
+            true => few.find_in_all(lanes, &probe),
             false => {
-                let (best, has_local) = self.few.find_unbound(lanes, &probe);
-                // Rules with a local side of IPv6 are not among the few.
-                if has_local | (!is_v4 & self.has.local) {
-                    if Self::is_unbound(AddressFamily::V4, flow)
+                let (best, has_local) = few.find_unbound(lanes, &probe);
+                // Rules with a local side of the other family are not among the few.
+                if has_local | (!is_of_family & self.has.local) {
+                    if Self::is_unbound(family, flow)
                         && let Some(unbound) = &self.unbound
                     {
-                        let leaf = self.plain.leaf(lanes, flow.ends().0);
+                        let leaf = self.plain.leaf(lanes, remote);
                         return self.decide_unbound(unbound, &leaf, flow);
                     }
-                    return self.decide_fully(flow, &self.plain.leaf(Scalar, flow.ends().0));
+                    return self.decide_fully(flow, &self.plain.leaf(Scalar, remote));
                 }
                 best
             }
@@ -321,16 +343,34 @@ impl Matcher {
         self.decision(best, flow.is_loopback())
     }
 
-    /// Decides a flow with a remote address, given its family, its leaf, and how to get the leaves
+    /// Decides a flow whose two addresses are known by the index that has all rules, given the
+    /// places that they lead to.
+    #[inline(always)]
+    fn decide_by_pairs(&self, lanes: impl Lanes, flow: &Flow<'_>, places: [Place; 2]) -> Decision {
+        let (remote, _) = flow.ends();
+        let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
+        let family = remote.folded_family().unwrap_or(AddressFamily::V4);
+        let query = SidedQuery { flow, case, is_loopback };
+        let best = match family {
+            AddressFamily::V4 => self.sided_v4.find(lanes, places, query, Ranked::NONE),
+            family => self.find_sided(lanes, family, places, query, Ranked::NONE),
+        };
+        match self.has.hosts {
+            true => self.decide_by_host(flow, best),
+            false => self.decision(best, is_loopback),
+        }
+    }
+
+    /// Decides a flow with a remote address, given its family, its leaf, and how to get the places
     /// of the rules with a local side.
     #[inline(always)]
-    fn decide_in<'a>(
-        &'a self,
+    fn decide_in(
+        &self,
         lanes: impl Lanes,
         family: AddressFamily,
         leaf: &Leaf,
         flow: &Flow<'_>,
-        leaves: impl FnOnce(AddressFamily, bool) -> [&'a Leaf; 2],
+        places: impl FnOnce(AddressFamily, bool) -> [Place; 2],
     ) -> Decision {
         let (remote, local) = flow.ends();
         let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
@@ -361,8 +401,8 @@ impl Matcher {
         }
         best = self.plain.find(leaf, case, remote.port(), best);
         if has_sided {
-            let leaves = leaves(family, by_remote);
-            best = self.find_sided(lanes, family, leaves, flow, case, is_loopback, best);
+            let query = SidedQuery { flow, case, is_loopback };
+            best = self.find_sided(lanes, family, places(family, by_remote), query, best);
         }
         if self.has.hosts {
             return self.decide_by_host(flow, best);
@@ -388,75 +428,88 @@ impl Matcher {
         self.machine.run(DecideUnbound { matcher: self, unbound, leaf, flow })
     }
 
-    /// Decides as many flows as a group has; what they read is loaded for all at once.
+    /// Decides a group of flows, up to [`GROUP`]; what they read is loaded for all at once.
     #[inline(always)]
-    fn decide_group(
-        &self,
-        lanes: impl Lanes,
-        flows: &[Flow<'_>; GROUP],
-        decisions: &mut [Decision],
-    ) {
-        let leaves = self.plain.leaves(lanes, flows);
-        let none = &Leaf::NONE;
-        let mut of_remote = [none; GROUP];
-        let mut of_local = [none; GROUP];
-        let [has_remote, has_local] = self.has.sided_groups;
-        if has_remote | has_local {
-            let nowhere = Wanted { intervals: self.plain.nothing(), high: 0, low: 0 };
-            let mut wanted_local = [nowhere; GROUP];
-            let mut wanted = [nowhere; GROUP];
-            for ((remote, local), flow) in wanted.iter_mut().zip(&mut wanted_local).zip(flows) {
-                [*remote, *local] = match self.known_family(flow) {
-                    Some(AddressFamily::V4) => self.sided_v4.wanted(flow),
-                    Some(AddressFamily::V6) => self.sided_v6.wanted(flow),
-                    None => [nowhere; 2],
-                };
-            }
-            if has_remote {
-                of_remote = Intervals::get_group(lanes, &wanted);
-            }
-            if has_local {
-                of_local = Intervals::get_group(lanes, &wanted_local);
-            }
-            for ((of_remote, of_local), flow) in of_remote.iter().zip(&of_local).zip(flows) {
-                match self.known_family(flow) {
-                    Some(AddressFamily::V4) => self.sided_v4.prefetch([of_remote, of_local]),
-                    Some(AddressFamily::V6) => self.sided_v6.prefetch([of_remote, of_local]),
-                    None => {}
-                }
-            }
+    fn decide_group(&self, lanes: impl Lanes, flows: &[Flow<'_>], decisions: &mut [Decision]) {
+        if self.has.pairs {
+            return self.decide_group_by_pairs(lanes, flows, decisions);
         }
-        let sided = of_remote.into_iter().zip(of_local);
-        for (((decision, flow), leaf), (of_remote, of_local)) in
-            decisions.iter_mut().zip(flows).zip(leaves).zip(sided)
-        {
+        let leaves = self.plain.leaves(lanes, flows);
+        let is_sided = self.has.sided_groups;
+        let places = match is_sided {
+            true => self.group_places(lanes, flows),
+            false => [[Place::EMPTY; 2]; GROUP],
+        };
+        let found = leaves.iter().zip(places);
+        for ((flow, (leaf, found)), decision) in flows.iter().zip(found).zip(decisions) {
             let (remote, _) = flow.ends();
-            let leaves = |family, by_remote| match (has_remote, has_local) {
-                (true, true) => [of_remote, of_local],
-                _ => {
-                    let by_remote = by_remote & !has_remote;
-                    let [remote, local] = self.sided_leaves(lanes, family, flow, by_remote);
-                    [if has_remote { of_remote } else { remote }, local]
-                }
+            let places = |family, by_remote| match is_sided {
+                true => found,
+                false => self.sided_places(lanes, family, flow, by_remote),
             };
             *decision = match remote.folded_family() {
-                Some(family) => self.decide_in(lanes, family, &leaf, flow, leaves),
+                Some(family) => self.decide_in(lanes, family, leaf, flow, places),
                 None => self.decide_fully(flow, &Leaf::NONE),
             };
         }
     }
 
+    /// Does the same by the index that has all rules.
     #[inline(always)]
-    fn sided_leaves(
+    fn decide_group_by_pairs(
+        &self,
+        lanes: impl Lanes,
+        flows: &[Flow<'_>],
+        decisions: &mut [Decision],
+    ) {
+        let places = self.group_places(lanes, flows);
+        for ((flow, places), decision) in flows.iter().zip(places).zip(decisions) {
+            *decision = match self.known_family(flow) {
+                Some(_) => self.decide_by_pairs(lanes, flow, places),
+                None => lanes.call(Decide { matcher: self, flow }),
+            };
+        }
+    }
+
+    /// Returns the places that the two addresses of each flow lead to, if both are known.
+    #[inline(always)]
+    fn group_places(&self, lanes: impl Lanes, flows: &[Flow<'_>]) -> [[Place; 2]; GROUP] {
+        let nowhere = Wanted { intervals: &self.nowhere, high: 0, low: 0 };
+        let (mut remotes, mut locals) = ([nowhere; GROUP], [nowhere; GROUP]);
+        for ((remote, local), flow) in remotes.iter_mut().zip(&mut locals).zip(flows) {
+            match self.known_family(flow) {
+                Some(AddressFamily::V4) => [*remote, *local] = self.sided_v4.wanted(flow),
+                Some(AddressFamily::V6) => [*remote, *local] = self.sided_v6.wanted(flow),
+                None => {}
+            }
+        }
+        let mut places = [[Place::EMPTY; 2]; GROUP];
+        let group = |wanted| Intervals::get_group(lanes, wanted, &Place::EMPTY);
+        let remotes = group(remotes.get(..flows.len()).unwrap_or(&remotes));
+        let locals = group(locals.get(..flows.len()).unwrap_or(&locals));
+        let found = remotes.into_iter().zip(locals);
+        for ((flow, (remote, local)), places) in flows.iter().zip(found).zip(&mut places) {
+            *places = [*remote, *local];
+            match self.known_family(flow) {
+                Some(AddressFamily::V4) => self.sided_v4.prefetch(*places),
+                Some(AddressFamily::V6) => self.sided_v6.prefetch(*places),
+                None => {}
+            }
+        }
+        places
+    }
+
+    #[inline(always)]
+    fn sided_places(
         &self,
         lanes: impl Lanes,
         family: AddressFamily,
         flow: &Flow<'_>,
         by_remote: bool,
-    ) -> [&Leaf; 2] {
+    ) -> [Place; 2] {
         match family {
-            AddressFamily::V4 => self.sided_v4.leaves(lanes, flow, by_remote),
-            AddressFamily::V6 => self.sided_v6.leaves(lanes, flow, by_remote),
+            AddressFamily::V4 => self.sided_v4.places(lanes, flow, by_remote),
+            AddressFamily::V6 => self.sided_v6.places(lanes, flow, by_remote),
         }
     }
 
@@ -521,7 +574,8 @@ impl Matcher {
             + self.addresses.size_bytes()
             + self.sided_v4.size_bytes()
             + self.sided_v6.size_bytes()
-            + self.few.size_bytes()
+            + self.few_v4.size_bytes()
+            + self.few_v6.size_bytes()
             + self.unbound.as_ref().map_or(0, |unbound| {
                 size_of::<[Unbound; 2]>() + unbound.iter().map(Unbound::size_bytes).sum::<usize>()
             })
@@ -575,12 +629,10 @@ impl Matcher {
         }
         match self.known_family(query.flow) {
             Some(family) => {
-                let (case, is_loopback) = (query.case, query.is_loopback);
-                let best = outcome.best;
-                let leaves = self.sided_leaves(Scalar, family, query.flow, true);
-                let flow = query.flow;
-                let best = self.find_sided(Scalar, family, leaves, flow, case, is_loopback, best);
-                outcome.offer(best);
+                let (flow, case, is_loopback) = (query.flow, query.case, query.is_loopback);
+                let places = self.sided_places(Scalar, family, flow, true);
+                let query = SidedQuery { flow, case, is_loopback };
+                outcome.offer(self.find_sided(Scalar, family, places, query, outcome.best));
             }
             None => {
                 query.scan_anywhere(&self.anywhere, &mut outcome);
@@ -608,20 +660,21 @@ impl Matcher {
     }
 
     #[inline(always)]
-    #[allow(clippy::too_many_arguments, reason = "all of them are in registers")]
     fn find_sided(
         &self,
         lanes: impl Lanes,
         family: AddressFamily,
-        leaves: [&Leaf; 2],
-        flow: &Flow<'_>,
-        case: Case,
-        is_loopback: bool,
+        places: [Place; 2],
+        query: SidedQuery<'_>,
         best: Ranked,
     ) -> Ranked {
         match family {
-            AddressFamily::V4 => self.sided_v4.find(lanes, leaves, flow, case, is_loopback, best),
-            AddressFamily::V6 => self.sided_v6.find(lanes, leaves, flow, case, is_loopback, best),
+            AddressFamily::V4 => {
+                lanes.call(FindSided { sided: &self.sided_v4, places, query, best })
+            }
+            AddressFamily::V6 => {
+                lanes.call(FindSided { sided: &self.sided_v6, places, query, best })
+            }
         }
     }
 
@@ -650,6 +703,22 @@ impl Job for Decide<'_> {
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Decision {
         self.matcher.decide_with(lanes, self.flow)
+    }
+}
+
+struct FindSided<'a, const W: usize> {
+    sided: &'a Sided<W>,
+    places: [Place; 2],
+    query: SidedQuery<'a>,
+    best: Ranked,
+}
+
+impl<const W: usize> Job for FindSided<'_, W> {
+    type Output = Ranked;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Ranked {
+        self.sided.find(lanes, self.places, self.query, self.best)
     }
 }
 
@@ -698,18 +767,15 @@ impl Job for DecideBatch<'_> {
     fn run(self, lanes: impl Lanes) -> usize {
         let DecideBatch { matcher, flows, decisions } = self;
         let count = flows.len().min(decisions.len());
-        let (Some(mut flows), Some(mut decisions)) =
-            (flows.get(..count), decisions.get_mut(..count))
+        let (Some(flows), Some(decisions)) = (flows.get(..count), decisions.get_mut(..count))
         else {
             return 0;
         };
         if matcher.has.groups {
-            let (groups, others) = flows.as_chunks::<GROUP>();
-            let (of_groups, of_others) = decisions.as_chunks_mut::<GROUP>();
-            for (flows, decisions) in groups.iter().zip(of_groups) {
+            for (flows, decisions) in flows.chunks(GROUP).zip(decisions.chunks_mut(GROUP)) {
                 matcher.decide_group(lanes, flows, decisions);
             }
-            (flows, decisions) = (others, of_others);
+            return count;
         }
         for (flow, decision) in flows.iter().zip(decisions) {
             *decision = matcher.decide_with(lanes, flow);

@@ -4,12 +4,14 @@ use crate::endpoint::AddressFamily;
 use crate::error::{Error, ErrorKind};
 use crate::matcher::address::AddressIndex;
 use crate::matcher::hosts::HostIndex;
+use crate::matcher::intervals::Intervals;
 use crate::matcher::lanes::Machine;
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Detail, Entry, Lists};
 use crate::matcher::locals::LocalPorts;
 use crate::matcher::memory;
 use crate::matcher::plain::{Anyone, PlainIndex};
+use crate::matcher::rows::Place;
 use crate::matcher::scan::Scan;
 use crate::matcher::sided::{Sided, SidedRule, scan_rule};
 use crate::matcher::unbound::{RemoteHalf, Unbound};
@@ -22,8 +24,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// The size, in bytes, from which a batch of flows is decided in groups, which load what they read
-/// together: about what the second-level cache holds.
-const GROUPS_FROM: usize = 1 << 19;
+/// together: about half of what the second-level cache holds, or all of it where all rules are in
+/// [`Sided`], whose look-ups wait less for each other.
+const GROUPS_FROM: [usize; 2] = [1 << 19, 1 << 20];
 
 pub(super) fn compile(
     settings: &FilterSettings,
@@ -125,6 +128,13 @@ pub(super) fn compile(
         true => networks.keys().copied().collect(),
         false => Vec::new(),
     };
+    // Many rules of any host are found by port elsewhere.
+    let has_pairs = has_intervals
+        && sided.len() > plain.len()
+        && plain_anywhere.len() + local_ports.len() <= MAX_WIDE;
+    if has_pairs {
+        sided = all_of(rules, &order);
+    }
     let has_anywhere =
         [&anywhere.nil, &anywhere.v4, &anywhere.v6].iter().any(|entries| !entries.is_empty());
     let has = Has {
@@ -134,32 +144,27 @@ pub(super) fn compile(
         sided_anywhere: has_anywhere,
         sided_ports: sided.iter().any(|(.., rule)| !rule.local().ports().is_any()),
         local: !conditional.is_empty(),
+        pairs: has_pairs,
         few: false,
         others: !has_intervals,
         groups: false,
-        sided_groups: [false; 2],
+        sided_groups: false,
     };
     if !has_intervals {
         sided.clear();
     }
-    let mut few = Scan::default();
     let has_zone = |rule: &FilterRule| {
         let rule = rule.network_rule();
         [rule.remote_side(), Some(rule.local())].into_iter().flatten().any(|n| n.zone().is_some())
     };
     let is_few = strategy == Strategy::Blocks && hosts.is_empty() && !rules.iter().any(has_zone);
-    if is_few {
-        let in_order = order_of(rules, &order);
-        let all = (0..).zip(in_order).filter_map(|(rank, rule)| {
-            let ranked = Ranked::new(rank, rule.action());
-            Some((ranked, rule.network_rule().remote_side()?, rule.network_rule()))
-        });
-        let all = sided_of(AddressFamily::V4, &all.collect::<Vec<_>>());
-        few.add(&all.iter().map(scan_rule).collect::<Vec<_>>());
-        few.shrink_to_fit();
-    }
+    let every = if is_few { all_of(rules, &order) } else { Vec::new() };
+    let of_family = |family| sided_of(family, &every);
+    let few_v4: Vec<_> = of_family(AddressFamily::V4).iter().map(scan_rule).collect();
+    let few_v6: Vec<_> = of_family(AddressFamily::V6).iter().map(scan_rule).collect();
+    let (few_v4, few_v6) = (Scan::new(&few_v4), Scan::new(&few_v6));
     let mut budget = Budget::new(options.max_bytes);
-    budget.take(few.size_bytes() + memory::of_vec(&conditional))?;
+    budget.take(few_v4.size_bytes() + few_v6.size_bytes() + memory::of_vec(&conditional))?;
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided));
     budget.take(sided_v4.size_bytes())?;
     let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided));
@@ -187,8 +192,10 @@ pub(super) fn compile(
         addresses,
         sided_v4,
         sided_v6,
-        few,
+        few_v4,
+        few_v6,
         unbound,
+        nowhere: Intervals::new(&[], Place::EMPTY),
         hosts,
         lists,
         conditional,
@@ -201,15 +208,18 @@ pub(super) fn compile(
     };
     matcher.lists.shrink_to_fit();
     matcher.has.few = is_few;
-    let is_large = || matcher.size_bytes() > GROUPS_FROM;
+    let [of_plain, of_pairs] = GROUPS_FROM;
+    let groups_from = if has_pairs { of_pairs } else { of_plain };
+    let is_large = || matcher.size_bytes() > groups_from;
     matcher.has.groups = options.look_ahead.unwrap_or_else(is_large);
-    let counts = matcher.sided_v4.counts().into_iter().zip(matcher.sided_v6.counts());
-    let many = rules.len() / 8;
-    let mut are_many = counts.map(|(v4, v6)| v4 + v6 > many);
-    matcher.has.sided_groups = [are_many.next(), are_many.next()].map(|many| many == Some(true));
+    let lens = matcher.sided_v4.len() + matcher.sided_v6.len();
+    matcher.has.sided_groups = lens > rules.len() / 8;
     budget.check(matcher.size_bytes())?;
     Ok(matcher)
 }
+
+/// The most rules of any host for which [`Sided`] has all rules.
+const MAX_WIDE: usize = 256;
 
 /// The memory that a matcher may hold.
 struct Budget {
@@ -239,6 +249,18 @@ impl Budget {
 
 fn order_of<'a>(rules: &'a [FilterRule], order: &'a [u32]) -> impl Iterator<Item = &'a FilterRule> {
     order.iter().filter_map(|index| rules.get(*index as usize))
+}
+
+/// All rules but host rules, in order of rank.
+fn all_of<'a>(
+    rules: &'a [FilterRule],
+    order: &'a [u32],
+) -> Vec<(Ranked, &'a Network, &'a NetworkRule)> {
+    let all = (0..).zip(order_of(rules, order)).filter_map(|(rank, rule)| {
+        let ranked = Ranked::new(rank, rule.action());
+        Some((ranked, rule.network_rule().remote_side()?, rule.network_rule()))
+    });
+    all.collect()
 }
 
 /// The rules of which both sides can hold addresses of `family`.

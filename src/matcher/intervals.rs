@@ -25,6 +25,9 @@ pub(super) struct Intervals<V> {
     links: Vec<Node>,
     /// Over the second 16 bits, for nodes with many intervals; the runs are leaves of `halves`.
     bitmaps: Vec<Bitmap>,
+    /// Every node of `halves` has a directory: so many have one that no machine could foresee
+    /// which.
+    has_directories: bool,
     /// What holds where there are no networks.
     rest: V,
 }
@@ -199,6 +202,7 @@ impl<V: Value> Intervals<V> {
             longs: Level::new(),
             links: Vec::new(),
             bitmaps: Vec::new(),
+            has_directories: false,
             rest,
         };
         if networks.is_empty() {
@@ -208,9 +212,14 @@ impl<V: Value> Intervals<V> {
         let pieces = split(&intervals, u128::MAX, 112, 16);
         index.root = Bitmap::new(pieces.iter().map(|(end, _)| *end as u16), 0);
         index.nodes = Vec::with_capacity(pieces.len());
+        let in_directories = pieces.iter().map(|(_, piece)| match piece {
+            Piece::Inner(intervals, _) if intervals.len() > u16::LANES => intervals.len(),
+            _ => 0,
+        });
+        index.has_directories = in_directories.sum::<usize>() > intervals.len() / 8;
         for (_, piece) in pieces {
             let node = match piece {
-                Piece::Whole(value) => index.halves.add(&[(u16::MAX, value)]),
+                Piece::Whole(value) => index.add_half(&[(u16::MAX, value)]),
                 Piece::Inner(intervals, last) => index.add_halves(intervals, last),
             };
             index.nodes.push(node);
@@ -235,12 +244,16 @@ impl<V: Value> Intervals<V> {
             };
             list.push((u16::of(end), value));
         }
-        let node = self.halves.add(&list);
+        let node = self.add_half(&list);
         if node.shape & 3 != Node::SEARCH {
             return node;
         }
         self.bitmaps.push(Bitmap::new(list.iter().map(|(end, _)| *end), node.base));
         Node::new(Node::BITMAP, self.bitmaps.len() - 1, node.number())
+    }
+
+    fn add_half(&mut self, list: &[(u16, V)]) -> Node {
+        self.halves.add(list, self.has_directories)
     }
 
     fn add_words(&mut self, intervals: &[Interval<V>], last: u128) -> Node {
@@ -257,13 +270,13 @@ impl<V: Value> Intervals<V> {
                             Piece::Inner(..) => None,
                         })
                         .collect();
-                    let node = self.longs.add(&list);
+                    let node = self.longs.add(&list, false);
                     V::of_node(node, &mut self.links)
                 }
             };
             list.push((u32::of(end), value));
         }
-        self.words.add(&list)
+        self.words.add(&list, false)
     }
 
     /// Returns the value of an IPv4 address.
@@ -293,29 +306,36 @@ impl<V: Value> Intervals<V> {
 
     #[inline(always)]
     fn half(&self, lanes: impl Lanes, node: Node, half: u16) -> &V {
+        let ends = &self.halves.ends;
         let place = match node.shape {
-            Node::LINE => half.find(lanes, &self.halves.ends.ends, node.base as usize),
+            shape if self.has_directories & (shape & 3 == Node::DIRECTORY) => {
+                ends.place_by_directory(lanes, node, half)
+            }
+            Node::LINE => half.find(lanes, &ends.ends, node.base as usize),
             shape if shape & 3 == Node::BITMAP => {
                 let bitmap = self.bitmaps.get(node.base as usize);
                 bitmap.map_or(usize::MAX, |bitmap| bitmap.run(half))
             }
-            _ => self.halves.ends.place_in_many(lanes, node, half),
+            _ => ends.place_in_many(lanes, node, half),
         };
         self.halves.values.get(place).unwrap_or(&self.rest)
     }
 
-    /// Returns the value of each address, all of them a step at a time: while one is loaded, others
-    /// are looked up.
+    /// Returns the value of each of up to [`GROUP`] addresses, all of them a step at a time: while
+    /// one is loaded, others are looked up. What is beyond the addresses is `rest`.
+    ///
+    /// The number of addresses is not a constant, lest each step be laid out for each of them.
     #[inline(always)]
     pub(super) fn get_group<'a, L: Lanes>(
         lanes: L,
-        wanted: &[Wanted<'a, V>; GROUP],
+        wanted: &[Wanted<'a, V>],
+        rest: &'a V,
     ) -> [&'a V; GROUP] {
-        let numbers = wanted.map(|wanted| {
-            let number = wanted.intervals.root.run((wanted.high >> 48) as u16);
-            prefetch(wanted.intervals.nodes.get(number));
-            number
-        });
+        let mut numbers = [0; GROUP];
+        for (number, wanted) in numbers.iter_mut().zip(wanted) {
+            *number = wanted.intervals.root.run((wanted.high >> 48) as u16);
+            prefetch(wanted.intervals.nodes.get(*number));
+        }
         let mut nodes = [Node::EMPTY; GROUP];
         for ((node, number), wanted) in nodes.iter_mut().zip(numbers).zip(wanted) {
             if let Some(own) = wanted.intervals.nodes.get(number) {
@@ -323,12 +343,12 @@ impl<V: Value> Intervals<V> {
                 wanted.intervals.halves.prefetch(*own);
             }
         }
-        let mut values = wanted.map(|wanted| &wanted.intervals.rest);
+        let mut values = [rest; GROUP];
+        let inner = |value: &V, wanted: &Wanted<'a, V>| value.node(&wanted.intervals.links);
         for ((value, node), wanted) in values.iter_mut().zip(nodes).zip(wanted) {
             *value = wanted.intervals.half(lanes, node, (wanted.high >> 32) as u16);
             prefetch(Some(*value));
         }
-        let inner = |value: &V, wanted: &Wanted<'a, V>| value.node(&wanted.intervals.links);
         let mut has_inner = false;
         for (value, wanted) in values.iter().zip(wanted) {
             if let Some(node) = inner(value, wanted) {
@@ -411,9 +431,11 @@ impl<W: Part> Ends<W> {
 
     /// Adds a node of intervals with these ends. The places of its intervals follow each other,
     /// the first after as many places as its [`directory`](Node::directory) takes.
-    pub(super) fn add(&mut self, ends: &[W]) -> Node {
+    ///
+    /// With `with_directory` there is a directory also where one line would do.
+    pub(super) fn add(&mut self, ends: &[W], with_directory: bool) -> Node {
         let base = self.ends.len();
-        let node = if ends.len() <= W::LANES {
+        let node = if ends.len() <= W::LANES && !with_directory {
             Node::new(Node::LINE, base, 0)
         } else if ends.len() > W::LANES * W::LANES {
             Node::new(Node::SEARCH, base, ends.len())
@@ -445,12 +467,17 @@ impl<W: Part> Ends<W> {
 
     #[inline(always)]
     fn place_in_many(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
-        let base = node.base as usize;
         if node.shape & 3 == Node::DIRECTORY {
-            let line = part.find(lanes, &self.ends, base) - base;
-            return part.find(lanes, &self.ends, base + node.number() + line * W::LANES);
+            return self.place_by_directory(lanes, node, part);
         }
-        self.search(base, node.number(), part)
+        self.search(node.base as usize, node.number(), part)
+    }
+
+    #[inline(always)]
+    fn place_by_directory(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
+        let base = node.base as usize;
+        let line = part.find(lanes, &self.ends, base) - base;
+        part.find(lanes, &self.ends, base + node.number() + line * W::LANES)
     }
 
     #[inline(never)]
@@ -469,9 +496,9 @@ impl<W: Part, V: Value> Level<W, V> {
         Level { ends: Ends::new(), values: Vec::new() }
     }
 
-    fn add(&mut self, list: &[(W, V)]) -> Node {
+    fn add(&mut self, list: &[(W, V)], with_directory: bool) -> Node {
         let ends: Vec<W> = list.iter().map(|(end, _)| *end).collect();
-        let node = self.ends.add(&ends);
+        let node = self.ends.add(&ends, with_directory);
         self.values.extend(std::iter::repeat_n(V::NONE, node.directory()));
         self.values.extend(list.iter().map(|(_, value)| *value));
         node

@@ -1,11 +1,15 @@
 //! [`Lanes`]: comparing many numbers at once, by whatever the machine has for it.
 
 use crate::matcher::Vectors;
+use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{Block, Probe};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
 pub(super) trait Lanes: Copy {
+    /// Does a job apart, in a function of its own: what few flows need does not make the code
+    /// larger that all flows go through.
+    fn call<J: Job>(self, job: J) -> J::Output;
     /// Returns the first lane that holds `x` or more; anything if there is none.
     fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize;
     /// The same.
@@ -13,9 +17,20 @@ pub(super) trait Lanes: Copy {
     /// The same.
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
     /// Does what [`Block::compare_remote`] does.
-    fn compare_remote(self, block: &Block, probe: &Probe) -> u32;
+    fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32;
     /// Does what [`Block::compare_local`] does.
-    fn compare_local(self, block: &Block, probe: &Probe) -> u32;
+    fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32;
+
+    /// Does what [`Chunk::matching`] does.
+    #[inline(always)]
+    fn match_row<const W: usize>(
+        self,
+        chunk: Chunk<'_, W>,
+        query: &RowQuery<'_>,
+        other: &[u32; W],
+    ) -> u32 {
+        chunk.matching(query, other)
+    }
 }
 
 /// Begins to load what `value` stands in into the cache.
@@ -113,9 +128,9 @@ impl Machine {
     )]
     pub(super) fn run<J: Job>(self, job: J) -> J::Output {
         match self {
-            Machine::Scalar(lanes) => job.run(lanes),
+            Machine::Scalar(lanes) => run_apart(lanes, job),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            Machine::Narrow(lanes) => job.run(lanes),
+            Machine::Narrow(lanes) => run_apart(lanes, job),
             // SAFETY: `lanes` proves that the machine has the instructions.
             #[cfg(target_arch = "x86_64")]
             Machine::Avx2(lanes) => unsafe { x86::run_avx2(lanes, job) },
@@ -126,11 +141,22 @@ impl Machine {
     }
 }
 
+/// Does a job with the instructions that every machine of the target has.
+#[inline(never)]
+fn run_apart<J: Job>(lanes: impl Lanes, job: J) -> J::Output {
+    job.run(lanes)
+}
+
 /// One number at a time, on every machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scalar;
 
 impl Lanes for Scalar {
+    #[inline(always)]
+    fn call<J: Job>(self, job: J) -> J::Output {
+        run_apart(self, job)
+    }
+
     #[inline(always)]
     fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
         lanes.iter().position(|lane| *lane >= x).unwrap_or(0)
@@ -147,12 +173,12 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    fn compare_remote(self, block: &Block, probe: &Probe) -> u32 {
+    fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
         block.compare_remote(probe)
     }
 
     #[inline(always)]
-    fn compare_local(self, block: &Block, probe: &Probe) -> u32 {
+    fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
         block.compare_local(probe)
     }
 }
@@ -175,7 +201,8 @@ pub(super) struct Avx512(());
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod x86 {
-    use super::{Avx2, Avx512, Job, Lanes, Narrow};
+    use super::{Avx2, Avx512, Job, Lanes, Narrow, run_apart};
+    use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
     use std::arch::x86_64::*;
 
@@ -193,6 +220,11 @@ mod x86 {
     }
 
     impl Lanes for Narrow {
+        #[inline(always)]
+        fn call<J: Job>(self, job: J) -> J::Output {
+            run_apart(self, job)
+        }
+
         #[inline(always)]
         fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
             let at = lanes.as_ptr().cast::<__m128i>();
@@ -231,12 +263,12 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn compare_remote(self, block: &Block, probe: &Probe) -> u32 {
+        fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
             block.compare_remote(probe)
         }
 
         #[inline(always)]
-        fn compare_local(self, block: &Block, probe: &Probe) -> u32 {
+        fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
             block.compare_local(probe)
         }
     }
@@ -254,8 +286,15 @@ mod x86 {
 
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
-        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident) => {
+        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident, $row:ident,
+            $run:ident) => {
             impl Lanes for $machine {
+                #[inline(always)]
+                fn call<J: Job>(self, job: J) -> J::Output {
+                    // SAFETY: `self` proves that the machine has the instructions.
+                    unsafe { $run(self, job) }
+                }
+
                 #[inline(always)]
                 fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
                     // SAFETY: `self` proves that the machine has the instructions.
@@ -275,22 +314,42 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                fn compare_remote(self, block: &Block, probe: &Probe) -> u32 {
+                fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
                     // SAFETY: as before.
                     unsafe { $remote(block, probe) }
                 }
 
                 #[inline(always)]
-                fn compare_local(self, block: &Block, probe: &Probe) -> u32 {
+                fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
                     // SAFETY: as before.
                     unsafe { $local(block, probe) }
+                }
+
+                #[inline(always)]
+                fn match_row<const W: usize>(
+                    self,
+                    chunk: Chunk<'_, W>,
+                    query: &RowQuery<'_>,
+                    other: &[u32; W],
+                ) -> u32 {
+                    // SAFETY: as before.
+                    unsafe { $row(chunk, query, other) }
                 }
             }
         };
     }
 
-    lanes!(Avx2, avx2_u16, avx2_u32, avx2_u64, avx2_remote, avx2_local);
-    lanes!(Avx512, avx512_u16, avx512_u32, avx512_u64, avx512_remote, avx512_local);
+    lanes!(Avx2, avx2_u16, avx2_u32, avx2_u64, avx2_remote, avx2_local, avx2_row, run_avx2);
+    lanes!(
+        Avx512,
+        avx512_u16,
+        avx512_u32,
+        avx512_u64,
+        avx512_remote,
+        avx512_local,
+        avx512_row,
+        run_avx512
+    );
 
     /// Returns the half of 64 bytes of this number, 0 or 1.
     #[target_feature(enable = "avx2")]
@@ -348,10 +407,19 @@ mod x86 {
     /// Which of eight rules hold an address.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_addresses(own: u32, values: &[u32; 16], masks: &[u32; 16], number: usize) -> __m256i {
-        let differ = _mm256_xor_si256(_mm256_set1_epi32(own as i32), half(values, number));
-        let differ = _mm256_and_si256(differ, half(masks, number));
-        _mm256_cmpeq_epi32(differ, _mm256_setzero_si256())
+    fn avx2_addresses<const W: usize>(
+        own: &[u32; W],
+        values: &[[u32; 16]; W],
+        masks: &[[u32; 16]; W],
+        number: usize,
+    ) -> __m256i {
+        let zero = _mm256_setzero_si256();
+        let mut differ = zero;
+        for ((own, values), masks) in own.iter().zip(values).zip(masks) {
+            let bits = _mm256_xor_si256(_mm256_set1_epi32(*own as i32), half(values, number));
+            differ = _mm256_or_si256(differ, _mm256_and_si256(bits, half(masks, number)));
+        }
+        _mm256_cmpeq_epi32(differ, zero)
     }
 
     /// Which of sixteen rules hold a port: unsigned `port - first <= more`.
@@ -381,13 +449,13 @@ mod x86 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_remote(block: &Block, probe: &Probe) -> u32 {
+    fn avx2_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
         let case = _mm256_set1_epi32(probe.case as i32);
         let eight = |number| {
             let held = _mm256_and_si256(case, half(&block.cases, number));
             let none = _mm256_cmpeq_epi32(held, _mm256_setzero_si256());
             let (values, masks) = (&block.remote_value, &block.remote_mask);
-            _mm256_andnot_si256(none, avx2_addresses(probe.remote, values, masks, number))
+            _mm256_andnot_si256(none, avx2_addresses(&probe.remote, values, masks, number))
         };
         let number = _mm256_set1_epi16(probe.number as i16);
         let numbers = _mm256_cmpeq_epi16(number, whole(&block.number));
@@ -397,11 +465,74 @@ mod x86 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_local(block: &Block, probe: &Probe) -> u32 {
+    fn avx2_local<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
         let (values, masks) = (&block.local_value, &block.local_mask);
-        let eight = |number| avx2_addresses(probe.local, values, masks, number);
+        let eight = |number| avx2_addresses(&probe.local, values, masks, number);
         let ports = avx2_ports(probe.local_port, &block.local_first, &block.local_more);
         bits(_mm256_and_si256(join(eight(0), eight(1)), ports))
+    }
+
+    /// Loads the fields of eight rules of a chunk; 0 where there are fewer.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_column<const W: usize>(
+        chunk: Chunk<'_, W>,
+        present: __m256i,
+        column: usize,
+        first: usize,
+    ) -> __m256i {
+        let at = chunk.words().as_ptr().cast::<i32>();
+        // SAFETY: only lanes that are `present` are read: rules of the chunk, the columns of which
+        // are within its words.
+        unsafe {
+            let at = at.wrapping_add(column * chunk.count() + first);
+            _mm256_maskload_epi32(at, present)
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_row<const W: usize>(
+        chunk: Chunk<'_, W>,
+        query: &RowQuery<'_>,
+        other: &[u32; W],
+    ) -> u32 {
+        let eight = |first: usize| {
+            let count = _mm256_set1_epi32(chunk.count() as i32 - first as i32);
+            let present = _mm256_cmpgt_epi32(count, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+            let column = |column| avx2_column(chunk, present, column, first);
+            let zero = _mm256_setzero_si256();
+            let low = _mm256_set1_epi32(0xffff);
+            let outside = |port: u32, ports| {
+                let offset = _mm256_sub_epi32(_mm256_set1_epi32(port as i32), ports);
+                _mm256_cmpgt_epi32(_mm256_and_si256(offset, low), _mm256_srli_epi32::<16>(ports))
+            };
+            let cases = column(Chunk::<W>::CASES);
+            let held = _mm256_and_si256(cases, _mm256_set1_epi32(query.case as i32));
+            let fails = _mm256_or_si256(
+                outside(query.remote_port, column(Chunk::<W>::REMOTE_PORTS)),
+                outside(query.local_port, column(Chunk::<W>::LOCAL_PORTS)),
+            );
+            let fails = _mm256_or_si256(fails, _mm256_cmpeq_epi32(held, zero));
+            let numbers = _mm256_xor_si256(cases, _mm256_set1_epi32(query.number as i32));
+            let numbers_of = _mm256_set1_epi32(Chunk::<W>::NUMBERS as i32);
+            let mut differ = _mm256_and_si256(numbers, numbers_of);
+            for (word, own) in other.iter().enumerate() {
+                let differs = _mm256_xor_si256(
+                    _mm256_set1_epi32(*own as i32),
+                    column(Chunk::<W>::VALUE + word),
+                );
+                let masked = _mm256_and_si256(differs, column(Chunk::<W>::MASK + word));
+                differ = _mm256_or_si256(differ, masked);
+            }
+            let holds = _mm256_andnot_si256(fails, _mm256_cmpeq_epi32(differ, zero));
+            let holds = _mm256_and_si256(holds, present);
+            _mm256_movemask_ps(_mm256_castsi256_ps(holds)) as u32
+        };
+        match chunk.count() > 8 {
+            true => eight(0) | eight(8) << 8,
+            false => eight(0),
+        }
     }
 
     impl Avx512 {
@@ -447,9 +578,17 @@ mod x86 {
     /// Which of the rules hold an address.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn avx512_addresses(own: u32, values: &[u32; 16], masks: &[u32; 16]) -> u16 {
-        let differ = _mm512_xor_si512(_mm512_set1_epi32(own as i32), line(values));
-        _mm512_testn_epi32_mask(differ, line(masks))
+    fn avx512_addresses<const W: usize>(
+        own: &[u32; W],
+        values: &[[u32; 16]; W],
+        masks: &[[u32; 16]; W],
+    ) -> u16 {
+        let mut differ = _mm512_setzero_si512();
+        for ((own, values), masks) in own.iter().zip(values).zip(masks) {
+            let bits = _mm512_xor_si512(_mm512_set1_epi32(*own as i32), line(values));
+            differ = _mm512_or_si512(differ, _mm512_and_si512(bits, line(masks)));
+        }
+        _mm512_testn_epi32_mask(differ, differ)
     }
 
     /// Which of the rules hold a port: unsigned `port - first <= more`.
@@ -462,32 +601,72 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn avx512_remote(block: &Block, probe: &Probe) -> u32 {
+    fn avx512_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
         let case = _mm512_set1_epi32(probe.case as i32);
         let in_case = _mm512_test_epi32_mask(case, line(&block.cases));
         let number = _mm256_set1_epi16(probe.number as i16);
         let numbers = _mm256_cmpeq_epi16_mask(number, whole(&block.number));
         let ports = avx512_ports(probe.remote_port, &block.remote_first, &block.remote_more);
-        let addresses = avx512_addresses(probe.remote, &block.remote_value, &block.remote_mask);
+        let addresses = avx512_addresses(&probe.remote, &block.remote_value, &block.remote_mask);
         (in_case & numbers & ports & addresses).into()
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn avx512_local(block: &Block, probe: &Probe) -> u32 {
+    fn avx512_local<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
         let ports = avx512_ports(probe.local_port, &block.local_first, &block.local_more);
-        (ports & avx512_addresses(probe.local, &block.local_value, &block.local_mask)).into()
+        (ports & avx512_addresses(&probe.local, &block.local_value, &block.local_mask)).into()
+    }
+
+    #[target_feature(enable = "avx512f,bmi2")]
+    #[inline]
+    fn avx512_row<const W: usize>(
+        chunk: Chunk<'_, W>,
+        query: &RowQuery<'_>,
+        other: &[u32; W],
+    ) -> u32 {
+        let (at, count) = (chunk.words().as_ptr().cast::<i32>(), chunk.count());
+        let present = _bzhi_u32(0xffff, count as u32) as u16;
+        // SAFETY: only lanes that are `present` are read: rules of the chunk, the columns of which
+        // are within its words.
+        let column = |column: usize| unsafe {
+            _mm512_maskz_loadu_epi32(present, at.wrapping_add(column * count))
+        };
+        let all = |word: u32| _mm512_set1_epi32(word as i32);
+        // A difference of ports in the high half, below which `ports` has how many more there are.
+        let in_ports = |port: u32, ports| {
+            let offset = _mm512_sub_epi32(all(port << 16), _mm512_slli_epi32::<16>(ports));
+            _mm512_cmple_epu32_mask(offset, ports)
+        };
+        let cases = column(Chunk::<W>::CASES);
+        let numbers = _mm512_xor_si512(cases, all(query.number));
+        let mut differ = _mm512_and_si512(numbers, all(Chunk::<W>::NUMBERS));
+        for (word, own) in other.iter().enumerate() {
+            let bits = _mm512_xor_si512(all(*own), column(Chunk::<W>::VALUE + word));
+            let bits = _mm512_and_si512(bits, column(Chunk::<W>::MASK + word));
+            differ = _mm512_or_si512(differ, bits);
+        }
+        let holds = _mm512_mask_test_epi32_mask(present, cases, all(query.case))
+            & _mm512_testn_epi32_mask(differ, differ)
+            & in_ports(query.remote_port, column(Chunk::<W>::REMOTE_PORTS))
+            & in_ports(query.local_port, column(Chunk::<W>::LOCAL_PORTS));
+        holds.into()
     }
 }
 
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod neon {
-    use super::{Lanes, Narrow};
+    use super::{Job, Lanes, Narrow, run_apart};
     use crate::matcher::scan::{Block, Probe};
     use std::arch::aarch64::*;
 
     impl Lanes for Narrow {
+        #[inline(always)]
+        fn call<J: Job>(self, job: J) -> J::Output {
+            run_apart(self, job)
+        }
+
         #[inline(always)]
         fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize {
             let at = lanes.as_ptr();
@@ -539,12 +718,12 @@ mod neon {
         }
 
         #[inline(always)]
-        fn compare_remote(self, block: &Block, probe: &Probe) -> u32 {
+        fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
             block.compare_remote(probe)
         }
 
         #[inline(always)]
-        fn compare_local(self, block: &Block, probe: &Probe) -> u32 {
+        fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
             block.compare_local(probe)
         }
     }

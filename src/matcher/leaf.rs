@@ -45,6 +45,17 @@ impl Ranked {
 }
 
 impl Ranked {
+    #[inline(always)]
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Returns what has these [`bits`](Ranked::bits).
+    #[inline(always)]
+    pub(super) fn of_bits(bits: u32) -> Ranked {
+        Ranked(bits)
+    }
+
     /// Returns what stands for a link instead of a rule.
     pub(super) fn of_link(index: u32) -> Ranked {
         Ranked(index << 2 | 3)
@@ -131,8 +142,6 @@ impl Leaf {
     pub(super) const CONDITIONAL: u8 = 1;
     /// The rules are too many for one list: `next` is the index of a chain that holds them all.
     pub(super) const CHAIN: u8 = 2;
-    /// A list for the port that is in place of the cases.
-    pub(super) const PORT: u8 = 8;
     /// No rule, but the place of a further step of the look-up.
     pub(super) const NODE: u8 = 4;
 
@@ -195,10 +204,6 @@ impl Leaf {
 
     pub(super) fn is_number(&self) -> bool {
         self.cases >> COMMON_CASES != 0
-    }
-
-    pub(super) fn single_port(&self) -> Option<u16> {
-        (self.first_port == self.last_port).then_some(self.first_port)
     }
 
     pub(super) fn ports(&self) -> (u16, u16) {

@@ -150,25 +150,29 @@ impl PlainIndex {
 
     /// Returns the leaves of the remote addresses of a group of flows.
     #[inline(always)]
-    pub(super) fn leaves(&self, lanes: impl Lanes, flows: &[Flow<'_>; GROUP]) -> [Leaf; GROUP] {
+    pub(super) fn leaves(&self, lanes: impl Lanes, flows: &[Flow<'_>]) -> [Leaf; GROUP] {
+        let mut leaves = [Leaf::NONE; GROUP];
         match &self.simple {
             Some(simple) => {
                 let Simple { v4, v6, nothing } = &**simple;
-                let wanted = flows.each_ref().map(|flow| wanted(v4, v6, nothing, flow));
-                Intervals::get_group(lanes, &wanted).map(|ranked| Leaf::of_all(*ranked))
+                let mut wanted = [Wanted { intervals: nothing, high: 0, low: 0 }; GROUP];
+                let wanted = fill(&mut wanted, flows, v4, v6);
+                let found = Intervals::get_group(lanes, wanted, &Ranked::NONE);
+                for ((leaf, ranked), _) in leaves.iter_mut().zip(found).zip(flows) {
+                    *leaf = Leaf::of_all(*ranked);
+                }
             }
             None => {
                 let (v4, v6, nothing) = (&self.v4, &self.v6, &self.nothing);
-                let wanted = flows.each_ref().map(|flow| wanted(v4, v6, nothing, flow));
-                Intervals::get_group(lanes, &wanted).map(|leaf| *leaf)
+                let mut wanted = [Wanted { intervals: nothing, high: 0, low: 0 }; GROUP];
+                let wanted = fill(&mut wanted, flows, v4, v6);
+                let found = Intervals::get_group(lanes, wanted, &Leaf::NONE);
+                for ((leaf, found), _) in leaves.iter_mut().zip(found).zip(flows) {
+                    *leaf = *found;
+                }
             }
         }
-    }
-
-    /// Returns an index of no addresses.
-    #[inline(always)]
-    pub(super) fn nothing(&self) -> &Intervals<Leaf> {
-        &self.nothing
+        leaves
     }
 
     /// Returns the leaf of the remote address.
@@ -314,21 +318,24 @@ impl Anywhere {
     }
 }
 
-/// Returns what is to be looked up for the remote address of a flow.
+/// Writes what is to be looked up for each flow, and returns as many as there are flows.
 #[inline(always)]
-fn wanted<'a, V>(
+fn fill<'a, 'b, V>(
+    wanted: &'b mut [Wanted<'a, V>; GROUP],
+    flows: &[Flow<'_>],
     v4: &'a Intervals<V>,
     v6: &'a Intervals<V>,
-    nothing: &'a Intervals<V>,
-    flow: &Flow<'_>,
-) -> Wanted<'a, V> {
-    let (remote, _) = flow.ends();
-    let (high, low) = remote.folded_bits();
-    match remote.folded_family() {
-        Some(AddressFamily::V4) => Wanted { intervals: v4, high: low << 32, low: 0 },
-        Some(AddressFamily::V6) => Wanted { intervals: v6, high, low },
-        None => Wanted { intervals: nothing, high, low },
+) -> &'b [Wanted<'a, V>] {
+    for (wanted, flow) in wanted.iter_mut().zip(flows) {
+        let (remote, _) = flow.ends();
+        let (high, low) = remote.folded_bits();
+        match remote.folded_family() {
+            Some(AddressFamily::V4) => *wanted = Wanted { intervals: v4, high: low << 32, low: 0 },
+            Some(AddressFamily::V6) => *wanted = Wanted { intervals: v6, high, low },
+            None => {}
+        }
     }
+    wanted.get(..flows.len()).unwrap_or(wanted)
 }
 
 /// Goes through the networks in ascending order, which puts those that contain a network before it.

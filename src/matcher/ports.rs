@@ -59,7 +59,7 @@ impl PortTable {
         }
         let mut ends = Ends::new();
         let starts = starts.iter().skip(1).map(|start| (start - 1) as u16);
-        let node = ends.add(&starts.chain([u16::MAX]).collect::<Vec<_>>());
+        let node = ends.add(&starts.chain([u16::MAX]).collect::<Vec<_>>(), false);
         ends.finish();
         let directory = std::iter::repeat_n(NO_RULES, node.directory());
         let mut runs: Vec<_> = directory.chain(runs).collect();

@@ -1,24 +1,25 @@
-//! [`Scan`]: rules of IPv4 addresses in order of rank, compared sixteen at a time.
+//! [`Scan`]: rules of the addresses of one family in order of rank, compared sixteen at a time.
 //!
-//! For settings of a few rules, and for rules that name no network long enough to look up.
+//! For settings of a few rules.
 
 use crate::flow::Flow;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
+use crate::matcher::sided::words_of;
 use std::hint::select_unpredictable;
 
 /// The number of rules in a block.
 pub(super) const LANES: usize = 16;
 
-/// A rule, all sides of it.
+/// A rule, all sides of it. `W` is the number of words in an address.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ScanRule {
+pub(super) struct ScanRule<const W: usize> {
     /// Rank, remote ports and cases.
     pub(super) leaf: Leaf,
     /// The value and the mask of each side.
-    pub(super) remote: (u32, u32),
-    pub(super) local: (u32, u32),
+    pub(super) remote: [[u32; W]; 2],
+    pub(super) local: [[u32; W]; 2],
     pub(super) local_ports: (u16, u16),
     /// The rule may match loopback flows.
     pub(super) may_be_loopback: bool,
@@ -29,11 +30,11 @@ pub(super) struct ScanRule {
 /// Sixteen rules, field by field.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
-pub(super) struct Block {
-    pub(super) remote_value: [u32; LANES],
-    pub(super) remote_mask: [u32; LANES],
-    pub(super) local_value: [u32; LANES],
-    pub(super) local_mask: [u32; LANES],
+pub(super) struct Block<const W: usize> {
+    pub(super) remote_value: [[u32; LANES]; W],
+    pub(super) remote_mask: [[u32; LANES]; W],
+    pub(super) local_value: [[u32; LANES]; W],
+    pub(super) local_mask: [[u32; LANES]; W],
     /// The cases of flows that are not loopback flows, from bit 0, and of those that are, from bit
     /// [`LOOPBACK`].
     pub(super) cases: [u32; LANES],
@@ -53,9 +54,9 @@ const LOOPBACK: u32 = 16;
 
 /// A flow, as it is compared with blocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Probe {
-    pub(super) remote: u32,
-    pub(super) local: u32,
+pub(super) struct Probe<const W: usize> {
+    pub(super) remote: [u32; W],
+    pub(super) local: [u32; W],
     pub(super) remote_port: u16,
     pub(super) local_port: u16,
     /// The case, as one bit.
@@ -63,15 +64,15 @@ pub(super) struct Probe {
     pub(super) number: u16,
 }
 
-impl Probe {
-    /// Takes an IPv4 flow apart.
+impl<const W: usize> Probe<W> {
+    /// Takes a flow of the family apart.
     #[inline(always)]
-    pub(super) fn new(flow: &Flow<'_>, case: Case) -> Probe {
+    pub(super) fn new(flow: &Flow<'_>, case: Case) -> Probe<W> {
         let (remote, local) = flow.ends();
         let bit = case.index() as u32 + u32::from(flow.is_loopback()) * LOOPBACK;
         Probe {
-            remote: remote.folded_bits().1 as u32,
-            local: local.folded_bits().1 as u32,
+            remote: words_of(remote),
+            local: words_of(local),
             remote_port: remote.port(),
             local_port: local.port(),
             case: 1 << (bit & 31),
@@ -80,12 +81,12 @@ impl Probe {
     }
 }
 
-impl Block {
-    const EMPTY: Block = Block {
-        remote_value: [0; LANES],
-        remote_mask: [0; LANES],
-        local_value: [0; LANES],
-        local_mask: [0; LANES],
+impl<const W: usize> Block<W> {
+    const EMPTY: Block<W> = Block {
+        remote_value: [[0; LANES]; W],
+        remote_mask: [[0; LANES]; W],
+        local_value: [[0; LANES]; W],
+        local_mask: [[0; LANES]; W],
         cases: [0; LANES],
         remote_first: [0; LANES],
         remote_more: [0; LANES],
@@ -97,11 +98,15 @@ impl Block {
     };
 
     #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
-    fn set(&mut self, lane: usize, rule: &ScanRule) {
+    fn set(&mut self, lane: usize, rule: &ScanRule<W>) {
         let lane = lane % LANES;
         let leaf = &rule.leaf;
-        (self.remote_value[lane], self.remote_mask[lane]) = rule.remote;
-        (self.local_value[lane], self.local_mask[lane]) = rule.local;
+        for word in 0..W {
+            [self.remote_value[word][lane], self.remote_mask[word][lane]] =
+                rule.remote.map(|words| words[word]);
+            [self.local_value[word][lane], self.local_mask[word][lane]] =
+                rule.local.map(|words| words[word]);
+        }
         let cases = u32::from(leaf.cases);
         self.cases[lane] = if rule.may_be_loopback { cases << LOOPBACK | cases } else { cases };
         self.remote_first[lane] = leaf.first_port;
@@ -117,34 +122,30 @@ impl Block {
     /// Returns a bit for each rule whose remote side, protocol and direction match, one rule after
     /// the other.
     #[inline(always)]
-    pub(super) fn compare_remote(&self, probe: &Probe) -> u32 {
-        let fields = self.remote_value.iter().zip(&self.remote_mask).zip(&self.cases);
-        let ports = self.remote_first.iter().zip(&self.remote_more).zip(&self.number);
+    pub(super) fn compare_remote(&self, probe: &Probe<W>) -> u32 {
+        let ports = self.remote_first.iter().zip(&self.remote_more);
         let mut bits = 0;
-        for (lane, (((value, mask), cases), ((first, more), number))) in
-            fields.zip(ports).enumerate()
+        for (lane, (((first, more), cases), number)) in
+            ports.zip(&self.cases).zip(&self.number).enumerate()
         {
-            let holds = ((probe.remote ^ value) & mask == 0)
-                & (probe.case & cases != 0)
+            let holds = (probe.case & cases != 0)
                 & (probe.remote_port.wrapping_sub(*first) <= *more)
                 & (probe.number == *number);
             bits |= u32::from(holds) << lane;
         }
-        bits
+        bits & addresses(&probe.remote, &self.remote_value, &self.remote_mask)
     }
 
     /// Returns a bit for each rule whose local side matches.
     #[inline(always)]
-    pub(super) fn compare_local(&self, probe: &Probe) -> u32 {
-        let fields = self.local_value.iter().zip(&self.local_mask);
+    pub(super) fn compare_local(&self, probe: &Probe<W>) -> u32 {
         let ports = self.local_first.iter().zip(&self.local_more);
         let mut bits = 0;
-        for (lane, ((value, mask), (first, more))) in fields.zip(ports).enumerate() {
-            let holds = ((probe.local ^ value) & mask == 0)
-                & (probe.local_port.wrapping_sub(*first) <= *more);
+        for (lane, (first, more)) in ports.enumerate() {
+            let holds = probe.local_port.wrapping_sub(*first) <= *more;
             bits |= u32::from(holds) << lane;
         }
-        bits
+        bits & addresses(&probe.local, &self.local_value, &self.local_mask)
     }
 
     #[inline(always)]
@@ -156,7 +157,7 @@ impl Block {
 
     /// Returns a bit for each rule that matches.
     #[inline(always)]
-    fn matching(&self, lanes: impl Lanes, probe: &Probe) -> u32 {
+    fn matching(&self, lanes: impl Lanes, probe: &Probe<W>) -> u32 {
         let bits = lanes.compare_remote(self, probe);
         match self.with_local {
             0 => bits,
@@ -165,62 +166,45 @@ impl Block {
     }
 }
 
+/// Returns a bit for each rule of a block that holds an address.
+#[inline(always)]
+fn addresses<const W: usize>(
+    own: &[u32; W],
+    values: &[[u32; LANES]; W],
+    masks: &[[u32; LANES]; W],
+) -> u32 {
+    let mut bits = u32::MAX;
+    for ((own, values), masks) in own.iter().zip(values).zip(masks) {
+        for (lane, (value, mask)) in values.iter().zip(masks).enumerate() {
+            bits &= !(u32::from((own ^ value) & mask != 0) << lane);
+        }
+    }
+    bits
+}
+
 /// Rules in blocks.
-#[derive(Debug, Default)]
-pub(super) struct Scan {
-    blocks: Vec<Block>,
+#[derive(Debug)]
+pub(super) struct Scan<const W: usize> {
+    blocks: Vec<Block<W>>,
 }
 
-/// A list of rules in a [`Scan`]: the first block and their number.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Blocks {
-    pub(super) start: u32,
-    pub(super) count: u32,
-}
-
-impl Scan {
-    /// Adds a list of rules in ascending rank.
-    pub(super) fn add(&mut self, rules: &[ScanRule]) -> Blocks {
-        let start = self.blocks.len() as u32;
-        for rules in rules.chunks(LANES) {
+impl<const W: usize> Scan<W> {
+    /// Takes rules in ascending rank.
+    pub(super) fn new(rules: &[ScanRule<W>]) -> Scan<W> {
+        let blocks = rules.chunks(LANES).map(|rules| {
             let mut block = Block::EMPTY;
             for (lane, rule) in rules.iter().enumerate() {
                 block.set(lane, rule);
             }
-            self.blocks.push(block);
-        }
-        Blocks { start, count: self.blocks.len() as u32 - start }
-    }
-
-    pub(super) fn shrink_to_fit(&mut self) {
-        self.blocks.shrink_to_fit();
-    }
-
-    /// Returns the first rule of a list that matches and goes before `best`, else `best`.
-    #[inline(always)]
-    pub(super) fn find(
-        &self,
-        lanes: impl Lanes,
-        blocks: Blocks,
-        probe: &Probe,
-        best: Ranked,
-    ) -> Ranked {
-        for block in self.slice(blocks) {
-            if block.ranked[0] >= best {
-                break;
-            }
-            let bits = block.matching(lanes, probe);
-            if bits != 0 {
-                return block.ranked(bits).min(best);
-            }
-        }
-        best
+            block
+        });
+        Scan { blocks: blocks.collect() }
     }
 
     /// Returns the first rule that matches. Goes through all blocks, the first last, without a
     /// branch on what matches, which no machine could foresee.
     #[inline(always)]
-    pub(super) fn find_in_all(&self, lanes: impl Lanes, probe: &Probe) -> Ranked {
+    pub(super) fn find_in_all(&self, lanes: impl Lanes, probe: &Probe<W>) -> Ranked {
         let mut best = Ranked::NONE;
         for block in self.blocks.iter().rev() {
             let bits = block.matching(lanes, probe);
@@ -231,7 +215,7 @@ impl Scan {
 
     /// Returns the first rule that matches whatever the local side, and whether it has one.
     #[inline(always)]
-    pub(super) fn find_unbound(&self, lanes: impl Lanes, probe: &Probe) -> (Ranked, bool) {
+    pub(super) fn find_unbound(&self, lanes: impl Lanes, probe: &Probe<W>) -> (Ranked, bool) {
         let mut best = (Ranked::NONE, false);
         for block in self.blocks.iter().rev() {
             let bits = lanes.compare_remote(block, probe);
@@ -240,12 +224,6 @@ impl Scan {
             best = select_unpredictable(bits != 0, found, best);
         }
         best
-    }
-
-    #[inline(always)]
-    fn slice(&self, blocks: Blocks) -> &[Block] {
-        let start = blocks.start as usize;
-        self.blocks.get(start..start + blocks.count as usize).unwrap_or(&[])
     }
 
     /// Returns the memory held, in bytes on the heap.

@@ -1,23 +1,21 @@
-//! [`Sided`]: the rules that have a local side, for flows whose two addresses are known and of one
-//! family.
+//! [`Sided`]: rules by both sides, for flows whose two addresses are known and of one family: those
+//! that have a local side, or all rules where most have one.
 //!
 //! Each rule is kept under one of its two sides: that whose network fewer rules share. A look-up
 //! asks for the rules kept under the networks of the remote address and for those kept under the
-//! networks of the local address, which are few, and compares the other side of each. Rules of
-//! which both sides are wide are kept apart, by protocol and remote port, and compared many at a
-//! time.
+//! networks of the local address, which are few, and compares all else of sixteen at once. Rules of
+//! which both sides are wide are kept apart, by protocol.
 
-use crate::endpoint::{AddressFamily, Zone};
+use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
 use crate::matcher::intervals::{Intervals, Wanted, bounds};
-use crate::matcher::lanes::{Lanes, prefetch};
+use crate::matcher::lanes::{Job, Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
-use crate::matcher::scan::{Blocks, Probe, Scan, ScanRule};
+use crate::matcher::rows::{Chunk, Place, RowQuery, RowRule, Rows};
+use crate::matcher::scan::ScanRule;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Debug;
-use std::ops::{BitAnd, BitXor};
 
 /// A rule with what is compared, for flows of one family.
 #[derive(Clone, Copy, Debug)]
@@ -34,125 +32,24 @@ pub(super) struct SidedRule {
     pub(super) has_local: bool,
 }
 
-/// An address of the family.
-pub(super) trait Address:
-    Copy + Debug + PartialEq + Default + BitAnd<Output = Self> + BitXor<Output = Self>
-{
-    fn of(end: &End) -> Self;
-    /// Returns the network's first address and its mask.
-    fn of_net(net: IpNet) -> (Self, Self);
-    fn get(self, lanes: impl Lanes, intervals: &Intervals<Leaf>) -> &Leaf;
-    /// Returns the address, left-aligned, to be looked up with others.
-    fn wanted(self, intervals: &Intervals<Leaf>) -> Wanted<'_, Leaf>;
-}
-
-impl Address for u32 {
-    #[inline(always)]
-    fn of(end: &End) -> u32 {
-        end.folded_bits().1 as u32
-    }
-
-    fn of_net(net: IpNet) -> (u32, u32) {
-        match net {
-            IpNet::V4(net) => (net.network().to_bits(), net.netmask().to_bits()),
-            IpNet::V6(_) => (0, 0),
-        }
-    }
-
-    #[inline(always)]
-    fn get(self, lanes: impl Lanes, intervals: &Intervals<Leaf>) -> &Leaf {
-        intervals.get_v4(lanes, self)
-    }
-
-    #[inline(always)]
-    fn wanted(self, intervals: &Intervals<Leaf>) -> Wanted<'_, Leaf> {
-        Wanted { intervals, high: u64::from(self) << 32, low: 0 }
-    }
-}
-
-impl Address for u128 {
-    #[inline(always)]
-    fn of(end: &End) -> u128 {
-        let (high, low) = end.folded_bits();
-        u128::from(high) << 64 | u128::from(low)
-    }
-
-    fn of_net(net: IpNet) -> (u128, u128) {
-        match net {
-            IpNet::V6(net) => (net.network().to_bits(), net.netmask().to_bits()),
-            IpNet::V4(_) => (0, 0),
-        }
-    }
-
-    #[inline(always)]
-    fn get(self, lanes: impl Lanes, intervals: &Intervals<Leaf>) -> &Leaf {
-        intervals.get_v6(lanes, (self >> 64) as u64, self as u64)
-    }
-
-    #[inline(always)]
-    fn wanted(self, intervals: &Intervals<Leaf>) -> Wanted<'_, Leaf> {
-        Wanted { intervals, high: (self >> 64) as u64, low: self as u64 }
-    }
-}
-
-/// The index.
+/// The index. `W` is the number of 32-bit words in an address of the family: 1 or 4.
 #[derive(Debug)]
-pub(super) struct Sided<A> {
-    by_remote: Side<A>,
-    by_local: Side<A>,
+pub(super) struct Sided<const W: usize> {
+    by_remote: Side<W>,
+    by_local: Side<W>,
     /// Rules are kept under the remote side that hold every address.
     has_root: bool,
+    /// The number of rules that are kept under one side.
+    len: usize,
     wide: Wide,
-    /// The zone ids of rules that have some; those of the others are at 0.
-    zones: Vec<[Option<Zone>; 2]>,
 }
 
 /// The rules that are kept under one of their sides.
 #[derive(Debug)]
-struct Side<A> {
-    /// From an address to the list of its rules.
-    addresses: Intervals<Leaf>,
-    lists: Lists<A>,
-}
-
-/// The IPv4 rules of which both sides are wide.
-#[derive(Debug)]
-struct Wide {
-    /// For TCP, UDP and other protocols.
-    scans: [WideScan; 3],
-    scan: Scan,
-    is_empty: bool,
-}
-
-#[derive(Debug)]
-struct WideScan {
-    /// From a remote port to the blocks of the rules for that port alone.
-    by_port: PortLists,
-    others: Blocks,
-}
-
-/// From a port to a list: a table with open addressing, at most half full.
-#[derive(Debug)]
-struct PortLists {
-    /// The leaf of a list with [`Leaf::PORT`] and the port in place of the cases, or
-    /// [`Leaf::NONE`].
-    slots: Vec<Leaf>,
-}
-
-/// Rules less the side that they are kept under.
-#[derive(Clone, Copy, Debug)]
-struct Rule<A> {
-    /// Rank, remote ports and cases; the local ports are in `next`.
-    leaf: Leaf,
-    value: A,
-    mask: A,
-    zones: u32,
-    may_be_loopback: bool,
-}
-
-#[derive(Debug)]
-struct Lists<A> {
-    rules: Vec<Rule<A>>,
+struct Side<const W: usize> {
+    /// From an address to its rules.
+    addresses: Intervals<Place>,
+    rows: Rows<W>,
     links: Vec<Link>,
 }
 
@@ -160,41 +57,84 @@ struct Lists<A> {
 #[derive(Debug)]
 struct Link {
     /// The list of the next shorter network.
-    parent: Leaf,
+    parent: Place,
     /// The rules for single remote ports, and of the others those for single local ports, kept
     /// apart where there are many.
-    by_remote_port: Option<PortLists>,
-    by_local_port: Option<PortLists>,
-    /// The other rules.
-    start: u32,
-    len: u32,
+    by_remote_port: PortRows,
+    by_local_port: PortRows,
+    others: Place,
+}
+
+/// From a port to a row: a table with open addressing, at most half full, or of no slots.
+#[derive(Debug, Default)]
+struct PortRows {
+    /// The port and the row; no rule is in the empty row, and no slot of a port has it.
+    slots: Vec<(u16, Place)>,
+}
+
+/// The IPv4 rules of which both sides are wide.
+#[derive(Debug)]
+struct Wide {
+    /// For TCP, UDP and other protocols.
+    links: [Link; 3],
+    /// The addresses of a flow are the remote one and the local one.
+    rows: Rows<2>,
+    is_empty: bool,
 }
 
 /// The longest list that is merged with that of the networks around.
-const MAX_MERGED: usize = 16;
+const MAX_MERGED: usize = 32;
+
+/// How many times the rules are kept in rows, at most, for the sake of merging them.
+const MAX_COPIES: usize = 8;
+
+/// The words of rows beyond which none are merged, so that places fit [`Place`].
+const MAX_WORDS: usize = 1 << 29;
+
+/// So many rules of which both sides are wide are merged into the lists of the remote side; the time
+/// to ask for one row more is a fifth of a decision by two rows.
+const FEW_WIDE: usize = 8;
 
 /// The length from which rules for single ports are kept apart.
 const LONG: usize = 32;
 
-/// What a flow is compared by.
-struct Query<'a, A> {
-    flow: &'a Flow<'a>,
-    remote: A,
-    local: A,
-    remote_port: u16,
-    local_port: u16,
-    case: Case,
-    is_loopback: bool,
+/// Returns the words of an address, right-aligned, from the high to the low one.
+#[inline(always)]
+fn words<const W: usize>(address: u128) -> [u32; W] {
+    std::array::from_fn(|word| (address >> (32 * (W - 1 - word))) as u32)
 }
 
-impl<A: Address> Sided<A> {
+/// Returns the words of an end's address.
+#[inline(always)]
+pub(super) fn words_of<const W: usize>(end: &End) -> [u32; W] {
+    let (high, low) = end.folded_bits();
+    words(u128::from(high) << 64 | u128::from(low))
+}
+
+/// Returns a network's first address and its mask.
+fn words_of_net<const W: usize>(net: IpNet) -> [[u32; W]; 2] {
+    let pair = match net {
+        IpNet::V4(net) => [net.network().to_bits().into(), net.netmask().to_bits().into()],
+        IpNet::V6(net) => [net.network().to_bits(), net.netmask().to_bits()],
+    };
+    pair.map(words)
+}
+
+/// What is to be found for a flow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SidedQuery<'a> {
+    pub(super) flow: &'a Flow<'a>,
+    pub(super) case: Case,
+    pub(super) is_loopback: bool,
+}
+
+impl<const W: usize> Sided<W> {
     /// Makes the index; the rules are in ascending rank.
     ///
     /// # Complexity
     ///
-    /// O(n log n), and memory linear in the number of rules times [`MAX_MERGED`].
-    pub(super) fn new(rules: &[SidedRule]) -> Sided<A> {
-        let mut zones = vec![[None; 2]];
+    /// O(n log n), and memory linear in the number of rules times [`MAX_COPIES`].
+    pub(super) fn new(rules: &[SidedRule]) -> Sided<W> {
         let mut counts: [HashMap<IpNet, u32>; 2] = Default::default();
         for rule in rules {
             for (counts, net) in counts.iter_mut().zip([rule.remote, rule.local]) {
@@ -204,74 +144,64 @@ impl<A: Address> Sided<A> {
         let [remotes, locals] = &counts;
         let (mut by_remote, mut by_local, mut wide) = (Vec::new(), Vec::new(), Vec::new());
         for rule in rules {
-            let mut zone = 0;
-            if rule.zones != [None; 2] {
-                zone = zones.len() as u32;
-                zones.push(rule.zones);
-            }
             let cost = |net: IpNet, counts: &HashMap<IpNet, u32>| {
                 let count = counts.get(&net).copied().unwrap_or(0);
                 (!is_wide(net)).then_some((count, u8::MAX - net.prefix_len()))
             };
-            let can_scan = zone == 0 && AddressFamily::of(rule.remote.addr()) == AddressFamily::V4;
             match (cost(rule.remote, remotes), cost(rule.local, locals)) {
-                (None, None) if can_scan => wide.push(*rule),
+                (None, None) if W == 1 => wide.push(*rule),
                 (Some(remote), local) if local.is_none_or(|local| remote <= local) => {
-                    by_remote.push((rule.remote, Rule::new(rule, rule.local, zone)));
+                    by_remote.push((rule.remote, row_rule(rule, rule.local)));
                 }
-                (_, Some(_)) => by_local.push((rule.local, Rule::new(rule, rule.remote, zone))),
-                _ => by_remote.push((rule.remote, Rule::new(rule, rule.local, zone))),
+                (_, Some(_)) => by_local.push((rule.local, row_rule(rule, rule.remote))),
+                _ => by_remote.push((rule.remote, row_rule(rule, rule.local))),
             }
         }
-        zones.shrink_to_fit();
+        if wide.len() <= FEW_WIDE {
+            let rules = wide.drain(..);
+            by_remote.extend(rules.map(|rule| (rule.remote, row_rule(&rule, rule.local))));
+        }
         Sided {
+            len: by_remote.len() + by_local.len(),
             has_root: by_remote.iter().any(|(net, _)| net.prefix_len() == 0),
             by_remote: Side::new(by_remote),
             by_local: Side::new(by_local),
             wide: Wide::new(&wide),
-            zones,
         }
     }
 
-    /// Returns the leaves of the two addresses of a flow, both of the family. Neither look-up waits
-    /// for the other. `by_remote` says whether rules with a local side may apply to the network of the
-    /// remote address.
+    /// Returns the places that the two addresses of a flow lead to, both of the family. Neither
+    /// look-up waits for the other. `by_remote` says whether rules with a local side may apply to
+    /// the network of the remote address.
     #[inline(always)]
-    pub(super) fn leaves(&self, lanes: impl Lanes, flow: &Flow<'_>, by_remote: bool) -> [&Leaf; 2] {
+    pub(super) fn places(&self, lanes: impl Lanes, flow: &Flow<'_>, by_remote: bool) -> [Place; 2] {
         let (remote, local) = flow.ends();
-        let none = &Leaf::NONE;
         let of_remote = match by_remote | self.has_root {
-            true => A::of(remote).get(lanes, &self.by_remote.addresses),
-            false => none,
+            true => self.by_remote.place(lanes, remote),
+            false => Place::EMPTY,
         };
-        let of_local = match self.by_local.is_empty() {
-            true => none,
-            false => A::of(local).get(lanes, &self.by_local.addresses),
-        };
-        [of_remote, of_local]
+        [of_remote, self.by_local.place(lanes, local)]
     }
 
-    /// Returns what is to be looked up for [`leaves`](Sided::leaves).
+    /// Returns what is to be looked up for [`places`](Sided::places).
     #[inline(always)]
-    pub(super) fn wanted(&self, flow: &Flow<'_>) -> [Wanted<'_, Leaf>; 2] {
+    pub(super) fn wanted(&self, flow: &Flow<'_>) -> [Wanted<'_, Place>; 2] {
         let (remote, local) = flow.ends();
-        let of_remote = A::of(remote).wanted(&self.by_remote.addresses);
-        [of_remote, A::of(local).wanted(&self.by_local.addresses)]
+        [self.by_remote.wanted(remote), self.by_local.wanted(local)]
     }
 
-    /// Returns the number of rules that are kept under their remote and under their local side.
-    pub(super) fn counts(&self) -> [usize; 2] {
-        [&self.by_remote, &self.by_local].map(|side| side.lists.rules.len())
+    /// Returns the number of rules that are kept under one of their sides.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     /// Begins to load what [`find`](Sided::find) reads first.
     #[inline(always)]
-    pub(super) fn prefetch(&self, [of_remote, of_local]: [&Leaf; 2]) {
-        let pairs = [(&self.by_remote.lists, of_remote), (&self.by_local.lists, of_local)];
-        for (lists, leaf) in pairs {
-            match leaf.flags & Leaf::CHAIN {
-                0 => prefetch(lists.rules.get(leaf.next as usize)),
-                _ => prefetch(lists.links.get(leaf.next as usize)),
+    pub(super) fn prefetch(&self, [of_remote, of_local]: [Place; 2]) {
+        for (side, place) in [(&self.by_remote, of_remote), (&self.by_local, of_local)] {
+            match place.link() {
+                None => side.rows.prefetch(place),
+                Some(link) => prefetch(side.links.get(link)),
             }
         }
     }
@@ -282,38 +212,26 @@ impl<A: Address> Sided<A> {
     pub(super) fn find(
         &self,
         lanes: impl Lanes,
-        leaves: [&Leaf; 2],
-        flow: &Flow<'_>,
-        case: Case,
-        is_loopback: bool,
+        [of_remote, of_local]: [Place; 2],
+        query: SidedQuery<'_>,
         best: Ranked,
     ) -> Ranked {
+        let SidedQuery { flow, case, is_loopback } = query;
         let (remote, local) = flow.ends();
-        let query = Query {
-            flow,
-            remote: A::of(remote),
-            local: A::of(local),
-            remote_port: remote.port(),
-            local_port: local.port(),
-            case,
-            is_loopback,
-        };
-        let [of_remote, of_local] = leaves;
-        let lists = &self.by_remote.lists;
-        let best = lists.find(&self.zones, of_remote, &query, query.local, best);
-        let lists = &self.by_local.lists;
-        let best = lists.find(&self.zones, of_local, &query, query.remote, best);
-        match self.wide.is_empty {
-            true => best,
-            false => self.wide.find(lanes, &query, best),
+        let query = RowQuery::new(flow, case, is_loopback);
+        let by_remote = self.by_remote.find(lanes, of_remote, &query, &words_of(local));
+        let by_local = self.by_local.find(lanes, of_local, &query, &words_of(remote));
+        let best = best.min(by_remote).min(by_local);
+        match W {
+            1 if !self.wide.is_empty => self.wide.find(lanes, &query, case, best),
+            _ => best,
         }
     }
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        let sides = [&self.by_remote, &self.by_local];
-        let sides = sides.map(|side| side.addresses.size_bytes() + side.lists.size_bytes());
-        sides.iter().sum::<usize>() + self.wide.size_bytes() + memory::of_vec(&self.zones)
+        let sides = [&self.by_remote, &self.by_local].map(Side::size_bytes);
+        sides.iter().sum::<usize>() + self.wide.size_bytes()
     }
 }
 
@@ -325,336 +243,289 @@ fn is_wide(net: IpNet) -> bool {
     }
 }
 
-impl<A: Address> Rule<A> {
-    fn new(rule: &SidedRule, other: IpNet, zones: u32) -> Rule<A> {
-        let (value, mask) = A::of_net(other);
-        let (first, last) = rule.local_ports;
-        let next = u32::from(first) << 16 | u32::from(last);
-        Rule {
-            leaf: Leaf { next, ..rule.leaf },
-            value,
-            mask,
-            zones,
-            may_be_loopback: rule.may_be_loopback,
-        }
-    }
-
-    fn local_ports(&self) -> (u16, u16) {
-        ((self.leaf.next >> 16) as u16, self.leaf.next as u16)
-    }
-
-    /// Whether the rule matches a flow with `other` as the address of the side that it is not
-    /// kept under.
-    #[inline(always)]
-    fn matches(&self, zones: &[[Option<Zone>; 2]], query: &Query<'_, A>, other: A) -> bool {
-        let (first, last) = self.local_ports();
-        let holds = ((other ^ self.value) & self.mask == A::default())
-            & self.leaf.matches(query.case, query.remote_port)
-            & (query.local_port.wrapping_sub(first) <= last.wrapping_sub(first))
-            & (self.may_be_loopback | !query.is_loopback);
-        holds && (self.zones == 0 || self.zones_agree(zones, query))
-    }
-
-    #[cold]
-    fn zones_agree(&self, zones: &[[Option<Zone>; 2]], query: &Query<'_, A>) -> bool {
-        let own = zones.get(self.zones as usize).copied().unwrap_or_default();
-        let mut pairs = own.into_iter().zip(query.flow.zones());
-        pairs.all(|(own, zone)| own.is_none() || zone.is_none() || own == zone)
-    }
+/// Returns a rule that is kept under one side, with the network of the other.
+fn row_rule<const W: usize>(rule: &SidedRule, other: IpNet) -> RowRule<W> {
+    let SidedRule { leaf, local_ports, zones, may_be_loopback, .. } = rule;
+    RowRule::new(leaf, *local_ports, *may_be_loopback, words_of_net(other), *zones)
 }
 
 /// A network that contains the one at hand, while a [`Side`] is made.
-struct Around<A> {
+struct Around<const W: usize> {
     net: IpNet,
-    leaf: Leaf,
-    /// All rules of the leaf, if it stands for a row.
-    rules: Option<Vec<Rule<A>>>,
+    place: Place,
+    /// All rules of the place, if it is a row.
+    rules: Option<Vec<RowRule<W>>>,
 }
 
-impl<A: Address> Side<A> {
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        self.lists.rules.is_empty()
-    }
-
-    fn new(mut rules: Vec<(IpNet, Rule<A>)>) -> Side<A> {
+impl<const W: usize> Side<W> {
+    fn new(mut rules: Vec<(IpNet, RowRule<W>)>) -> Side<W> {
         rules.sort_by_key(|(net, _)| *net);
-        let mut lists = Lists { rules: Vec::new(), links: Vec::new() };
-        let mut networks = Vec::new();
+        let max_copies = (rules.len() * MAX_COPIES * Chunk::<W>::COLUMNS).min(MAX_WORDS);
+        let (mut rows, mut links, mut networks) = (Rows::new(), Vec::new(), Vec::new());
         // The networks that contain the one at hand.
-        let mut path: Vec<Around<A>> = Vec::new();
+        let mut path: Vec<Around<W>> = Vec::new();
         for rules in rules.chunk_by(|(a, _), (b, _)| a == b) {
             let Some((net, _)) = rules.first() else { continue };
             while path.last().is_some_and(|around| !around.net.contains(net)) {
                 path.pop();
             }
-            let own: Vec<Rule<A>> = rules.iter().map(|(_, rule)| *rule).collect();
+            let own: Vec<RowRule<W>> = rules.iter().map(|(_, rule)| *rule).collect();
             let (parent, inherited) = match path.last() {
-                Some(around) => (around.leaf, around.rules.as_deref()),
-                None => (Leaf::NONE, Some(&[][..])),
+                Some(around) => (around.place, around.rules.as_deref()),
+                None => (Place::EMPTY, Some(&[][..])),
             };
-            let merged = inherited.filter(|rules| rules.len() + own.len() <= MAX_MERGED);
-            let (leaf, rules) = match merged {
+            let merged = inherited.filter(|inherited| {
+                let can_merge = inherited.is_empty() || rows.len() < max_copies;
+                can_merge && inherited.len() + own.len() <= MAX_MERGED
+            });
+            let (place, rules) = match merged {
                 Some(inherited) => {
                     let mut merged = [&own, inherited].concat();
-                    merged.sort_by_key(|rule| rule.leaf.ranked);
-                    (lists.add_row(&merged), Some(merged))
+                    merged.sort_by_key(|rule| rule.ranked);
+                    (rows.add(&merged), Some(merged))
                 }
-                None => (lists.add_link(own, parent), None),
+                None => {
+                    links.push(Link::new(own, parent, &mut rows));
+                    (Place::of_link(links.len() - 1), None)
+                }
             };
             let (first, last) = bounds(*net);
-            networks.push((first, last, leaf));
-            path.push(Around { net: *net, leaf, rules });
+            networks.push((first, last, place));
+            path.push(Around { net: *net, place, rules });
         }
-        lists.rules.shrink_to_fit();
-        lists.links.shrink_to_fit();
-        Side { addresses: Intervals::new(&networks, Leaf::NONE), lists }
+        rows.finish();
+        links.shrink_to_fit();
+        Side { addresses: Intervals::new(&networks, Place::EMPTY), rows, links }
+    }
+
+    #[inline(always)]
+    fn place(&self, lanes: impl Lanes, end: &End) -> Place {
+        let (high, low) = end.folded_bits();
+        match W {
+            1 => *self.addresses.get_v4(lanes, low as u32),
+            _ => *self.addresses.get_v6(lanes, high, low),
+        }
+    }
+
+    #[inline(always)]
+    fn wanted(&self, end: &End) -> Wanted<'_, Place> {
+        let (high, low) = end.folded_bits();
+        let (high, low) = if W == 1 { (low << 32, 0) } else { (high, low) };
+        Wanted { intervals: &self.addresses, high, low }
+    }
+
+    #[inline(always)]
+    fn find(
+        &self,
+        lanes: impl Lanes,
+        place: Place,
+        query: &RowQuery<'_>,
+        other: &[u32; W],
+    ) -> Ranked {
+        match place.link() {
+            None => self.rows.find(lanes, place, query, other, Ranked::NONE),
+            Some(link) => lanes.call(FindInLinks { side: self, link, query, other }),
+        }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.addresses.size_bytes()
+            + self.rows.size_bytes()
+            + memory::of_vec(&self.links)
+            + self.links.iter().map(Link::size_bytes).sum::<usize>()
     }
 }
 
-impl<A: Address> Lists<A> {
-    /// Adds rules in ascending rank and returns the leaf that stands for them.
-    fn add_row(&mut self, rules: &[Rule<A>]) -> Leaf {
-        let Some(first) = rules.first() else { return Leaf::NONE };
-        let next = self.rules.len() as u32;
-        self.rules.extend(rules);
-        Leaf { ranked: first.leaf.ranked, next, first_port: rules.len() as u16, ..Leaf::NONE }
-    }
+/// The search of a list that is more than a row.
+struct FindInLinks<'a, const W: usize> {
+    side: &'a Side<W>,
+    link: usize,
+    query: &'a RowQuery<'a>,
+    other: &'a [u32; W],
+}
 
-    /// Adds a list of rules and those of `parent`.
-    fn add_link(&mut self, own: Vec<Rule<A>>, parent: Leaf) -> Leaf {
-        let first = own.first().map_or(Ranked::NONE, |rule| rule.leaf.ranked);
-        let (mut by_remote_port, mut by_local_port) = (None, None);
+impl<const W: usize> Job for FindInLinks<'_, W> {
+    type Output = Ranked;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Ranked {
+        let FindInLinks { side: Side { rows, links, .. }, link, query, other } = self;
+        let (mut best, mut next) = (Ranked::NONE, Some(link));
+        while let Some(link) = next.and_then(|link| links.get(link)) {
+            best = rows.find(lanes, link.others, query, other, best);
+            if link.has_ports() {
+                best = link.find_by_port(lanes, rows, query, other, best);
+            }
+            next = link.parent.link();
+            if next.is_none() {
+                best = rows.find(lanes, link.parent, query, other, best);
+            }
+        }
+        best
+    }
+}
+
+/// The search of rules kept by their ports.
+struct FindByPort<'a, const W: usize> {
+    link: &'a Link,
+    rows: &'a Rows<W>,
+    query: &'a RowQuery<'a>,
+    other: &'a [u32; W],
+    best: Ranked,
+}
+
+impl<const W: usize> Job for FindByPort<'_, W> {
+    type Output = Ranked;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Ranked {
+        let FindByPort { link, rows, query, other, mut best } = self;
+        for place in [
+            link.by_remote_port.get(query.remote_port as u16),
+            link.by_local_port.get(query.local_port as u16),
+        ] {
+            best = rows.find(lanes, place, query, other, best);
+        }
+        best
+    }
+}
+
+impl Link {
+    fn new<const W: usize>(own: Vec<RowRule<W>>, parent: Place, rows: &mut Rows<W>) -> Link {
         let mut others = own;
-        if others.len() > LONG {
-            by_remote_port = self.add_by_port(&mut others, |rule| rule.leaf.ports());
-        }
-        if others.len() > LONG {
-            by_local_port = self.add_by_port(&mut others, Rule::local_ports);
-        }
-        let start = self.rules.len() as u32;
-        let len = others.len() as u32;
-        self.rules.extend(others);
-        self.links.push(Link { parent, by_remote_port, by_local_port, start, len });
-        Leaf {
-            ranked: first.min(parent.ranked),
-            next: (self.links.len() - 1) as u32,
-            flags: Leaf::CHAIN,
-            ..Leaf::NONE
-        }
+        let by_remote_port = PortRows::new(&mut others, rows, RowRule::single_remote_port);
+        let by_local_port = PortRows::new(&mut others, rows, RowRule::single_local_port);
+        Link { parent, by_remote_port, by_local_port, others: rows.add(&others) }
     }
 
-    /// Takes the rules for single ports away, each port's as a list; leaves those of ports whose
-    /// list would be too long for a row.
-    fn add_by_port(
-        &mut self,
-        rules: &mut Vec<Rule<A>>,
-        ports: impl Fn(&Rule<A>) -> (u16, u16),
-    ) -> Option<PortLists> {
-        let single = |rule: &Rule<A>| Some(ports(rule)).filter(|(a, b)| a == b).map(|(a, _)| a);
-        let mut by_port: BTreeMap<u16, Vec<Rule<A>>> = BTreeMap::new();
+    /// Whether rules are kept by their ports.
+    #[inline(always)]
+    fn has_ports(&self) -> bool {
+        !(self.by_remote_port.slots.is_empty() & self.by_local_port.slots.is_empty())
+    }
+
+    /// Returns the first of the rules that are kept by their ports that matches and goes before
+    /// `best`, else `best`.
+    #[inline(always)]
+    fn find_by_port<const W: usize>(
+        &self,
+        lanes: impl Lanes,
+        rows: &Rows<W>,
+        query: &RowQuery<'_>,
+        other: &[u32; W],
+        best: Ranked,
+    ) -> Ranked {
+        lanes.call(FindByPort { link: self, rows, query, other, best })
+    }
+
+    fn size_bytes(&self) -> usize {
+        let ports = [&self.by_remote_port, &self.by_local_port];
+        ports.iter().map(|rows| memory::of_vec(&rows.slots)).sum()
+    }
+}
+
+impl PortRows {
+    /// Takes the rules for single ports away, if there are many, each port's as a row.
+    fn new<const W: usize>(
+        rules: &mut Vec<RowRule<W>>,
+        rows: &mut Rows<W>,
+        single: impl Fn(&RowRule<W>) -> Option<u16>,
+    ) -> PortRows {
+        if rules.len() <= LONG {
+            return PortRows::default();
+        }
+        let mut by_port: BTreeMap<u16, Vec<RowRule<W>>> = BTreeMap::new();
         for rule in &*rules {
             if let Some(port) = single(rule) {
                 by_port.entry(port).or_default().push(*rule);
             }
         }
-        by_port.retain(|_, rules| u16::try_from(rules.len()).is_ok());
-        rules.retain(|rule| single(rule).is_none_or(|port| !by_port.contains_key(&port)));
-        let lists: Vec<_> =
-            by_port.into_iter().map(|(port, rules)| (port, self.add_row(&rules))).collect();
-        (!lists.is_empty()).then(|| PortLists::new(&lists))
-    }
-
-    /// Returns the first rule of the list that `leaf` stands for that matches and goes before
-    /// `best`, else `best`.
-    #[inline(always)]
-    fn find(
-        &self,
-        zones: &[[Option<Zone>; 2]],
-        leaf: &Leaf,
-        query: &Query<'_, A>,
-        other: A,
-        best: Ranked,
-    ) -> Ranked {
-        if leaf.ranked >= best {
-            return best;
+        if by_port.is_empty() {
+            return PortRows::default();
         }
-        if leaf.flags & Leaf::CHAIN != 0 {
-            return self.find_in_links(zones, leaf, query, other, best);
-        }
-        self.find_in_row(zones, leaf, query, other, best)
-    }
-
-    #[inline(always)]
-    fn find_in_row(
-        &self,
-        zones: &[[Option<Zone>; 2]],
-        leaf: &Leaf,
-        query: &Query<'_, A>,
-        other: A,
-        best: Ranked,
-    ) -> Ranked {
-        let (start, len) = (leaf.next as usize, usize::from(leaf.first_port));
-        self.find_in(start, len, zones, query, other, best)
-    }
-
-    #[inline(always)]
-    fn find_in(
-        &self,
-        start: usize,
-        len: usize,
-        zones: &[[Option<Zone>; 2]],
-        query: &Query<'_, A>,
-        other: A,
-        best: Ranked,
-    ) -> Ranked {
-        for rule in self.rules.get(start..start + len).unwrap_or(&[]) {
-            if rule.leaf.ranked >= best {
-                break;
-            }
-            if rule.matches(zones, query, other) {
-                return rule.leaf.ranked;
-            }
-        }
-        best
-    }
-
-    #[inline(never)]
-    fn find_in_links(
-        &self,
-        zones: &[[Option<Zone>; 2]],
-        leaf: &Leaf,
-        query: &Query<'_, A>,
-        other: A,
-        best: Ranked,
-    ) -> Ranked {
-        let (mut leaf, mut best) = (leaf, best);
-        while leaf.ranked < best && leaf.flags & Leaf::CHAIN != 0 {
-            let Some(link) = self.links.get(leaf.next as usize) else { return best };
-            if let Some(lists) = &link.by_remote_port {
-                let list = lists.get(query.remote_port);
-                best = self.find_in_row(zones, list, query, other, best);
-            }
-            if let Some(lists) = &link.by_local_port {
-                best = self.find_in_row(zones, lists.get(query.local_port), query, other, best);
-            }
-            let (start, len) = (link.start as usize, link.len as usize);
-            best = self.find_in(start, len, zones, query, other, best);
-            leaf = &link.parent;
-        }
-        match leaf.ranked < best {
-            true => self.find_in_row(zones, leaf, query, other, best),
-            false => best,
-        }
-    }
-
-    fn size_bytes(&self) -> usize {
-        let lists = self.links.iter().flat_map(|link| [&link.by_remote_port, &link.by_local_port]);
-        memory::of_vec(&self.rules)
-            + memory::of_vec(&self.links)
-            + lists.flatten().map(PortLists::size_bytes).sum::<usize>()
-    }
-}
-
-impl PortLists {
-    fn new(lists: &[(u16, Leaf)]) -> PortLists {
-        let mut slots = Vec::new();
-        if !lists.is_empty() {
-            slots = vec![Leaf::NONE; (lists.len() * 2).next_power_of_two()];
-        }
-        let last = slots.len().wrapping_sub(1);
-        for (port, leaf) in lists {
-            let mut home = Self::home(*port);
+        rules.retain(|rule| single(rule).is_none());
+        let mut slots = vec![(0, Place::EMPTY); (by_port.len() * 2).next_power_of_two()];
+        let last = slots.len() - 1;
+        for (port, rules) in by_port {
+            let mut home = home(port);
             while let Some(slot) = slots.get_mut(home & last) {
-                if slot.flags & Leaf::PORT == 0 {
-                    *slot = Leaf { cases: *port, flags: Leaf::PORT, ..*leaf };
+                if slot.1 == Place::EMPTY {
+                    *slot = (port, rows.add(&rules));
                     break;
                 }
                 home += 1;
             }
         }
-        PortLists { slots }
-    }
-
-    /// Returns where the search for a port begins, but for the number of slots.
-    #[inline(always)]
-    fn home(port: u16) -> usize {
-        let product = port.wrapping_mul(0x9e37);
-        usize::from(product ^ product >> 7)
+        PortRows { slots }
     }
 
     #[inline(always)]
-    fn get(&self, port: u16) -> &Leaf {
-        let mut home = Self::home(port);
-        loop {
-            // Half of the slots are empty, if there are any.
-            match self.slots.get(home & self.slots.len().wrapping_sub(1)) {
-                Some(slot) if slot.flags & Leaf::PORT == 0 => return &Leaf::NONE,
-                Some(slot) if slot.cases == port => return slot,
-                Some(_) => home += 1,
-                None => return &Leaf::NONE,
+    fn get(&self, port: u16) -> Place {
+        let mut home = home(port);
+        // Half of the slots are empty, if there are any.
+        while let Some((own, place)) = self.slots.get(home & self.slots.len().wrapping_sub(1)) {
+            if (*own == port) | (*place == Place::EMPTY) {
+                return *place;
             }
+            home += 1;
         }
+        Place::EMPTY
     }
+}
 
-    fn size_bytes(&self) -> usize {
-        memory::of_vec(&self.slots)
-    }
+/// Returns where the search for a port begins, but for the number of slots.
+#[inline(always)]
+fn home(port: u16) -> usize {
+    let product = port.wrapping_mul(0x9e37);
+    usize::from(product ^ product >> 7)
 }
 
 impl Wide {
     fn new(rules: &[SidedRule]) -> Wide {
-        let mut scan = Scan::default();
-        let rules: Vec<ScanRule> = rules.iter().map(scan_rule).collect();
-        let scans = [0u16, 1, 2].map(|protocol| {
+        let is_empty = rules.is_empty();
+        let mut rows = Rows::new();
+        let links = [0u16, 1, 2].map(|protocol| {
             let of_protocol =
                 rules.iter().filter(|rule| rule.leaf.cases >> (protocol * 3) & 7 != 0);
-            let mut by_port: BTreeMap<u16, Vec<ScanRule>> = BTreeMap::new();
-            let mut others = Vec::new();
-            for rule in of_protocol {
-                match rule.leaf.single_port() {
-                    Some(port) => by_port.entry(port).or_default().push(*rule),
-                    None => others.push(*rule),
-                }
-            }
-            let lists: Vec<_> = by_port
-                .into_iter()
-                .map(|(port, rules)| {
-                    let Blocks { start, count } = scan.add(&rules);
-                    let (first_port, last_port) = ((count >> 16) as u16, count as u16);
-                    let ranked = rules.first().map_or(Ranked::NONE, |rule| rule.leaf.ranked);
-                    (port, Leaf { ranked, next: start, first_port, last_port, ..Leaf::NONE })
-                })
-                .collect();
-            WideScan { by_port: PortLists::new(&lists), others: scan.add(&others) }
+            let rules: Vec<RowRule<2>> = of_protocol.map(wide_rule).collect();
+            Link::new(rules, Place::EMPTY, &mut rows)
         });
-        scan.shrink_to_fit();
-        Wide { scans, scan, is_empty: rules.is_empty() }
+        rows.finish();
+        Wide { links, rows, is_empty }
     }
 
     #[inline(always)]
-    fn find<A: Address>(&self, lanes: impl Lanes, query: &Query<'_, A>, best: Ranked) -> Ranked {
-        let probe = Probe::new(query.flow, query.case);
-        let Some(scan) = self.scans.get(query.case.protocol()) else { return best };
-        let leaf = scan.by_port.get(query.remote_port);
-        let count = u32::from(leaf.first_port) << 16 | u32::from(leaf.last_port);
-        let blocks = Blocks { start: leaf.next, count };
-        let best = self.scan.find(lanes, blocks, &probe, best);
-        self.scan.find(lanes, scan.others, &probe, best)
+    fn find(&self, lanes: impl Lanes, query: &RowQuery<'_>, case: Case, best: Ranked) -> Ranked {
+        let Some(link) = self.links.get(case.protocol()) else { return best };
+        let (remote, local) = query.flow.ends();
+        let ([remote], [local]) = (words_of(remote), words_of(local));
+        let both = [remote, local];
+        let best = self.rows.find(lanes, link.others, query, &both, best);
+        match link.has_ports() {
+            true => link.find_by_port(lanes, &self.rows, query, &both, best),
+            false => best,
+        }
     }
 
     fn size_bytes(&self) -> usize {
-        let by_port = self.scans.iter().map(|scan| scan.by_port.size_bytes());
-        by_port.sum::<usize>() + self.scan.size_bytes()
+        self.rows.size_bytes() + self.links.iter().map(Link::size_bytes).sum::<usize>()
     }
 }
 
-/// Returns an IPv4 rule as it is scanned.
-pub(super) fn scan_rule(rule: &SidedRule) -> ScanRule {
+fn wide_rule(rule: &SidedRule) -> RowRule<2> {
+    let ([[remote], [in_remote]], [[local], [in_local]]) =
+        (words_of_net(rule.remote), words_of_net(rule.local));
+    let SidedRule { leaf, local_ports, zones, may_be_loopback, .. } = rule;
+    let words = [[remote, local], [in_remote, in_local]];
+    RowRule::new(leaf, *local_ports, *may_be_loopback, words, *zones)
+}
+
+/// Returns a rule as it is scanned.
+pub(super) fn scan_rule<const W: usize>(rule: &SidedRule) -> ScanRule<W> {
     ScanRule {
         leaf: rule.leaf,
-        remote: u32::of_net(rule.remote),
-        local: u32::of_net(rule.local),
+        remote: words_of_net(rule.remote),
+        local: words_of_net(rule.local),
         local_ports: rule.local_ports,
         may_be_loopback: rule.may_be_loopback,
         has_local: rule.has_local,
