@@ -124,6 +124,11 @@ pub enum ErrorKind {
         /// The word that was given.
         word: String,
     },
+    /// A word that is not the code of a lint.
+    UnknownLint {
+        /// The word that was given.
+        word: String,
+    },
     /// A key that is not known in its object.
     UnknownKey,
     /// A key that stands twice in one object.
@@ -234,6 +239,17 @@ impl Error {
     #[cold]
     pub(crate) fn at(mut self, line: u64, column: u64) -> Error {
         self.0.place.get_or_insert((line, column));
+        self
+    }
+
+    /// The same error of a text that starts at this place in a larger one.
+    #[cold]
+    pub(crate) fn within(mut self, line: u64, column: u64) -> Error {
+        self.0.place = match self.0.place {
+            Some((1, own)) => Some((line, column + own.saturating_sub(1))),
+            Some((own, own_column)) => Some((line + own.saturating_sub(1), own_column)),
+            None => Some((line, column)),
+        };
         self
     }
 
@@ -356,6 +372,9 @@ impl fmt::Display for ErrorKind {
                 "action {} is not available on macOS: expected `allow`, `drop` or `filterData`",
                 Quoted(word)
             ),
+            UnknownLint { word } => {
+                write!(f, "unknown lint {}: expected a code such as `L-01`", Quoted(word))
+            }
             UnknownKey => f.write_str("unknown key"),
             DuplicateKey => f.write_str("key stands twice in one object"),
             MissingKey { expected } => write!(f, "missing key {expected}"),
@@ -481,6 +500,10 @@ mod tests {
                 "action `remediate` is not available on macOS: expected `allow`, `drop` or \
                  `filterData`",
             ),
+            (
+                UnknownLint { word: text("L-99") },
+                "unknown lint `L-99`: expected a code such as `L-01`",
+            ),
             (UnknownKey, "unknown key"),
             (DuplicateKey, "key stands twice in one object"),
             (MissingKey { expected: "`action`" }, "missing key `action`"),
@@ -540,22 +563,23 @@ mod tests {
             UnknownDirection { .. } => 14,
             UnknownAction { .. } => 15,
             UnsupportedAction { .. } => 16,
-            UnknownKey => 17,
-            DuplicateKey => 18,
-            MissingKey { .. } => 19,
-            ConflictingKeys { .. } => 20,
-            WrongType { .. } => 21,
-            NumberOutOfRange { .. } => 22,
-            Syntax { .. } => 23,
-            NotUtf8 => 24,
-            TooLarge { .. } => 25,
-            TooManyRules { .. } => 26,
-            MatcherTooLarge { .. } => 27,
-            RuleIndexOutOfRange { .. } => 28,
-            NotAFlowLine => 29,
+            UnknownLint { .. } => 17,
+            UnknownKey => 18,
+            DuplicateKey => 19,
+            MissingKey { .. } => 20,
+            ConflictingKeys { .. } => 21,
+            WrongType { .. } => 22,
+            NumberOutOfRange { .. } => 23,
+            Syntax { .. } => 24,
+            NotUtf8 => 25,
+            TooLarge { .. } => 26,
+            TooManyRules { .. } => 27,
+            MatcherTooLarge { .. } => 28,
+            RuleIndexOutOfRange { .. } => 29,
+            NotAFlowLine => 30,
         };
         let listed: Vec<_> = messages().iter().map(|(kind, _)| number(kind)).collect();
-        assert_eq!(listed, (0..30).collect::<Vec<_>>());
+        assert_eq!(listed, (0..31).collect::<Vec<_>>());
     }
 
     #[test]

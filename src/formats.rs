@@ -6,6 +6,7 @@
 //! | [`flow_lines`] | one flow a line: an NEFilterSocketFlow as JSON | yes | yes |
 //! | [`log_lines`] | the line that content filters print with os_log | yes | no |
 //! | [`verdict_lines`] | one decision a line, as JSON | no | yes |
+//! | [`lints`] | one lint a line, as JSON; and proxy settings, to be linted | no | yes |
 //!
 //! Everything read is checked: an unknown key, a key that stands twice and a value out of range
 //! are errors with line, column, rule index and key. Nothing is skipped, nothing recurses, and
@@ -13,7 +14,10 @@
 
 pub mod flow_lines;
 mod json;
+pub mod lints;
 pub mod log_lines;
+mod mend;
+mod places;
 pub mod settings;
 pub mod verdict_lines;
 

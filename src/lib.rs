@@ -42,7 +42,7 @@ pub use crate::{
     explain::{Explanation, Outcome, RuleOutcome, explain},
     flow::{Direction, Flow, FlowEndpoint, IpProtocol},
     hostname::HostName,
-    lint::{Lint, LintCode, lint},
+    lint::{Edit, Lint, LintCode, RuleList, Severity, SuggestedRule, Suggestion, lint, lint_proxy},
     live::{LiveDecision, LiveMatcher, LiveMatcherBuilder, Snapshot},
     matcher::{Matcher, MatcherBuilder, Strategy, Vectors},
     network::{Answer, Network},

@@ -4,7 +4,7 @@
 use crate::endpoint::Ports;
 use crate::flow::{Direction, Flow};
 use crate::network::Network;
-use crate::rule::{NetworkRule, Remote};
+use crate::rule::{Initializer, NetworkRule, Protocol, Remote};
 use std::fmt;
 
 /// Which flows a transparent proxy is offered: the included and excluded network rules of
@@ -185,6 +185,13 @@ pub enum ProxyIssueKind {
         /// The ports.
         ports: Ports,
     },
+    /// A protocol other than TCP, UDP and any: extension (S-30).
+    ProtocolNumber {
+        /// The IANA number.
+        number: u8,
+    },
+    /// A host name in a network initialiser, taken as a host rule on request (S-46).
+    HostnameInNetwork,
     /// More rules than are known to be safe (S-97). Not refused.
     ManyRules {
         /// The number of rules in both lists.
@@ -202,12 +209,19 @@ impl ProxyIssueKind {
         };
         let names_dns = !ports.is_any() && ports.contains(TransparentProxySettings::DNS_PORT);
         let direction = rule.match_direction();
+        let number = match rule.match_protocol() {
+            Protocol::Number(number) => Some(ProxyIssueKind::ProtocolNumber { number }),
+            Protocol::Any | Protocol::Tcp | Protocol::Udp => None,
+        };
+        let is_misplaced = !is_address && rule.initializer() != Initializer::DestinationHost;
         [
             (is_wildcard && ports.is_any()).then_some(ProxyIssueKind::WildcardWithAnyPort),
             (is_address && names_dns).then_some(ProxyIssueKind::DnsPort),
             (*rule.local() != Network::Nil).then_some(ProxyIssueKind::LocalNetwork),
             (direction != Direction::Outbound).then_some(ProxyIssueKind::Direction { direction }),
             is_range.then_some(ProxyIssueKind::PortRange { ports }),
+            number,
+            is_misplaced.then_some(ProxyIssueKind::HostnameInNetwork),
         ]
         .into_iter()
         .flatten()
@@ -229,6 +243,12 @@ impl fmt::Display for ProxyIssueKind {
             }
             ProxyIssueKind::PortRange { ports } => {
                 write!(f, "a network rule takes one port or any, not the range {ports}")
+            }
+            ProxyIssueKind::ProtocolNumber { number } => {
+                write!(f, "a network rule takes TCP, UDP or any, not protocol {number}")
+            }
+            ProxyIssueKind::HostnameInNetwork => {
+                f.write_str("a network initialiser takes an address, not a host name")
             }
             ProxyIssueKind::ManyRules { count } => write!(
                 f,

@@ -507,7 +507,9 @@ fn the_trap_of_prefix_0_is_seen_and_mended() {
     let fine = [network(Some("0.0.0.0"), 0, None, 0), host("a.b"), network(None, 0, None, 0)];
     let rules = [trap, destination].into_iter().chain(fine);
     let rules = rules.map(|rule| FilterRule::new(rule, Action::Drop)).collect();
-    let lints = lint(&FilterSettings::new(rules, Action::Allow));
+    let settings = FilterSettings::new(rules, Action::Allow);
+    let mut lints = lint(&settings);
+    lints.retain(|lint| lint.code() == LintCode::PrefixZero);
     let messages: Vec<_> = lints.iter().map(ToString::to_string).collect();
     let expected = [
         "L-01 rule 0: remotePrefix 0 compares no bits of 111.111.111.111, so the remote side \
@@ -517,11 +519,12 @@ fn the_trap_of_prefix_0_is_seen_and_mended() {
          whole IPv6 family; for that one host write 128 (S-11)",
     ];
     assert_eq!(messages, expected);
-    let mended = lints[0].suggestion().unwrap();
-    assert_eq!((mended.match_remote_prefix(), mended.match_local_prefix()), (Some(32), Some(128)));
-    let mended = lints[1].suggestion().unwrap();
-    assert_eq!(mended.match_remote_prefix(), Some(128));
-    assert_eq!(mended.initializer(), Initializer::DestinationNetwork);
+    let mended = lints[0].suggestion().unwrap().apply_to_filter(&settings);
+    let mended = lints[1].suggestion().unwrap().apply_to_filter(&mended);
+    let [first, second] = [0, 1].map(|index| mended.rules()[index].network_rule());
+    assert_eq!((first.match_remote_prefix(), first.match_local_prefix()), (Some(32), Some(128)));
+    assert_eq!(second.match_remote_prefix(), Some(128));
+    assert_eq!(second.initializer(), Initializer::DestinationNetwork);
 }
 
 #[test]

@@ -38,7 +38,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
         "explain",
         &["reference", "matcher", "decision", "settings", "rule", "network", "flow", "endpoint"],
     ),
-    ("lint", &["reference", "matcher", "settings", "rule", "network", "flow", "endpoint"]),
+    ("lint", &["proxy", "settings", "rule", "network", "flow", "endpoint", "hostname", "error"]),
 ];
 
 const FORMATS_MAY_NOT_USE: [&str; 3] = ["matcher", "live", "reference"];

@@ -2,8 +2,10 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use flowsieve::{IpProtocol, Precedence};
+use flowsieve::formats::lints::Purpose;
+use flowsieve::{Error, IpProtocol, LintCode, Precedence, Severity};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Checks macOS content-filter rules (NENetworkRule, NEFilterSettings) against flows.
 #[derive(Debug, Parser)]
@@ -18,16 +20,17 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Check(CheckArgs),
     Explain(ExplainArgs),
+    Lint(LintArgs),
     MatchVector(MatchVectorArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
 
-/// Check settings for likely mistakes, and decide flows by them
+/// Check settings for mistakes, and decide flows by them
 ///
-/// Prints likely mistakes in the settings, then a verdict for each flow, then how many flows each
-/// rule decided. Without --flows only the settings are checked.
+/// Prints what is certainly wrong in the settings, then a verdict for each flow, then how many
+/// flows each rule decided. Without --flows only the settings are checked.
 #[derive(Args, Debug)]
 #[command(after_help = CHECK_HELP)]
 pub(crate) struct CheckArgs {
@@ -95,6 +98,34 @@ pub(crate) struct SettingsArgs {
     /// Apple's documentation asks for an address there.
     #[arg(long)]
     pub(crate) hostname_in_network: bool,
+}
+
+/// Find likely mistakes in settings, and say how to mend them
+///
+/// Each has a code, such as L-01, says what happens, and, where rules can say what is meant,
+/// suggests the rule.
+#[derive(Args, Debug)]
+#[command(after_help = LINT_HELP)]
+pub(crate) struct LintArgs {
+    /// Settings file: an NEFilterSettings, or the includedNetworkRules and excludedNetworkRules of
+    /// a transparent proxy, as JSON
+    pub(crate) settings: PathBuf,
+
+    /// What the settings are for [default: what their keys say]
+    ///
+    /// For a proxy, those rules of an NEFilterSettings that allow count as excluded, and the
+    /// others as included.
+    #[arg(long = "for", value_name = "PURPOSE", value_enum)]
+    pub(crate) purpose: Option<PurposeArg>,
+
+    /// Make it exit status 1 if one of these is found: codes, or all that are as bad as
+    /// notes, warnings or errors
+    #[arg(long, value_name = "CODE", num_args = 1.., value_delimiter = ',')]
+    pub(crate) deny: Vec<Deny>,
+
+    /// What the lints look like
+    #[arg(long, value_enum, default_value_t = LintFormat::Text)]
+    pub(crate) format: LintFormat,
 }
 
 /// Run test vectors and compare each answer with the expected one
@@ -174,6 +205,54 @@ pub(crate) enum ExplainFormat {
     Jsonl,
 }
 
+/// What lints look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// The line of the file, what happens, and the rule that is likely meant
+    Text,
+    /// One JSON object a line
+    Jsonl,
+}
+
+/// What settings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PurposeArg {
+    /// A content filter
+    Filter,
+    /// A transparent proxy
+    Proxy,
+}
+
+impl From<PurposeArg> for Purpose {
+    fn from(purpose: PurposeArg) -> Purpose {
+        match purpose {
+            PurposeArg::Filter => Purpose::Filter,
+            PurposeArg::Proxy => Purpose::Proxy,
+        }
+    }
+}
+
+/// What is not to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deny {
+    /// Lints of this code.
+    Code(LintCode),
+    /// Lints that are as bad as this, or worse.
+    Severity(Severity),
+}
+
+impl FromStr for Deny {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Deny, Error> {
+        let plural = |severity: &Severity| format!("{severity}s").eq_ignore_ascii_case(word);
+        match Severity::ALL.into_iter().find(plural) {
+            Some(severity) => Ok(Deny::Severity(severity)),
+            None => word.parse().map(Deny::Code),
+        }
+    }
+}
+
 /// Which of several matching rules decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecedenceArg {
@@ -198,11 +277,11 @@ Examples:
   flowsieve check rules.json --flows flows.log
   log stream --process MyFilter | flowsieve check rules.json --flows -
   flowsieve explain rules.json 192.0.2.1:443
-  flowsieve match-vector vectors.json
+  flowsieve lint rules.json
 
 Exit status:
   0  all went well
-  1  a test vector or an answer differs
+  1  a test vector or an answer differs, or a lint is denied
   2  input or usage is wrong
   3  the matcher and the reference disagree, which is a bug";
 
@@ -227,6 +306,18 @@ Examples:
 Exit status:
   0  the flow was explained
   2  the settings or the flow cannot be read, or usage is wrong";
+
+const LINT_HELP: &str = "\
+Examples:
+  flowsieve lint rules.json
+  flowsieve lint proxy.json --for proxy --format jsonl
+  flowsieve lint rules.json --deny L-01 L-15
+  flowsieve lint rules.json --deny warnings
+
+Exit status:
+  0  nothing that is denied was found
+  1  something that is denied was found
+  2  the settings or a rule cannot be read, or usage is wrong";
 
 const MATCH_VECTOR_HELP: &str = "\
 Examples:

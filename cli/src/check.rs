@@ -22,8 +22,7 @@ use std::time::Instant;
 /// file of flows that cannot be read, is reported and makes the status
 /// [`BadInput`](Status::BadInput).
 pub(crate) fn run(args: &CheckArgs) -> Result<Status, Failure> {
-    let settings = settings_file::read(&args.settings)?;
-    settings_file::warn(&settings);
+    let settings = settings_file::read_and_lint(&args.settings)?;
     if args.flows.is_empty() {
         return count_rules(args, &settings);
     }

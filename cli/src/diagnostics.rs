@@ -3,7 +3,7 @@
 //! Every message is made [`Printable`] here, whatever input it quotes. That standard error cannot
 //! be written is nothing that could be reported, and so is ignored.
 
-use crate::output::{ERROR, HELP, Painted, Printable, WARNING};
+use crate::output::{ERROR, HELP, Painted, Printable};
 use std::fmt;
 use std::io::Write;
 
@@ -12,9 +12,9 @@ pub(crate) fn error(message: &str) {
     line(format_args!("{} {}", Painted(ERROR, "error:"), Printable(message)));
 }
 
-/// Prints `warning: message`.
-pub(crate) fn warning(message: &str) {
-    line(format_args!("{} {}", Painted(WARNING, "warning:"), Printable(message)));
+/// Prints the place that a message was about, in the form in which editors find it.
+pub(crate) fn at(name: &str, line_number: u64, column: u64) {
+    line(format_args!("  --> {}:{line_number}:{column}", Printable(name)));
 }
 
 /// Prints `help: message`.

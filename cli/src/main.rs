@@ -5,6 +5,7 @@
 //! | [`args`] | the arguments and their help |
 //! | [`check`], [`summary`] | `flowsieve check`: a verdict a flow, and the count of them |
 //! | [`explain`], [`sentences`] | `flowsieve explain`: rule by rule, why |
+//! | [`lint`], [`snippet`] | `flowsieve lint`: likely mistakes, and how to mend them |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
@@ -17,12 +18,14 @@ mod check;
 mod diagnostics;
 mod explain;
 mod flow_reader;
+mod lint;
 mod match_vector;
 mod neutral;
 mod output;
 mod pages;
 mod sentences;
 mod settings_file;
+mod snippet;
 mod status;
 mod summary;
 mod vector;
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Lint(args) => lint::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),

@@ -1,10 +1,10 @@
 //! Settings files, and files that are read whole.
 
 use crate::args::SettingsArgs;
-use crate::diagnostics;
+use crate::lint;
 use crate::status::Failure;
+use flowsieve::FilterSettings;
 use flowsieve::formats::settings::{MAX_BYTES, ReadOptions, read_with};
-use flowsieve::{FilterSettings, lint};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,10 +15,25 @@ use std::path::Path;
 ///
 /// A message with the file, and the place in it where there is one.
 pub(crate) fn read(args: &SettingsArgs) -> Result<FilterSettings, Failure> {
+    parse(args, &read_whole(&args.settings)?)
+}
+
+/// Reads the settings that the arguments name, and prints the errors among their lints.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub(crate) fn read_and_lint(args: &SettingsArgs) -> Result<FilterSettings, Failure> {
     let text = read_whole(&args.settings)?;
+    let settings = parse(args, &text)?;
+    lint::print_errors(&args.settings, &text);
+    Ok(settings)
+}
+
+fn parse(args: &SettingsArgs, text: &[u8]) -> Result<FilterSettings, Failure> {
     let mut options = ReadOptions::default();
     options.hostname_in_network = args.hostname_in_network;
-    read_with(&text, options).map_err(|error| in_file(&args.settings, error))
+    read_with(text, options).map_err(|error| in_file(&args.settings, error))
 }
 
 /// Reads a file of at most [`MAX_BYTES`].
@@ -34,20 +49,6 @@ pub(crate) fn read_whole(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Returns the failure of a file.
 pub(crate) fn in_file(path: &Path, error: impl std::fmt::Display) -> Failure {
     Failure::BadInput(format!("{}: {error}", path.display()))
-}
-
-/// Prints what is likely a mistake in the settings, and what the framework would not take.
-pub(crate) fn warn(settings: &FilterSettings) {
-    for lint in lint(settings) {
-        diagnostics::warning(&lint.to_string());
-        let suggestion = lint.suggestion().and_then(|rule| serde_json::to_string(rule).ok());
-        if let Some(suggestion) = suggestion {
-            diagnostics::help(&suggestion);
-        }
-    }
-    for issue in settings.validate_for_framework() {
-        diagnostics::warning(&format!("not for the framework: {issue}"));
-    }
 }
 
 fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {

@@ -11,6 +11,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// A value in a document.
 #[derive(Clone, Copy)]
@@ -32,6 +33,27 @@ impl<'a> Value<'a> {
                 Err(syntax(&error).at(error.line() as u64, column))
             }
         }
+    }
+
+    /// The same value as a document of its own, from which the places of errors then count.
+    pub(super) fn alone(self) -> Value<'a> {
+        Value { document: self.text, text: self.text }
+    }
+
+    /// Where it stands in the document, in bytes.
+    pub(super) fn span(&self) -> Range<usize> {
+        let start = (self.text.as_ptr() as usize).wrapping_sub(self.document.as_ptr() as usize);
+        start..start.saturating_add(self.text.len())
+    }
+
+    /// The value of a key of an object, whatever else stands there.
+    pub(super) fn field(self, key: &str) -> Option<Value<'a>> {
+        if !self.text.starts_with('{') {
+            return None;
+        }
+        let fields = self.collect::<Object<'a>>().ok()?.0.into_iter();
+        let mut found = fields.filter(|(name, _)| name.0 == key);
+        found.next().map(|(_, raw)| Value { document: self.document, text: raw.get() })
     }
 
     /// An error about this value.

@@ -72,18 +72,22 @@ pub fn read(text: &[u8]) -> Result<FilterSettings, Error> {
 ///
 /// As for [`read`].
 pub fn read_with(text: &[u8], options: ReadOptions) -> Result<FilterSettings, Error> {
+    settings(Value::parse(checked_text(text)?)?, options)
+}
+
+/// Returns the text of a settings file, without its byte order mark.
+pub(super) fn checked_text(text: &[u8]) -> Result<&str, Error> {
     if text.len() > MAX_BYTES {
         return Err(Error::new(ErrorKind::TooLarge { limit: MAX_BYTES }));
     }
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let text = std::str::from_utf8(text).map_err(|error| {
+    std::str::from_utf8(text).map_err(|error| {
         let valid = text.get(..error.valid_up_to()).unwrap_or(text);
         let line = valid.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
         let last = valid.rsplit(|byte| *byte == b'\n').next().unwrap_or(valid);
         Error::new(ErrorKind::NotUtf8)
             .at(line, String::from_utf8_lossy(last).chars().count() as u64 + 1)
-    })?;
-    settings(Value::parse(text)?, options)
+    })
 }
 
 /// Writes settings as a settings file, one rule a line. What [`read`] makes of it is equal to
@@ -113,7 +117,7 @@ fn settings(value: Value<'_>, options: ReadOptions) -> Result<FilterSettings, Er
     Ok(FilterSettings::new(rules, default_action))
 }
 
-fn filter_rule(value: Value<'_>, options: ReadOptions) -> Result<FilterRule, Error> {
+pub(super) fn filter_rule(value: Value<'_>, options: ReadOptions) -> Result<FilterRule, Error> {
     let [network_rule, action, label] = value.fields(["networkRule", "action", "label"])?;
     let missing = |expected| value.error(ErrorKind::MissingKey { expected });
     let rule = self::network_rule(network_rule.ok_or_else(|| missing("`networkRule`"))?, options)?;
@@ -126,7 +130,7 @@ fn filter_rule(value: Value<'_>, options: ReadOptions) -> Result<FilterRule, Err
     })
 }
 
-fn network_rule(value: Value<'_>, options: ReadOptions) -> Result<NetworkRule, Error> {
+pub(super) fn network_rule(value: Value<'_>, options: ReadOptions) -> Result<NetworkRule, Error> {
     let [
         destination_network,
         destination_prefix,

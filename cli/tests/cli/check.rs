@@ -133,17 +133,20 @@ fn longest_prefix_decides_on_request_only() {
 }
 
 #[test]
-fn framework_issues_are_warnings_and_change_no_status() {
+fn what_the_framework_refuses_is_an_error_and_changes_no_status() {
     let settings = r#"{"rules": [{"networkRule": {"destinationNetwork": "10.0.0.0:80-90",
         "destinationPrefix": 8, "protocol": 1}, "action": "drop"}]}"#;
     let path = file("framework_issues", "rules.json", settings);
     let ended = run(&["check", path.to_str().unwrap()]);
     assert_eq!(ended.status, Some(0));
-    let expected = "\
-warning: not for the framework: rule 0: a network rule takes one port or any, not the range 80-90
-warning: not for the framework: rule 0: a network rule takes TCP, UDP or any, not protocol 1
-";
-    assert_eq!(ended.stderr, expected);
+    let errors: Vec<&str> =
+        ended.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    let expected = [
+        "error: L-12 rule 0: a network rule takes one port or any, not the range 80-90 (S-25)",
+        "error: L-19 rule 0: a network rule takes TCP, UDP or any, not protocol 1: flows of other \
+         protocols get the default action whatever the rules (S-31)",
+    ];
+    assert_eq!(errors, expected);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod bad_lines;
 mod bench;
 mod check;
 mod explain;
+mod lint;
 mod match_vector;
 mod pages;
 mod program;
