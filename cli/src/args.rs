@@ -21,6 +21,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     Explain(ExplainArgs),
     Lint(LintArgs),
+    Test(TestArgs),
     MatchVector(MatchVectorArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),
@@ -128,6 +129,25 @@ pub(crate) struct LintArgs {
     pub(crate) format: LintFormat,
 }
 
+/// Test settings by flows with the action that is expected
+///
+/// The file of cases is TOML, with a table [[case]] for each, or has a case as JSON on each line.
+/// A case has a flow (a remote endpoint, a log line, or the keys of a flow line) and expects an
+/// action and, if given, the label or the index of the rule, and the reason.
+#[derive(Args, Debug)]
+#[command(after_help = TEST_HELP)]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+
+    /// File of cases, or - for standard input
+    pub(crate) cases: PathBuf,
+
+    /// What the cases look like
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub(crate) format: TestFormat,
+}
+
 /// Run test vectors and compare each answer with the expected one
 ///
 /// The file is a JSON array. A vector with `rule` tests one rule against a flow and expects
@@ -214,6 +234,15 @@ pub(crate) enum LintFormat {
     Jsonl,
 }
 
+/// What the cases of a test look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestFormat {
+    /// What failed, and why
+    Text,
+    /// One JSON object a case; the count goes to standard error
+    Jsonl,
+}
+
 /// What settings are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PurposeArg {
@@ -278,10 +307,11 @@ Examples:
   log stream --process MyFilter | flowsieve check rules.json --flows -
   flowsieve explain rules.json 192.0.2.1:443
   flowsieve lint rules.json
+  flowsieve test rules.json cases.toml
 
 Exit status:
   0  all went well
-  1  a test vector or an answer differs, or a lint is denied
+  1  a case, a test vector or an answer differs, or a lint is denied
   2  input or usage is wrong
   3  the matcher and the reference disagree, which is a bug";
 
@@ -318,6 +348,24 @@ Exit status:
   0  nothing that is denied was found
   1  something that is denied was found
   2  the settings or a rule cannot be read, or usage is wrong";
+
+const TEST_HELP: &str = "\
+Examples:
+  flowsieve test rules.json cases.toml
+  flowsieve test rules.json cases.jsonl --format jsonl
+
+A case in TOML, and on a line of JSON:
+  [[case]]
+  name = \"the office is dropped\"
+  flow = { remoteEndpoint = \"192.0.2.1:443\", socketProtocol = \"TCP\", direction = \"outbound\" }
+  expect = { action = \"drop\", label = \"office\" }
+
+  {\"flow\": \"192.0.2.1:443\", \"expect\": {\"action\": \"drop\"}}
+
+Exit status:
+  0  all cases pass
+  1  a case fails
+  2  the settings or a case cannot be read, or usage is wrong";
 
 const MATCH_VECTOR_HELP: &str = "\
 Examples:

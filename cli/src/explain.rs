@@ -60,7 +60,7 @@ fn first_line_of_stdin() -> Result<String, Failure> {
 }
 
 /// Reads a flow line or a log line; a word by itself is a remote endpoint.
-fn read_flow_or_endpoint(text: &str, protocol: IpProtocol) -> Result<Flow<'_>, Error> {
+pub(crate) fn read_flow_or_endpoint(text: &str, protocol: IpProtocol) -> Result<Flow<'_>, Error> {
     if text.starts_with('{') || text.contains(char::is_whitespace) {
         return read_flow(text, protocol);
     }

@@ -6,6 +6,7 @@
 //! | [`check`], [`summary`] | `flowsieve check`: a verdict a flow, and the count of them |
 //! | [`explain`], [`sentences`] | `flowsieve explain`: rule by rule, why |
 //! | [`lint`], [`snippet`] | `flowsieve lint`: likely mistakes, and how to mend them |
+//! | [`test`], [`cases`] | `flowsieve test`: flows with the action that is expected |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
@@ -14,6 +15,7 @@
 
 mod args;
 mod bench;
+mod cases;
 mod check;
 mod diagnostics;
 mod explain;
@@ -28,6 +30,7 @@ mod settings_file;
 mod snippet;
 mod status;
 mod summary;
+mod test;
 mod vector;
 
 use crate::args::{Cli, Command};
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Lint(args) => lint::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),

@@ -15,3 +15,4 @@ mod settings;
 mod story;
 mod streaming;
 mod terminal;
+mod test;

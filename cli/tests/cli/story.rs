@@ -84,6 +84,10 @@ fn the_readme_shows_what_is_printed() {
         count += 1;
     }
     assert_eq!(count, COMMANDS_SHOWN);
+    let cases = std::fs::read_to_string(root.join("examples/cases.toml")).unwrap();
+    assert!(readme.contains(&format!("```toml\n{cases}```")));
+    let mended = run(&["test", &example("prefix-32.json"), &example("cases.toml")]);
+    assert_eq!((mended.status, mended.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"));
 }
 
-const COMMANDS_SHOWN: usize = 1;
+const COMMANDS_SHOWN: usize = 2;
