@@ -9,6 +9,7 @@ use flowsieve::{
 use flowsieve_testkit::agreement::{Shown, check_agreement_on, check_rules};
 use flowsieve_testkit::completion::{check_final, check_pending};
 use flowsieve_testkit::config;
+use flowsieve_testkit::lints::check_lints;
 use flowsieve_testkit::specs::{ActionSpec, Case, RuleSpec};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -31,6 +32,12 @@ proptest! {
     fn every_rule_agrees_with_the_naive_match_and_is_pending_only_if_it_could_match(case: Case) {
         let (settings, flows) = case.build();
         flows.iter().for_each(|flow| check_rules(&settings, flow));
+    }
+
+    #[test]
+    fn lints_are_true_of_the_rules_and_mended_by_what_they_suggest(case: Case) {
+        let (settings, flows) = case.build();
+        check_lints(&settings, &flows);
     }
 
     #[test]

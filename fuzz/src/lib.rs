@@ -2,8 +2,8 @@
 //!
 //! | target | input | claim |
 //! |---|---|---|
-//! | [`text`] | a settings file, a flow or log line, an endpoint, a name, ports | reading never panics; what is read prints as itself |
-//! | [`agreement`] | settings and flows, decoded | every matcher agrees with the reference, the reference with the naive match, "pending" and "final" with what could become known |
+//! | [`text`] | a settings file, a flow or log line, an endpoint, a name, ports | reading never panics; what is read prints as itself; every lint has its place, and its suggestion is a rule |
+//! | [`agreement`] | settings and flows, decoded | every matcher agrees with the reference, the reference with the naive match, "pending" and "final" with what could become known; lints are true and mended by what they suggest |
 //! | [`table_ops`] | operations, decoded | a table answers as a sorted list does |
 //!
 //! Run one with `cargo +nightly fuzz run agreement`. Without cargo-fuzz the same targets replay
@@ -13,6 +13,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is a failed test")]
 
 use arbitrary::{Arbitrary, Unstructured};
+use flowsieve::formats::lints::{self, Purpose};
 use flowsieve::formats::{flow_lines, read_flow, settings};
 use flowsieve::{
     Action, Direction, Endpoint, Error, Flow, Host, HostName, IpProtocol, Ports, Precedence,
@@ -20,8 +21,10 @@ use flowsieve::{
 };
 use flowsieve_testkit::agreement::{check_agreement_on, check_rules};
 use flowsieve_testkit::completion::check_final;
+use flowsieve_testkit::lints::check_lints;
 use flowsieve_testkit::specs::Case;
 use flowsieve_testkit::table::{Operations, check_operations};
+use serde::de::IgnoredAny;
 use std::fmt::{Debug, Display};
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,9 +34,12 @@ use std::str::FromStr;
 ///
 /// # Panics
 ///
-/// If what was read does not print as itself.
+/// If what was read does not print as itself, or a lint of it is not in order.
 pub fn text(data: &[u8]) {
     check_settings(data);
+    for purpose in [None, Some(Purpose::Filter), Some(Purpose::Proxy)] {
+        check_lint_text(data, purpose);
+    }
     let Ok(text) = std::str::from_utf8(data) else { return };
     check_flow(text);
     check_if_read::<Endpoint>(text);
@@ -61,6 +67,7 @@ pub fn agreement(data: &[u8]) {
     let Some(case) = decode::<Case>(data) else { return };
     let (settings, flows) = case.build();
     check_agreement_on(&settings, &flows);
+    check_lints(&settings, &flows);
     for flow in &flows {
         check_rules(&settings, flow);
         Precedence::ALL.iter().for_each(|precedence| check_final(&settings, *precedence, flow));
@@ -110,6 +117,32 @@ fn check_settings(data: &[u8]) {
     }
     if let Ok(strict) = settings::read(data) {
         assert_eq!(read, Ok(strict), "compatible, strict");
+    }
+}
+
+fn check_lint_text(data: &[u8], purpose: Option<Purpose>) {
+    let Ok(report) = lints::lint(data, purpose) else { return };
+    for found in &report.lints {
+        let part = report.text.get(found.span.clone()).expect("the part is in the text");
+        serde_json::from_str::<IgnoredAny>(part).expect("the part is a value");
+        let line: serde_json::Value = serde_json::from_str(&lints::write(found)).unwrap();
+        let edits = line.get("suggestion").and_then(serde_json::Value::as_array);
+        for edit in edits.into_iter().flatten() {
+            let inserted = edit.get("insert").and_then(serde_json::Value::as_array);
+            for rule in inserted.into_iter().flatten() {
+                let rules = match rule.get("networkRule") {
+                    Some(_) => format!("{{\"rules\": [{rule}]}}"),
+                    None => format!(
+                        "{{\"rules\": [{{\"networkRule\": {rule}, \"action\": \"drop\"}}]}}"
+                    ),
+                };
+                settings::read(rules.as_bytes()).expect("what is suggested is a rule");
+            }
+        }
+    }
+    if let (Ok(read), true) = (settings::read(data), report.purpose == Purpose::Filter) {
+        let of_text: Vec<_> = report.lints.into_iter().map(|found| found.lint).collect();
+        assert_eq!(of_text, flowsieve::lint(&read), "of text, of rules");
     }
 }
 

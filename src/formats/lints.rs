@@ -1,7 +1,7 @@
 //! Lints with their places in the text of a settings file, and lint lines.
 //!
 //! [`lint()`] reads as much of a settings file as can be read, so that one rule which the framework
-//! would refuse does not hide what is wrong with the others; [`write`] writes a lint as a line of
+//! would refuse does not hide what is wrong with the others; [`write()`] writes a lint as a line of
 //! JSON.
 //!
 //! ```
@@ -105,7 +105,7 @@ pub struct PlacedLint {
 ///
 /// # Complexity
 ///
-/// As for [`lint`](crate::lint), and linear in the size of the text.
+/// As for [`crate::lint()`], and linear in the size of the text.
 pub fn lint(text: &[u8], purpose: Option<Purpose>) -> Result<Report<'_>, Error> {
     let text = checked_text(text)?;
     let value = Value::parse(text)?;
@@ -242,8 +242,8 @@ impl<'a> File<'a> {
         error: &Error,
     ) -> PlacedLint {
         let key = mend::key_of(error);
-        let mended = mend::mend(rule.alone(), list);
-        let suggestion = mended.map(|rule| Suggestion::splice(list, index, 1, vec![rule]));
+        let mended = mend::mend(rule.alone(), list).map(|rule| without_range(rule, list));
+        let suggestion = mended.map(|rules| Suggestion::splice(list, index, 1, rules));
         let lint = Lint::of_rule(code, list, index, key, error.kind().to_string());
         self.place_in(lint.refused().suggesting(suggestion), Some(rule))
     }
@@ -292,6 +292,27 @@ fn part_of<'a>(rule: Value<'a>, key: &str) -> Value<'a> {
     let in_endpoint = |network| network_rule.field(network)?.field(key);
     let found = network_rule.field(key).or_else(|| networks.into_iter().find_map(in_endpoint));
     found.unwrap_or(network_rule)
+}
+
+/// A rule with a range of ports, which reads but which the framework does not take, in the form in
+/// which it does.
+fn without_range(rule: SuggestedRule, list: RuleList) -> Vec<SuggestedRule> {
+    let lints = match rule.filter_rule() {
+        Some(rule) => lint::lint(&FilterSettings::new(vec![rule], Action::FilterData)),
+        None => {
+            let (rules, none) = (vec![rule.network_rule().clone()], Vec::new());
+            lint::lint_proxy(&match list {
+                RuleList::Excluded => TransparentProxySettings::new(none, rules),
+                RuleList::Rules | RuleList::Included => TransparentProxySettings::new(rules, none),
+            })
+        }
+    };
+    let range = lints.iter().find(|lint| lint.code() == LintCode::Ports);
+    let edits = range.and_then(Lint::suggestion).map_or(&[][..], Suggestion::edits);
+    match edits {
+        [Edit::Splice { insert, .. }] => insert.clone(),
+        _ => vec![rule],
+    }
 }
 
 fn of_filter(rules: Vec<(usize, FilterRule)>, default_action: Action) -> Vec<Lint> {

@@ -6,6 +6,7 @@
 //! - [`edits`]: edits of a [`LiveMatcher`](flowsieve::LiveMatcher) against the reference on a list.
 //! - [`naive`]: a match, written again from the clauses in another style, against
 //!   [`NetworkRule::matches`](flowsieve::NetworkRule::matches).
+//! - [`lints`]: what holds of the lints of any settings, with L-15 by comparing each two rules.
 //! - [`completion`]: what "pending" and "final" mean, by trying what could become known.
 //! - [`random`]: numbers from a seed, for sets too large to be shrunk.
 //! - [`table`]: operations on [`RuleTable`](flowsieve::RuleTable) against a list.
@@ -34,6 +35,7 @@
 pub mod agreement;
 pub mod completion;
 pub mod edits;
+pub mod lints;
 pub mod naive;
 pub mod random;
 pub mod specs;
