@@ -669,12 +669,8 @@ impl Matcher {
         best: Ranked,
     ) -> Ranked {
         match family {
-            AddressFamily::V4 => {
-                lanes.call(FindSided { sided: &self.sided_v4, places, query, best })
-            }
-            AddressFamily::V6 => {
-                lanes.call(FindSided { sided: &self.sided_v6, places, query, best })
-            }
+            AddressFamily::V4 => self.sided_v4.find_if_any(lanes, places, query, best),
+            AddressFamily::V6 => self.sided_v6.find_if_any(lanes, places, query, best),
         }
     }
 
@@ -703,22 +699,6 @@ impl Job for Decide<'_> {
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Decision {
         self.matcher.decide_with(lanes, self.flow)
-    }
-}
-
-struct FindSided<'a, const W: usize> {
-    sided: &'a Sided<W>,
-    places: [Place; 2],
-    query: SidedQuery<'a>,
-    best: Ranked,
-}
-
-impl<const W: usize> Job for FindSided<'_, W> {
-    type Output = Ranked;
-
-    #[inline(always)]
-    fn run(self, lanes: impl Lanes) -> Ranked {
-        self.sided.find(lanes, self.places, self.query, self.best)
     }
 }
 

@@ -165,9 +165,9 @@ pub(super) fn compile(
     let (few_v4, few_v6) = (Scan::new(&few_v4), Scan::new(&few_v6));
     let mut budget = Budget::new(options.max_bytes);
     budget.take(few_v4.size_bytes() + few_v6.size_bytes() + memory::of_vec(&conditional))?;
-    let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided));
+    let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs);
     budget.take(sided_v4.size_bytes())?;
-    let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided));
+    let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs);
     budget.take(sided_v6.size_bytes())?;
     drop(sided);
     let plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);

@@ -56,6 +56,8 @@ struct Side<const W: usize> {
 /// A list that is more than a row of rules.
 #[derive(Debug)]
 struct Link {
+    /// The first rule of all, the parent's included.
+    first: Ranked,
     /// The list of the next shorter network.
     parent: Place,
     /// The rules for single remote ports, and of the others those for single local ports, kept
@@ -129,12 +131,13 @@ pub(super) struct SidedQuery<'a> {
 }
 
 impl<const W: usize> Sided<W> {
-    /// Makes the index; the rules are in ascending rank.
+    /// Makes the index; the rules are in ascending rank. `has_all` says whether all rules are among
+    /// them, so that every flow asks for both sides.
     ///
     /// # Complexity
     ///
     /// O(n log n), and memory linear in the number of rules times [`MAX_COPIES`].
-    pub(super) fn new(rules: &[SidedRule]) -> Sided<W> {
+    pub(super) fn new(rules: &[SidedRule], has_all: bool) -> Sided<W> {
         let mut counts: [HashMap<IpNet, u32>; 2] = Default::default();
         for rule in rules {
             for (counts, net) in counts.iter_mut().zip([rule.remote, rule.local]) {
@@ -157,7 +160,7 @@ impl<const W: usize> Sided<W> {
                 _ => by_remote.push((rule.remote, row_rule(rule, rule.local))),
             }
         }
-        if wide.len() <= FEW_WIDE {
+        if has_all && wide.len() <= FEW_WIDE {
             let rules = wide.drain(..);
             by_remote.extend(rules.map(|rule| (rule.remote, row_rule(&rule, rule.local))));
         }
@@ -219,12 +222,29 @@ impl<const W: usize> Sided<W> {
         let SidedQuery { flow, case, is_loopback } = query;
         let (remote, local) = flow.ends();
         let query = RowQuery::new(flow, case, is_loopback);
-        let by_remote = self.by_remote.find(lanes, of_remote, &query, &words_of(local));
-        let by_local = self.by_local.find(lanes, of_local, &query, &words_of(remote));
+        // Neither waits for what the other finds.
+        let none = Ranked::NONE;
+        let by_remote = self.by_remote.find(lanes, of_remote, &query, &words_of(local), none);
+        let by_local = self.by_local.find(lanes, of_local, &query, &words_of(remote), none);
         let best = best.min(by_remote).min(by_local);
         match W {
             1 if !self.wide.is_empty => self.wide.find(lanes, &query, case, best),
             _ => best,
+        }
+    }
+
+    /// Does the same where most flows have no rules of either side.
+    #[inline(always)]
+    pub(super) fn find_if_any(
+        &self,
+        lanes: impl Lanes,
+        places: [Place; 2],
+        query: SidedQuery<'_>,
+        best: Ranked,
+    ) -> Ranked {
+        match (places == [Place::EMPTY; 2]) & self.wide.is_empty {
+            true => best,
+            false => lanes.call(Find { sided: self, places, query, best }),
         }
     }
 
@@ -252,6 +272,8 @@ fn row_rule<const W: usize>(rule: &SidedRule, other: IpNet) -> RowRule<W> {
 /// A network that contains the one at hand, while a [`Side`] is made.
 struct Around<const W: usize> {
     net: IpNet,
+    /// The first rule of the place.
+    first: Ranked,
     place: Place,
     /// All rules of the place, if it is a row.
     rules: Option<Vec<RowRule<W>>>,
@@ -264,12 +286,12 @@ impl<const W: usize> Side<W> {
         let (mut rows, mut links, mut networks) = (Rows::new(), Vec::new(), Vec::new());
         // The networks that contain the one at hand.
         let mut path: Vec<Around<W>> = Vec::new();
-        for rules in rules.chunk_by(|(a, _), (b, _)| a == b) {
-            let Some((net, _)) = rules.first() else { continue };
+        for rules_of_net in rules.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((net, _)) = rules_of_net.first() else { continue };
             while path.last().is_some_and(|around| !around.net.contains(net)) {
                 path.pop();
             }
-            let own: Vec<RowRule<W>> = rules.iter().map(|(_, rule)| *rule).collect();
+            let own: Vec<RowRule<W>> = rules_of_net.iter().map(|(_, rule)| *rule).collect();
             let (parent, inherited) = match path.last() {
                 Some(around) => (around.place, around.rules.as_deref()),
                 None => (Place::EMPTY, Some(&[][..])),
@@ -285,13 +307,17 @@ impl<const W: usize> Side<W> {
                     (rows.add(&merged), Some(merged))
                 }
                 None => {
-                    links.push(Link::new(own, parent, &mut rows));
+                    let first = path.last().map_or(Ranked::NONE, |around| around.first);
+                    links.push(Link::new(own, (parent, first), &mut rows));
                     (Place::of_link(links.len() - 1), None)
                 }
             };
             let (first, last) = bounds(*net);
             networks.push((first, last, place));
-            path.push(Around { net: *net, place, rules });
+            let own = rules_of_net.iter().map(|(_, rule)| rule.ranked).min();
+            let around = path.last().map_or(Ranked::NONE, |around| around.first);
+            let first = own.map_or(around, |own| own.min(around));
+            path.push(Around { net: *net, first, place, rules });
         }
         rows.finish();
         links.shrink_to_fit();
@@ -314,6 +340,7 @@ impl<const W: usize> Side<W> {
         Wanted { intervals: &self.addresses, high, low }
     }
 
+    /// Returns the first rule that matches and goes before `best`, else `best`.
     #[inline(always)]
     fn find(
         &self,
@@ -321,10 +348,11 @@ impl<const W: usize> Side<W> {
         place: Place,
         query: &RowQuery<'_>,
         other: &[u32; W],
+        best: Ranked,
     ) -> Ranked {
         match place.link() {
-            None => self.rows.find(lanes, place, query, other, Ranked::NONE),
-            Some(link) => lanes.call(FindInLinks { side: self, link, query, other }),
+            None => self.rows.find(lanes, place, query, other, best),
+            Some(link) => lanes.call(FindInLinks { side: self, link, query, other, best }),
         }
     }
 
@@ -336,12 +364,43 @@ impl<const W: usize> Side<W> {
     }
 }
 
+/// The search of rules of which most flows have none.
+struct Find<'a, const W: usize> {
+    sided: &'a Sided<W>,
+    places: [Place; 2],
+    query: SidedQuery<'a>,
+    best: Ranked,
+}
+
+impl<const W: usize> Job for Find<'_, W> {
+    type Output = Ranked;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Ranked {
+        let Find { sided, places: [of_remote, of_local], query, mut best } = self;
+        let SidedQuery { flow, case, is_loopback } = query;
+        let (remote, local) = flow.ends();
+        let query = RowQuery::new(flow, case, is_loopback);
+        if of_remote != Place::EMPTY {
+            best = sided.by_remote.find(lanes, of_remote, &query, &words_of(local), best);
+        }
+        if of_local != Place::EMPTY {
+            best = sided.by_local.find(lanes, of_local, &query, &words_of(remote), best);
+        }
+        match sided.wide.first(case) < best {
+            true => sided.wide.find(lanes, &query, case, best),
+            false => best,
+        }
+    }
+}
+
 /// The search of a list that is more than a row.
 struct FindInLinks<'a, const W: usize> {
     side: &'a Side<W>,
     link: usize,
     query: &'a RowQuery<'a>,
     other: &'a [u32; W],
+    best: Ranked,
 }
 
 impl<const W: usize> Job for FindInLinks<'_, W> {
@@ -349,9 +408,12 @@ impl<const W: usize> Job for FindInLinks<'_, W> {
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Ranked {
-        let FindInLinks { side: Side { rows, links, .. }, link, query, other } = self;
-        let (mut best, mut next) = (Ranked::NONE, Some(link));
+        let FindInLinks { side: Side { rows, links, .. }, link, query, other, mut best } = self;
+        let mut next = Some(link);
         while let Some(link) = next.and_then(|link| links.get(link)) {
+            if link.first >= best {
+                return best;
+            }
             best = rows.find(lanes, link.others, query, other, best);
             if link.has_ports() {
                 best = link.find_by_port(lanes, rows, query, other, best);
@@ -391,11 +453,18 @@ impl<const W: usize> Job for FindByPort<'_, W> {
 }
 
 impl Link {
-    fn new<const W: usize>(own: Vec<RowRule<W>>, parent: Place, rows: &mut Rows<W>) -> Link {
+    /// Makes a list of its own rules and those of a parent, given with its first rule.
+    fn new<const W: usize>(
+        own: Vec<RowRule<W>>,
+        (parent, of_parent): (Place, Ranked),
+        rows: &mut Rows<W>,
+    ) -> Link {
+        let first = own.iter().map(|rule| rule.ranked).fold(of_parent, Ranked::min);
         let mut others = own;
         let by_remote_port = PortRows::new(&mut others, rows, RowRule::single_remote_port);
         let by_local_port = PortRows::new(&mut others, rows, RowRule::single_local_port);
-        Link { parent, by_remote_port, by_local_port, others: rows.add(&others) }
+        let others = rows.add(&others);
+        Link { first, parent, by_remote_port, by_local_port, others }
     }
 
     /// Whether rules are kept by their ports.
@@ -488,10 +557,16 @@ impl Wide {
             let of_protocol =
                 rules.iter().filter(|rule| rule.leaf.cases >> (protocol * 3) & 7 != 0);
             let rules: Vec<RowRule<2>> = of_protocol.map(wide_rule).collect();
-            Link::new(rules, Place::EMPTY, &mut rows)
+            Link::new(rules, (Place::EMPTY, Ranked::NONE), &mut rows)
         });
         rows.finish();
         Wide { links, rows, is_empty }
+    }
+
+    /// Returns the first of the rules for a protocol.
+    #[inline(always)]
+    fn first(&self, case: Case) -> Ranked {
+        self.links.get(case.protocol()).map_or(Ranked::NONE, |link| link.first)
     }
 
     #[inline(always)]
