@@ -119,6 +119,12 @@ impl<'a> Flow<'a> {
         self
     }
 
+    /// Returns the flow with a host name of its own.
+    pub fn into_owned(self) -> Flow<'static> {
+        let remote_hostname = self.remote_hostname.map(|name| Cow::Owned(name.into_owned()));
+        Flow { remote_hostname, ..self }
+    }
+
     /// Returns the remote endpoint; `None` while it is not known (S-22).
     pub fn remote(&self) -> Option<FlowEndpoint> {
         self.remote.with_zone(self.zones[0])

@@ -29,6 +29,14 @@ mod live;
 
 mod explain;
 
+mod space;
+
+mod shadow;
+
+mod diff;
+
+mod plan;
+
 mod lint;
 
 #[cfg(feature = "serde")]
@@ -37,6 +45,7 @@ pub mod formats;
 
 pub use crate::{
     decision::{Decision, Reason},
+    diff::{Diff, Difference, diff, first_difference},
     endpoint::{AddressFamily, Endpoint, Host, Ports, Zone},
     error::{Error, ErrorKind},
     explain::{Explanation, Outcome, RuleOutcome, explain},
@@ -46,9 +55,12 @@ pub use crate::{
     live::{LiveDecision, LiveMatcher, LiveMatcherBuilder, Snapshot},
     matcher::{Matcher, MatcherBuilder, Strategy, Vectors},
     network::{Answer, Network},
+    plan::{Plan, PlanError, plan, verify_plan},
     proxy::{ProxyDecision, ProxyIssue, ProxyIssueKind, ProxyList, TransparentProxySettings},
     rule::{Action, FilterRule, Initializer, NetworkRule, Protocol, Remote, RulePart, RuleTest},
     settings::{FilterSettings, FrameworkIssue, FrameworkIssueKind, Precedence},
+    shadow::{Standing, Use, shadow},
+    space::{Decider, Hosts, Names, Protocols, Region, Zones},
     table::{Covering, RuleTable},
 };
 

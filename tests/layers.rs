@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// `reference` must not know `matcher` and `live`, nor they it, or one would not test the other;
 /// `table` stands without settings; `formats` reads and writes, and decides nothing.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("hostname", &["error"]),
     ("endpoint", &["hostname", "error"]),
@@ -38,6 +38,13 @@ const MAY_USE: [(&str, &[&str]); 15] = [
         "explain",
         &["reference", "matcher", "decision", "settings", "rule", "network", "flow", "endpoint"],
     ),
+    (
+        "space",
+        &["decision", "settings", "rule", "network", "flow", "endpoint", "hostname", "error"],
+    ),
+    ("shadow", &["space", "settings", "rule", "flow"]),
+    ("diff", &["space", "settings", "rule", "flow"]),
+    ("plan", &["diff", "space", "matcher", "settings", "rule", "flow", "endpoint"]),
     ("lint", &["proxy", "settings", "rule", "network", "flow", "endpoint", "hostname", "error"]),
 ];
 

@@ -9,6 +9,7 @@
 //! - [`lints`]: what holds of the lints of any settings, with L-15 by comparing each two rules.
 //! - [`completion`]: what "pending" and "final" mean, by trying what could become known.
 //! - [`random`]: numbers from a seed, for sets too large to be shrunk.
+//! - [`universe`]: few enough flows that all can be tried.
 //! - [`table`]: operations on [`RuleTable`](flowsieve::RuleTable) against a list.
 //!
 //! # Generation settings
@@ -40,6 +41,7 @@ pub mod naive;
 pub mod random;
 pub mod specs;
 pub mod table;
+pub mod universe;
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 
