@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use flowsieve::formats::lints::Purpose;
-use flowsieve::{Error, IpProtocol, LintCode, Precedence, Severity};
+use flowsieve::{Error, FilterSettings, IpProtocol, LintCode, Precedence, Severity};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -22,6 +22,9 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     Lint(LintArgs),
     Test(TestArgs),
+    Shadow(ShadowArgs),
+    Diff(DiffArgs),
+    Plan(PlanArgs),
     MatchVector(MatchVectorArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),
@@ -76,6 +79,123 @@ pub(crate) struct ExplainArgs {
     /// Print the rules after the deciding one too
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// Find rules that decide no flow, and rules that could be left out
+///
+/// A rule is dead if the rules before it together match every flow that it matches; they are
+/// named. A rule is redundant if every flow that it decides would get the same action without it.
+/// Both are exact, over all flows.
+#[derive(Args, Debug)]
+#[command(after_help = SHADOW_HELP)]
+pub(crate) struct ShadowArgs {
+    /// Settings file, or a rule set in the neutral form (.rules)
+    pub(crate) settings: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
+
+    /// Print every rule, with a flow that it decides where there is one
+    #[arg(long)]
+    pub(crate) witness: bool,
+
+    /// What the answer looks like
+    #[arg(long, value_enum, default_value_t = LinesFormat::Text)]
+    pub(crate) format: LinesFormat,
+}
+
+/// Find the flows to which two settings give different actions
+///
+/// Decides whether the settings give every possible flow the same action. If not, the regions in
+/// which they differ are printed, the biggest first, with the action and the deciding rule of
+/// either side and a flow of the region. The answer is exact, not sampled.
+#[derive(Args, Debug)]
+#[command(after_help = DIFF_HELP)]
+pub(crate) struct DiffArgs {
+    /// Settings file, or a rule set in the neutral form (.rules)
+    pub(crate) old: PathBuf,
+
+    /// Settings file, or a rule set in the neutral form (.rules)
+    pub(crate) new: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
+
+    /// Print at most so many regions, 0 for all [default: 20 as text, all as jsonl]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+
+    /// What the answer looks like
+    #[arg(long, value_enum, default_value_t = LinesFormat::Text)]
+    pub(crate) format: LinesFormat,
+}
+
+/// Plan a first stage of few rules for the framework, in front of an extension that decides exactly
+///
+/// The framework takes 1000 rules. The first stage gives every flow either the action that the
+/// settings give it, or filterData, and then the extension decides by all rules. As little as
+/// possible is sent to the extension. Every plan is proven before it is printed.
+#[derive(Args, Debug)]
+#[command(after_help = PLAN_HELP)]
+pub(crate) struct PlanArgs {
+    /// Settings file, or a rule set in the neutral form (.rules)
+    pub(crate) settings: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
+
+    /// The most rules of the first stage
+    #[arg(long, value_name = "N", default_value_t = FilterSettings::MAX_FRAMEWORK_RULES)]
+    pub(crate) limit: usize,
+
+    /// File of flows by which is weighed what is sent; without it, addresses are
+    #[arg(long, value_name = "FLOWS")]
+    pub(crate) sample: Option<PathBuf>,
+
+    /// Protocol of the flows of a sample that do not say it
+    #[arg(long, default_value_t = IpProtocol::TCP)]
+    pub(crate) protocol: IpProtocol,
+
+    /// Print the first stage; the report then goes to standard error
+    #[arg(long, value_enum)]
+    pub(crate) emit: Option<Emit>,
+
+    /// Write a picture of how much is sent with how many rules
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// Plan nothing, but prove that this first stage misses no flow
+    #[arg(long, value_name = "FIRST", conflicts_with_all = ["sample", "emit", "svg", "limit"])]
+    pub(crate) verify: Option<PathBuf>,
+
+    /// What the report looks like
+    #[arg(long, value_enum, default_value_t = LinesFormat::Text)]
+    pub(crate) format: LinesFormat,
+}
+
+/// What a first stage is printed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Emit {
+    /// A settings file
+    Json,
+    /// A function in Swift
+    Swift,
+    /// A function in Objective-C
+    Objc,
+}
+
+/// How rules are read and applied, where no flows are read.
+#[derive(Args, Debug)]
+pub(crate) struct RulesArgs {
+    /// Which of several matching rules decides
+    #[arg(long, value_enum, default_value_t = PrecedenceArg::FirstMatch)]
+    pub(crate) precedence: PrecedenceArg,
+
+    /// Take a host name in a network rule as a host rule
+    ///
+    /// Apple's documentation asks for an address there.
+    #[arg(long)]
+    pub(crate) hostname_in_network: bool,
 }
 
 /// The settings, and how they are applied.
@@ -282,6 +402,15 @@ impl FromStr for Deny {
     }
 }
 
+/// What an answer of many parts looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LinesFormat {
+    /// A block of text a part
+    Text,
+    /// One JSON object a part, one a line
+    Jsonl,
+}
+
 /// Which of several matching rules decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecedenceArg {
@@ -308,10 +437,14 @@ Examples:
   flowsieve explain rules.json 192.0.2.1:443
   flowsieve lint rules.json
   flowsieve test rules.json cases.toml
+  flowsieve shadow rules.json
+  flowsieve diff old.json new.json
+  flowsieve plan blocklist.json
+  flowsieve match-vector vectors.json
 
 Exit status:
   0  all went well
-  1  a case, a test vector or an answer differs, or a lint is denied
+  1  a case, a test vector or an answer differs, a lint is denied, settings differ, or a rule is dead
   2  input or usage is wrong
   3  the matcher and the reference disagree, which is a bug";
 
@@ -376,6 +509,38 @@ Exit status:
   1  a vector differs
   2  the file or a vector cannot be read, or usage is wrong
   3  the matcher and the reference disagree, which is a bug";
+
+const SHADOW_HELP: &str = "\
+Examples:
+  flowsieve shadow rules.json
+  flowsieve shadow rules.json --witness --format jsonl
+
+Exit status:
+  0  every rule decides some flow
+  1  a rule is dead
+  2  the settings cannot be read, or usage is wrong";
+
+const DIFF_HELP: &str = "\
+Examples:
+  flowsieve diff old.json new.json
+  flowsieve diff old.json new.json --format jsonl
+
+Exit status:
+  0  the settings give every flow the same action
+  1  they do not
+  2  settings cannot be read, or usage is wrong";
+
+const PLAN_HELP: &str = "\
+Examples:
+  flowsieve plan blocklist.json
+  flowsieve plan blocklist.json --sample flows.jsonl --emit swift > FirstStage.swift
+  flowsieve plan blocklist.json --limit 200 --svg curve.svg
+  flowsieve plan --verify first.json blocklist.json
+
+Exit status:
+  0  there is a plan, or the first stage misses nothing
+  1  the first stage misses a flow
+  2  a file cannot be read or written, there is no plan, or usage is wrong";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

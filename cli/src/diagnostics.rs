@@ -3,13 +3,18 @@
 //! Every message is made [`Printable`] here, whatever input it quotes. That standard error cannot
 //! be written is nothing that could be reported, and so is ignored.
 
-use crate::output::{ERROR, HELP, Painted, Printable};
+use crate::output::{ERROR, HELP, Painted, Printable, WARNING};
 use std::fmt;
 use std::io::Write;
 
 /// Prints `error: message`.
 pub(crate) fn error(message: &str) {
     line(format_args!("{} {}", Painted(ERROR, "error:"), Printable(message)));
+}
+
+/// Prints `warning: message`.
+pub(crate) fn warning(message: &str) {
+    line(format_args!("{} {}", Painted(WARNING, "warning:"), Printable(message)));
 }
 
 /// Prints the place that a message was about, in the form in which editors find it.

@@ -7,26 +7,34 @@
 //! | [`explain`], [`sentences`] | `flowsieve explain`: rule by rule, why |
 //! | [`lint`], [`snippet`] | `flowsieve lint`: likely mistakes, and how to mend them |
 //! | [`test`], [`cases`] | `flowsieve test`: flows with the action that is expected |
+//! | [`shadow`], [`diff`] | `flowsieve shadow` and `flowsieve diff`: what is proven of rules |
+//! | [`plan`], [`curve`], [`emit`] | `flowsieve plan`: a first stage for the framework |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
-//! | [`flow_reader`], [`settings_file`] | what is read |
+//! | [`flow_reader`], [`settings_file`], [`loaded`] | what is read |
 //! | [`output`], [`diagnostics`], [`status`] | what is printed, and how the program ends |
 
 mod args;
 mod bench;
 mod cases;
 mod check;
+mod curve;
 mod diagnostics;
+mod diff;
+mod emit;
 mod explain;
 mod flow_reader;
 mod lint;
+mod loaded;
 mod match_vector;
 mod neutral;
 mod output;
 mod pages;
+mod plan;
 mod sentences;
 mod settings_file;
+mod shadow;
 mod snippet;
 mod status;
 mod summary;
@@ -44,6 +52,9 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Shadow(args) => shadow::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),

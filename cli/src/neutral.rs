@@ -60,6 +60,11 @@ pub(crate) fn read_rules(text: &str, path: &Path, flows: &[Flow<'_>]) -> Result<
     Ok(RuleSet { settings, line_of_rule, line_count })
 }
 
+/// Returns the number of each line that is a rule or a flow, from 1.
+pub(crate) fn line_numbers(text: &str) -> impl Iterator<Item = u64> {
+    lines(text).map(|(number, _)| number)
+}
+
 /// Reads expected answers.
 pub(crate) fn read_expected(text: &str, path: &Path) -> Result<Vec<Option<usize>>, Failure> {
     let answer = |(number, line): (u64, &str)| match line {

@@ -126,6 +126,8 @@ pub(crate) const HEADING: Style = Style::new().bold();
 pub(crate) const DIMMED: Style = Style::new().dimmed();
 /// The style of `error:`.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// The style of `warning:`.
+pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// The style of `help:`.
 pub(crate) const HELP: Style = AnsiColor::Green.on_default().bold();
 

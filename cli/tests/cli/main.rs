@@ -6,12 +6,15 @@
 mod bad_lines;
 mod bench;
 mod check;
+mod diff;
 mod explain;
 mod lint;
 mod match_vector;
 mod pages;
+mod plan;
 mod program;
 mod settings;
+mod shadow;
 mod story;
 mod streaming;
 mod terminal;

@@ -3,8 +3,19 @@
 use crate::program::{directory, run};
 use std::fs;
 
-const COMMANDS: [&str; 8] =
-    ["check", "explain", "lint", "test", "match-vector", "bench", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "check",
+    "explain",
+    "lint",
+    "test",
+    "shadow",
+    "diff",
+    "plan",
+    "match-vector",
+    "bench",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_has_examples_and_exit_statuses() {

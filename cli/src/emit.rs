@@ -1,0 +1,234 @@
+//! Settings as JSON, Swift and Objective-C.
+
+use flowsieve::formats::settings;
+use flowsieve::{
+    Action, Direction, Endpoint, FilterRule, FilterSettings, NetworkRule, Protocol, Remote,
+};
+use std::fmt::Write;
+
+/// What settings are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Json,
+    Swift,
+    ObjectiveC,
+}
+
+/// Writes settings that the framework takes.
+pub(crate) fn code(language: impl Into<Language>, settings: &FilterSettings) -> String {
+    match language.into() {
+        Language::Json => settings::write(settings),
+        Language::Swift => swift(settings),
+        Language::ObjectiveC => objective_c(settings),
+    }
+}
+
+/// One statement a rule: compilers take long for an expression of a thousand.
+fn swift(settings: &FilterSettings) -> String {
+    let mut code = String::from(
+        "import NetworkExtension
+
+func makeFirstStage() -> NEFilterSettings {
+    var rules: [NEFilterRule] = []
+    func add(
+        _ remote: NWHostEndpoint?, _ remotePrefix: Int, _ local: NWHostEndpoint?,
+        _ localPrefix: Int, _ proto: NENetworkRule.`Protocol`, _ direction: NETrafficDirection,
+        _ action: NEFilterAction
+    ) {
+        let rule = NENetworkRule(
+            remoteNetwork: remote, remotePrefix: remotePrefix, localNetwork: local,
+            localPrefix: localPrefix, protocol: proto, direction: direction)
+        rules.append(NEFilterRule(networkRule: rule, action: action))
+    }
+",
+    );
+    let end = |end: Option<Endpoint>| match end {
+        None => "nil".to_owned(),
+        Some(end) => format!(
+            "NWHostEndpoint(hostname: {}, port: \"{}\")",
+            quoted(&end.host().to_string()),
+            end.ports()
+        ),
+    };
+    for rule in settings.rules() {
+        let network_rule = rule.network_rule();
+        // A String takes whatever is written.
+        let _ = match network_rule.remote() {
+            Remote::Network(_) => writeln!(
+                code,
+                "    add({}, {}, {}, {}, .{}, .{}, .{})",
+                end(network_rule.match_remote_endpoint()),
+                network_rule.match_remote_prefix().unwrap_or(0),
+                end(network_rule.match_local_network()),
+                network_rule.match_local_prefix().unwrap_or(0),
+                protocol(network_rule, "any"),
+                network_rule.match_direction(),
+                rule.action(),
+            ),
+            Remote::Host { .. } => writeln!(
+                code,
+                "    rules.append(NEFilterRule(networkRule: NENetworkRule(\n        \
+                 destinationHost: {}, protocol: .{}), action: .{}))",
+                end(network_rule.match_remote_endpoint()),
+                protocol(network_rule, "any"),
+                rule.action(),
+            ),
+        };
+    }
+    let _ = write!(
+        code,
+        "    return NEFilterSettings(rules: rules, defaultAction: .{})\n}}\n",
+        settings.default_action()
+    );
+    code
+}
+
+fn objective_c(settings: &FilterSettings) -> String {
+    let mut code = String::from(
+        "#import <NetworkExtension/NetworkExtension.h>
+
+static NWHostEndpoint *endpoint(NSString *host, NSString *port) {
+    return [NWHostEndpoint endpointWithHostname:host port:port];
+}
+
+static void add(NSMutableArray<NEFilterRule *> *rules, NWHostEndpoint *remote,
+                NSUInteger remotePrefix, NWHostEndpoint *local, NSUInteger localPrefix,
+                NENetworkRuleProtocol protocol, NETrafficDirection direction,
+                NEFilterAction action) {
+    NENetworkRule *rule = [[NENetworkRule alloc] initWithRemoteNetwork:remote
+                                                          remotePrefix:remotePrefix
+                                                          localNetwork:local
+                                                           localPrefix:localPrefix
+                                                              protocol:protocol
+                                                             direction:direction];
+    [rules addObject:[[NEFilterRule alloc] initWithNetworkRule:rule action:action]];
+}
+
+NEFilterSettings *makeFirstStage(void) {
+    NSMutableArray<NEFilterRule *> *rules = [NSMutableArray array];
+",
+    );
+    let end = |end: Option<Endpoint>| match end {
+        None => "nil".to_owned(),
+        Some(end) => {
+            format!("endpoint(@{}, @\"{}\")", quoted(&end.host().to_string()), end.ports())
+        }
+    };
+    for rule in settings.rules() {
+        let network_rule = rule.network_rule();
+        let protocol = protocol(network_rule, "Any");
+        let action = action(rule);
+        let _ = match network_rule.remote() {
+            Remote::Network(_) => writeln!(
+                code,
+                "    add(rules, {}, {}, {}, {}, NENetworkRuleProtocol{protocol}, \
+                 NETrafficDirection{}, {action});",
+                end(network_rule.match_remote_endpoint()),
+                network_rule.match_remote_prefix().unwrap_or(0),
+                end(network_rule.match_local_network()),
+                network_rule.match_local_prefix().unwrap_or(0),
+                match network_rule.match_direction() {
+                    Direction::Any => "Any",
+                    Direction::Inbound => "Inbound",
+                    Direction::Outbound => "Outbound",
+                },
+            ),
+            Remote::Host { .. } => writeln!(
+                code,
+                "    [rules addObject:[[NEFilterRule alloc]\n        initWithNetworkRule:\
+                 [[NENetworkRule alloc] initWithDestinationHost:{}\n            \
+                 protocol:NENetworkRuleProtocol{protocol}]\n        action:{action}]];",
+                end(network_rule.match_remote_endpoint()),
+            ),
+        };
+    }
+    let default = action_name(settings.default_action());
+    let _ = write!(
+        code,
+        "    return [[NEFilterSettings alloc] initWithRules:rules defaultAction:{default}];\n}}\n"
+    );
+    code
+}
+
+fn protocol(rule: &NetworkRule, any: &'static str) -> &'static str {
+    match rule.match_protocol() {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+        // The framework has no other, and none is planned.
+        Protocol::Any | Protocol::Number(_) => any,
+    }
+}
+
+fn action(rule: &FilterRule) -> &'static str {
+    action_name(rule.action())
+}
+
+fn action_name(action: Action) -> &'static str {
+    match action {
+        Action::Allow => "NEFilterActionAllow",
+        Action::Drop => "NEFilterActionDrop",
+        Action::FilterData => "NEFilterActionFilterData",
+    }
+}
+
+/// A string literal of either language.
+fn quoted(text: &str) -> String {
+    let mut literal = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => literal.extend(['\\', c]),
+            c => literal.push(c),
+        }
+    }
+    literal.push('"');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> FilterSettings {
+        let text = br#"{"rules": [
+            {"networkRule": {"remoteNetwork": "10.0.0.0:443", "remotePrefix": 8,
+                "protocol": "TCP", "direction": "outbound"}, "action": "drop"},
+            {"networkRule": {"remoteNetwork": null, "localNetwork": "::1", "localPrefix": 128,
+                "protocol": "any"}, "action": "filterData"}], "defaultAction": "allow"}"#;
+        settings::read(text).unwrap()
+    }
+
+    #[test]
+    fn swift_has_a_statement_for_each_rule() {
+        let code = code(Language::Swift, &settings());
+        for line in [
+            "    add(NWHostEndpoint(hostname: \"10.0.0.0\", port: \"443\"), 8, nil, 0, .TCP, \
+             .outbound, .drop)",
+            "    add(nil, 0, NWHostEndpoint(hostname: \"::1\", port: \"0\"), 128, .any, .any, \
+             .filterData)",
+            "    return NEFilterSettings(rules: rules, defaultAction: .allow)",
+        ] {
+            assert!(code.lines().any(|found| found == line), "{line}\n{code}");
+        }
+    }
+
+    #[test]
+    fn objective_c_has_a_statement_for_each_rule() {
+        let code = code(Language::ObjectiveC, &settings());
+        for line in [
+            "    add(rules, endpoint(@\"10.0.0.0\", @\"443\"), 8, nil, 0, \
+             NENetworkRuleProtocolTCP, NETrafficDirectionOutbound, NEFilterActionDrop);",
+            "    add(rules, nil, 0, endpoint(@\"::1\", @\"0\"), 128, NENetworkRuleProtocolAny, \
+             NETrafficDirectionAny, NEFilterActionFilterData);",
+            "    return [[NEFilterSettings alloc] initWithRules:rules \
+             defaultAction:NEFilterActionAllow];",
+        ] {
+            assert!(code.lines().any(|found| found == line), "{line}\n{code}");
+        }
+    }
+
+    #[test]
+    fn json_is_read_again() {
+        let written = code(Language::Json, &settings());
+        assert_eq!(settings::read(written.as_bytes()).unwrap(), settings());
+    }
+}
