@@ -14,7 +14,7 @@
 //! ], "defaultAction": "allow" }"#;
 //! let report = lints::lint(text, None)?;
 //! let found = report.lints.iter().map(|found| (found.lint.code(), found.line, found.column));
-//! let expected = [(LintCode::PrefixZero, 2, 90), (LintCode::AddressInHostRule, 4, 42)];
+//! let expected = [(LintCode::PrefixZero, 2, 86), (LintCode::AddressInHostRule, 4, 43)];
 //! assert_eq!(found.collect::<Vec<_>>(), expected);
 //! # Ok::<(), flowsieve::Error>(())
 //! ```
