@@ -178,7 +178,7 @@ pub(crate) struct PlanArgs {
 pub(crate) enum Emit {
     /// A settings file
     Json,
-    /// A function in Swift
+    /// A function in Swift, for macOS 15 and later
     Swift,
     /// A function in Objective-C
     Objc,

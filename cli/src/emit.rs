@@ -23,20 +23,28 @@ pub(crate) fn code(language: impl Into<Language>, settings: &FilterSettings) -> 
     }
 }
 
-/// One statement a rule: compilers take long for an expression of a thousand.
+/// One statement a rule: compilers take long for an expression of a thousand. The initialisers are
+/// those of macOS 15, since Swift may not see the older ones with its SDK; for systems before it there
+/// is Objective-C.
 fn swift(settings: &FilterSettings) -> String {
     let mut code = String::from(
-        "import NetworkExtension
+        "import Network
+import NetworkExtension
 
+@available(macOS 15.0, *)
 func makeFirstStage() -> NEFilterSettings {
     var rules: [NEFilterRule] = []
+    func end(_ host: Network.NWEndpoint.Host, _ port: Network.NWEndpoint.Port) -> Network.NWEndpoint
+    {
+        .hostPort(host: host, port: port)
+    }
     func add(
-        _ remote: NWHostEndpoint?, _ remotePrefix: Int, _ local: NWHostEndpoint?,
+        _ remote: Network.NWEndpoint?, _ remotePrefix: Int, _ local: Network.NWEndpoint?,
         _ localPrefix: Int, _ proto: NENetworkRule.`Protocol`, _ direction: NETrafficDirection,
         _ action: NEFilterAction
     ) {
         let rule = NENetworkRule(
-            remoteNetwork: remote, remotePrefix: remotePrefix, localNetwork: local,
+            remoteNetworkEndpoint: remote, remotePrefix: remotePrefix, localNetworkEndpoint: local,
             localPrefix: localPrefix, protocol: proto, direction: direction)
         rules.append(NEFilterRule(networkRule: rule, action: action))
     }
@@ -44,11 +52,7 @@ func makeFirstStage() -> NEFilterSettings {
     );
     let end = |end: Option<Endpoint>| match end {
         None => "nil".to_owned(),
-        Some(end) => format!(
-            "NWHostEndpoint(hostname: {}, port: \"{}\")",
-            quoted(&end.host().to_string()),
-            end.ports()
-        ),
+        Some(end) => format!("end({}, {})", quoted(&end.host().to_string()), end.ports()),
     };
     for rule in settings.rules() {
         let network_rule = rule.network_rule();
@@ -68,7 +72,7 @@ func makeFirstStage() -> NEFilterSettings {
             Remote::Host { .. } => writeln!(
                 code,
                 "    rules.append(NEFilterRule(networkRule: NENetworkRule(\n        \
-                 destinationHost: {}, protocol: .{}), action: .{}))",
+                 destinationHostEndpoint: {}, protocol: .{}), action: .{}))",
                 end(network_rule.match_remote_endpoint()),
                 protocol(network_rule, "any"),
                 rule.action(),
@@ -193,7 +197,9 @@ mod tests {
             {"networkRule": {"remoteNetwork": "10.0.0.0:443", "remotePrefix": 8,
                 "protocol": "TCP", "direction": "outbound"}, "action": "drop"},
             {"networkRule": {"remoteNetwork": null, "localNetwork": "::1", "localPrefix": 128,
-                "protocol": "any"}, "action": "filterData"}], "defaultAction": "allow"}"#;
+                "protocol": "any"}, "action": "filterData"},
+            {"networkRule": {"destinationHost": "example.com:443", "protocol": "TCP"},
+                "action": "allow"}], "defaultAction": "allow"}"#;
         settings::read(text).unwrap()
     }
 
@@ -201,10 +207,8 @@ mod tests {
     fn swift_has_a_statement_for_each_rule() {
         let code = code(Language::Swift, &settings());
         for line in [
-            "    add(NWHostEndpoint(hostname: \"10.0.0.0\", port: \"443\"), 8, nil, 0, .TCP, \
-             .outbound, .drop)",
-            "    add(nil, 0, NWHostEndpoint(hostname: \"::1\", port: \"0\"), 128, .any, .any, \
-             .filterData)",
+            "    add(end(\"10.0.0.0\", 443), 8, nil, 0, .TCP, .outbound, .drop)",
+            "    add(nil, 0, end(\"::1\", 0), 128, .any, .any, .filterData)",
             "    return NEFilterSettings(rules: rules, defaultAction: .allow)",
         ] {
             assert!(code.lines().any(|found| found == line), "{line}\n{code}");
