@@ -26,9 +26,10 @@ use std::str::FromStr;
 /// assert!(!flow.is_loopback());
 /// # Ok::<(), flowsieve::Error>(())
 /// ```
-// What every decision reads stands first, in one cache line.
+// What every decision reads stands first, in 52 bytes. Flows are not aligned to lines: where many stand
+// in a row, lines left out keep the processor from loading ahead.
 #[derive(Clone, PartialEq, Eq)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Flow<'a> {
     remote: End,
     local: End,
