@@ -81,7 +81,10 @@ fn sample_decides_what_is_worth_a_rule() {
 #[test]
 fn swift_and_objective_c_are_printed() {
     let path = file("plan_emit", "rules.json", SETTINGS);
-    for (language, start) in [("swift", "import NetworkExtension"), ("objc", "#import ")] {
+    for (language, start) in [
+        ("swift", "import Network\nimport NetworkExtension\n"),
+        ("objc", "#import <NetworkExtension/NetworkExtension.h>\n"),
+    ] {
         let ended = run(&["plan", path.to_str().unwrap(), "--emit", language]);
         assert_eq!(ended.status, Some(0), "{ended:?}");
         assert!(ended.stdout.starts_with(start), "{}", ended.stdout);
