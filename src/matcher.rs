@@ -15,6 +15,7 @@ mod rows;
 mod scan;
 mod sided;
 mod unbound;
+mod words;
 
 use crate::decision::Decision;
 use crate::endpoint::AddressFamily;

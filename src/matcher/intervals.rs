@@ -82,7 +82,7 @@ impl Node {
     const BITMAP: u32 = 3;
 
     /// Nothing is there.
-    const EMPTY: Node = Node { base: u32::MAX, shape: Node::LINE };
+    pub(super) const EMPTY: Node = Node { base: u32::MAX, shape: Node::LINE };
 
     fn new(shape: u32, base: usize, number: usize) -> Node {
         Node { base: base as u32, shape: (number as u32) << 2 | shape }

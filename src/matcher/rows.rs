@@ -19,19 +19,27 @@ pub(super) struct Place(u32);
 impl Place {
     /// The row of no rules.
     pub(super) const EMPTY: Place = Place(0);
-    /// The node of a further step of the look-up.
-    const NODE: u32 = 1 << 31;
-    /// A list that is more than a row.
-    const LINK: u32 = 1 << 30;
+    /// No row, but a list that is more than one, or a node.
+    const OTHER: u32 = 1 << 31;
+    /// Of these, the node of a further step of the look-up.
+    const NODE: u32 = Place::OTHER | 1 << 30;
 
-    pub(super) fn of_link(index: usize) -> Place {
-        Place(index as u32 | Place::LINK)
+    /// The place of the row that begins at a word, a multiple of [`ALIGN`].
+    ///
+    /// A rule takes 16 words at most, so that half of the places are enough for two rows of each
+    /// rule that a matcher can have.
+    fn of_word(word: usize) -> Place {
+        Place((word / ALIGN) as u32)
     }
 
-    /// Returns the number of the list that is more than a row.
+    pub(super) fn of_link(index: usize) -> Place {
+        Place(index as u32 | Place::OTHER)
+    }
+
+    /// Returns the number of the list that is more than a row; for places that no node is at.
     #[inline(always)]
     pub(super) fn link(self) -> Option<usize> {
-        (self.0 & Place::LINK != 0).then_some((self.0 & !Place::LINK) as usize)
+        (self.0 & Place::OTHER != 0).then_some((self.0 & !Place::NODE) as usize)
     }
 
     /// Returns the index of the row's first word.
@@ -51,15 +59,14 @@ impl Value for Place {
 
     #[inline(always)]
     fn node(&self, links: &[Node]) -> Option<Node> {
-        if self.0 & Place::NODE == 0 {
+        if self.0 < Place::NODE {
             return None;
         }
         links.get((self.0 & !Place::NODE) as usize).copied()
     }
 }
 
-/// Rows begin at multiples of so many words, so that there is room for more than [`Place::LINK`]
-/// words.
+/// Rows begin at multiples of so many words, so that 31 bits number them.
 const ALIGN: usize = 4;
 
 /// The words after the last row, so that a vector of four may be loaded where a column ends.
@@ -241,7 +248,7 @@ impl<const W: usize> Rows<W> {
         if rules.is_empty() {
             return Place::EMPTY;
         }
-        let place = Place((self.words.len() / ALIGN) as u32);
+        let place = Place::of_word(self.words.len());
         self.words.push(rules.len() as u32);
         for rules in rules.chunks(LANES) {
             let start = self.words.len();
@@ -340,5 +347,27 @@ impl<const W: usize> Rows<W> {
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         memory::of_vec(&self.words) + memory::of_vec(&self.zones)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matcher::leaf::Ranked;
+
+    #[test]
+    fn rows_lists_and_nodes_are_told_apart_up_to_the_most_rules() {
+        let mut nodes = Vec::new();
+        let node = Place::of_node(Node::EMPTY, &mut nodes);
+        assert_eq!(node.node(&nodes), Some(Node::EMPTY));
+        for index in [0, 1, Ranked::MAX_RULES] {
+            let link = Place::of_link(index);
+            assert_eq!((link.link(), link.node(&nodes)), (Some(index), None));
+        }
+        // Two rows of each of the most rules, of the most words.
+        for word in [0, ALIGN, Ranked::MAX_RULES * 2 * 16] {
+            let row = Place::of_word(word);
+            assert_eq!((row.link(), row.node(&nodes), row.word()), (None, None, word));
+        }
     }
 }

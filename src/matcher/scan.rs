@@ -4,28 +4,14 @@
 
 use crate::flow::Flow;
 use crate::matcher::lanes::Lanes;
-use crate::matcher::leaf::{Case, Leaf, Ranked};
+use crate::matcher::leaf::{Case, Ranked};
 use crate::matcher::memory;
-use crate::matcher::sided::words_of;
+use crate::matcher::sided::SidedRule;
+use crate::matcher::words::{words_of, words_of_net};
 use std::hint::select_unpredictable;
 
 /// The number of rules in a block.
 pub(super) const LANES: usize = 16;
-
-/// A rule, all sides of it. `W` is the number of words in an address.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ScanRule<const W: usize> {
-    /// Rank, remote ports and cases.
-    pub(super) leaf: Leaf,
-    /// The value and the mask of each side.
-    pub(super) remote: [[u32; W]; 2],
-    pub(super) local: [[u32; W]; 2],
-    pub(super) local_ports: (u16, u16),
-    /// The rule may match loopback flows.
-    pub(super) may_be_loopback: bool,
-    /// The rule has a local side.
-    pub(super) has_local: bool,
-}
 
 /// Sixteen rules, field by field.
 #[derive(Clone, Debug)]
@@ -98,14 +84,16 @@ impl<const W: usize> Block<W> {
     };
 
     #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
-    fn set(&mut self, lane: usize, rule: &ScanRule<W>) {
+    fn set(&mut self, lane: usize, rule: &SidedRule) {
         let lane = lane % LANES;
         let leaf = &rule.leaf;
+        let sides: [[[u32; W]; 2]; 2] = [rule.remote, rule.local].map(words_of_net);
+        let [[remote, in_remote], [local, in_local]] = sides;
         for word in 0..W {
-            [self.remote_value[word][lane], self.remote_mask[word][lane]] =
-                rule.remote.map(|words| words[word]);
-            [self.local_value[word][lane], self.local_mask[word][lane]] =
-                rule.local.map(|words| words[word]);
+            self.remote_value[word][lane] = remote[word];
+            self.remote_mask[word][lane] = in_remote[word];
+            self.local_value[word][lane] = local[word];
+            self.local_mask[word][lane] = in_local[word];
         }
         let cases = u32::from(leaf.cases);
         self.cases[lane] = if rule.may_be_loopback { cases << LOOPBACK | cases } else { cases };
@@ -190,7 +178,7 @@ pub(super) struct Scan<const W: usize> {
 
 impl<const W: usize> Scan<W> {
     /// Takes rules in ascending rank.
-    pub(super) fn new(rules: &[ScanRule<W>]) -> Scan<W> {
+    pub(super) fn new(rules: &[SidedRule]) -> Scan<W> {
         let blocks = rules.chunks(LANES).map(|rules| {
             let mut block = Block::EMPTY;
             for (lane, rule) in rules.iter().enumerate() {

@@ -13,7 +13,7 @@ use crate::matcher::lanes::{Job, Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
 use crate::matcher::rows::{Chunk, Place, RowQuery, RowRule, Rows};
-use crate::matcher::scan::ScanRule;
+use crate::matcher::words::{words_of, words_of_net};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 
@@ -100,28 +100,6 @@ const FEW_WIDE: usize = 8;
 /// The length from which rules for single ports are kept apart.
 const LONG: usize = 32;
 
-/// Returns the words of an address, right-aligned, from the high to the low one.
-#[inline(always)]
-fn words<const W: usize>(address: u128) -> [u32; W] {
-    std::array::from_fn(|word| (address >> (32 * (W - 1 - word))) as u32)
-}
-
-/// Returns the words of an end's address.
-#[inline(always)]
-pub(super) fn words_of<const W: usize>(end: &End) -> [u32; W] {
-    let (high, low) = end.folded_bits();
-    words(u128::from(high) << 64 | u128::from(low))
-}
-
-/// Returns a network's first address and its mask.
-fn words_of_net<const W: usize>(net: IpNet) -> [[u32; W]; 2] {
-    let pair = match net {
-        IpNet::V4(net) => [net.network().to_bits().into(), net.netmask().to_bits().into()],
-        IpNet::V6(net) => [net.network().to_bits(), net.netmask().to_bits()],
-    };
-    pair.map(words)
-}
-
 /// What is to be found for a flow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SidedQuery<'a> {
@@ -154,15 +132,18 @@ impl<const W: usize> Sided<W> {
             match (cost(rule.remote, remotes), cost(rule.local, locals)) {
                 (None, None) if W == 1 => wide.push(*rule),
                 (Some(remote), local) if local.is_none_or(|local| remote <= local) => {
-                    by_remote.push((rule.remote, row_rule(rule, rule.local)));
+                    by_remote.push((rule.remote, row_rule(rule, words_of_net(rule.local))));
                 }
-                (_, Some(_)) => by_local.push((rule.local, row_rule(rule, rule.remote))),
-                _ => by_remote.push((rule.remote, row_rule(rule, rule.local))),
+                (_, Some(_)) => {
+                    by_local.push((rule.local, row_rule(rule, words_of_net(rule.remote))))
+                }
+                _ => by_remote.push((rule.remote, row_rule(rule, words_of_net(rule.local)))),
             }
         }
         if has_all && wide.len() <= FEW_WIDE {
             let rules = wide.drain(..);
-            by_remote.extend(rules.map(|rule| (rule.remote, row_rule(&rule, rule.local))));
+            by_remote
+                .extend(rules.map(|rule| (rule.remote, row_rule(&rule, words_of_net(rule.local)))));
         }
         Sided {
             len: by_remote.len() + by_local.len(),
@@ -263,10 +244,11 @@ fn is_wide(net: IpNet) -> bool {
     }
 }
 
-/// Returns a rule that is kept under one side, with the network of the other.
-fn row_rule<const W: usize>(rule: &SidedRule, other: IpNet) -> RowRule<W> {
+/// Returns a rule as it stands in a row that is found by its other side, or by none: with the value
+/// and the mask of what is compared of its addresses.
+fn row_rule<const W: usize>(rule: &SidedRule, addresses: [[u32; W]; 2]) -> RowRule<W> {
     let SidedRule { leaf, local_ports, zones, may_be_loopback, .. } = rule;
-    RowRule::new(leaf, *local_ports, *may_be_loopback, words_of_net(other), *zones)
+    RowRule::new(leaf, *local_ports, *may_be_loopback, addresses, *zones)
 }
 
 /// A network that contains the one at hand, while a [`Side`] is made.
@@ -590,19 +572,5 @@ impl Wide {
 fn wide_rule(rule: &SidedRule) -> RowRule<2> {
     let ([[remote], [in_remote]], [[local], [in_local]]) =
         (words_of_net(rule.remote), words_of_net(rule.local));
-    let SidedRule { leaf, local_ports, zones, may_be_loopback, .. } = rule;
-    let words = [[remote, local], [in_remote, in_local]];
-    RowRule::new(leaf, *local_ports, *may_be_loopback, words, *zones)
-}
-
-/// Returns a rule as it is scanned.
-pub(super) fn scan_rule<const W: usize>(rule: &SidedRule) -> ScanRule<W> {
-    ScanRule {
-        leaf: rule.leaf,
-        remote: words_of_net(rule.remote),
-        local: words_of_net(rule.local),
-        local_ports: rule.local_ports,
-        may_be_loopback: rule.may_be_loopback,
-        has_local: rule.has_local,
-    }
+    row_rule(rule, [[remote, local], [in_remote, in_local]])
 }
