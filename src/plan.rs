@@ -145,12 +145,10 @@ pub fn plan(
         let curve = Vec::new();
         tried.extend(Some(verify(Planned { share, first_stage, curve })));
     }
-    let curves = tried.iter().flatten().map(|planned| planned.curve.clone());
-    let curve = curves.max_by_key(Vec::len).unwrap_or_default();
-    let best = tried.iter().flatten().min_by(|a, b| a.share.total_cmp(&b.share));
-    if let Some(best) = best {
+    let planned: Vec<&Planned> = tried.iter().flatten().collect();
+    if let Some(best) = best_of(&planned) {
         let share = share(&best.first_stage, sample);
-        let curve = if best.curve.is_empty() { curve } else { best.curve.clone() };
+        let curve = curve_of(&planned, best);
         return Ok(Plan { first_stage: best.first_stage.clone(), share, curve });
     }
     // What the guards reach is sent, so what is missed with them cannot be reached.
@@ -252,7 +250,37 @@ fn share(first_stage: &FilterSettings, sample: &[Flow<'_>]) -> f64 {
 struct Planned {
     share: f64,
     first_stage: FilterSettings,
+    /// By the number of rules; empty for settings that are their own first stage.
     curve: Vec<f64>,
+}
+
+/// Returns the one that sends least, and of those that send as little the one of the fewest rules.
+fn best_of<'a>(planned: &[&'a Planned]) -> Option<&'a Planned> {
+    let least = planned.iter().map(|planned| planned.share).min_by(f64::total_cmp)?;
+    // Shares are sums of many parts, which round.
+    let is_least = |planned: &&&Planned| planned.share <= least * (1.0 + 1e-9);
+    planned.iter().filter(is_least).min_by_key(|planned| planned.first_stage.rules().len()).copied()
+}
+
+/// Returns the least share by the number of rules: that of the best, or of the others where it is
+/// settings as they stand.
+fn curve_of(planned: &[&Planned], best: &Planned) -> Vec<f64> {
+    let longest = || planned.iter().map(|planned| &planned.curve).max_by_key(|curve| curve.len());
+    let curve = if best.curve.is_empty() { longest() } else { Some(&best.curve) };
+    let mut curve = curve.cloned().unwrap_or_default();
+    let as_they_stand = planned.iter().filter(|planned| planned.curve.is_empty());
+    for Planned { share, first_stage, .. } in as_they_stand {
+        if let Some(least) = curve.get_mut(first_stage.rules().len()) {
+            *least = least.min(*share);
+        }
+    }
+    // Rules that are not needed may be left out.
+    let mut least = f64::INFINITY;
+    for share in &mut curve {
+        least = least.min(*share);
+        *share = least;
+    }
+    curve
 }
 
 struct Planner {

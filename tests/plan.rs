@@ -229,6 +229,21 @@ fn greedy(nets: &[Ipv4Net], limit: usize) -> u64 {
 }
 
 #[test]
+fn of_first_stages_that_send_as_little_the_one_of_the_fewest_rules_is_planned() {
+    let host = Endpoint::new("111.111.111.111", "0").unwrap();
+    let (protocol, direction) = (Protocol::Tcp, Direction::Outbound);
+    let rule = NetworkRule::remote_network(Some(host), 0, None, 0, protocol, direction).unwrap();
+    let rules = vec![FilterRule::new(rule, Action::FilterData)];
+    let settings = FilterSettings::new(rules, Action::Allow);
+    let plan = plan(&settings, Precedence::FirstMatch, 20, &[]).unwrap();
+    check(&plan, &settings, Precedence::FirstMatch, 20, &[]);
+    assert_eq!(plan.first_stage(), &settings, "{}", universe::shown(plan.first_stage()));
+    // One of eight flows is outbound, TCP and of IPv4; more rules help no further.
+    assert!(plan.curve()[0] > 0.125);
+    assert!(plan.curve()[1..].iter().all(|share| (share / 0.125 - 1.0).abs() < 1e-9));
+}
+
+#[test]
 fn loopback_that_is_filtered_has_rules_of_its_own() {
     let loopback = network_rule("127.0.0.1/32".parse().unwrap(), Action::FilterData);
     let all = NetworkRule::remote_network(None, 0, None, 0, Protocol::Any, Direction::Any).unwrap();
