@@ -176,6 +176,16 @@ fn bytes_that_are_not_utf8_are_refused_with_their_place() {
 }
 
 #[test]
+fn rules_stand_where_an_editor_finds_them() {
+    let text = "\u{feff}{ \"defaultAction\": \"\u{fc}\", \"rules\": [{},\n\n \t{\"a\": [\n]}, {}]}";
+    let places = settings::rule_places(text.as_bytes()).unwrap();
+    assert_eq!(places, [(1, 35), (3, 3), (4, 5)]);
+    let message = |text: &str| settings::rule_places(text.as_bytes()).unwrap_err().to_string();
+    assert_eq!(message("{}"), "line 1, column 1: missing key `rules`");
+    assert_eq!(message("[]"), "line 1, column 1: missing key `rules`");
+}
+
+#[test]
 fn a_byte_order_mark_is_accepted() {
     let read = settings::read(b"\xef\xbb\xbf{\"rules\": []}").unwrap();
     assert_eq!(read, FilterSettings::default());

@@ -5,10 +5,8 @@ use crate::neutral;
 use crate::output::Printable;
 use crate::settings_file;
 use crate::status::Failure;
-use flowsieve::formats::settings::{ReadOptions, read_with};
+use flowsieve::formats::settings::{ReadOptions, read_with, rule_places};
 use flowsieve::{Decider, FilterRule, FilterSettings, Precedence};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::path::Path;
 
 /// Settings that were read from a file.
@@ -42,8 +40,8 @@ impl Loaded {
         options.hostname_in_network = hostname_in_network;
         let settings =
             read_with(&text, options).map_err(|error| settings_file::in_file(path, error))?;
-        let text = std::str::from_utf8(&text).unwrap_or("");
-        Ok(Loaded { settings, name, places: places(text) })
+        let places = rule_places(&text).map_err(|error| settings_file::in_file(path, error))?;
+        Ok(Loaded { settings, name, places })
     }
 
     /// Returns line and column of a rule.
@@ -96,40 +94,5 @@ impl RulesArgs {
     pub(crate) fn precedence(&self) -> Precedence {
         let precedence: PrecedenceArg = self.precedence;
         precedence.into()
-    }
-}
-
-#[derive(Deserialize)]
-struct Rules<'a> {
-    #[serde(borrow)]
-    rules: Vec<&'a RawValue>,
-}
-
-/// Line and column of each rule of a settings file that has been read without error.
-fn places(text: &str) -> Vec<(u64, u64)> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let Ok(Rules { rules }) = serde_json::from_str(text) else { return Vec::new() };
-    let (mut line, mut column, mut from) = (1, 1, 0);
-    let place = |rule: &&RawValue| {
-        let start = (rule.get().as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
-        for c in text.get(from..start).unwrap_or("").chars() {
-            (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
-        }
-        from = start;
-        (line, column)
-    };
-    rules.iter().map(place).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rules_stand_where_an_editor_finds_them() {
-        let text =
-            "\u{feff}{ \"defaultAction\": \"\u{fc}\", \"rules\": [{},\n\n \t{\"a\": [\n]}, {}]}";
-        assert_eq!(places(text), [(1, 35), (3, 3), (4, 5)]);
-        assert_eq!(places("[]"), []);
     }
 }

@@ -39,6 +39,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::flow::Direction;
 use crate::formats::json::Value;
+use crate::formats::places::Places;
 use crate::network::Network;
 use crate::rule::{Action, FilterRule, Initializer, NetworkRule, Protocol};
 use crate::settings::FilterSettings;
@@ -73,6 +74,29 @@ pub fn read(text: &[u8]) -> Result<FilterSettings, Error> {
 /// As for [`read`].
 pub fn read_with(text: &[u8], options: ReadOptions) -> Result<FilterSettings, Error> {
     settings(Value::parse(checked_text(text)?)?, options)
+}
+
+/// Returns the line and the column at which each rule of a settings file begins, both from 1, the
+/// column in characters, a byte order mark not counted.
+///
+/// ```
+/// use flowsieve::formats::settings;
+///
+/// let text = b"{\"rules\": [{},\n  {}]}";
+/// assert_eq!(settings::rule_places(text)?, [(1, 12), (2, 3)]);
+/// # Ok::<(), flowsieve::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of [`read`] that are about the text as a whole; rules are not read.
+pub fn rule_places(text: &[u8]) -> Result<Vec<(u64, u64)>, Error> {
+    let text = checked_text(text)?;
+    let root = Value::parse(text)?;
+    let missing = || root.error(ErrorKind::MissingKey { expected: "`rules`" });
+    let rules = root.field("rules").ok_or_else(missing)?.keyed("rules", Value::elements)?;
+    let places = Places::new(text);
+    Ok(rules.map(|rule| places.of(rule.span().start)).collect())
 }
 
 /// Returns the text of a settings file, without its byte order mark.
