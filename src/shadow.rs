@@ -128,46 +128,40 @@ fn use_of(space: &Space, cover: &Cover<'_>, items: &[Item], place: u32, item: &I
             return Use::Shadowed { by: by.into_iter().filter_map(rule).collect() };
         }
     };
-    match needed(space, cover, items, item, &region, (before, after)) {
+    // Any flow that it decides most often tells that it is needed; that it is not takes all.
+    let witness = space.witness(&decided);
+    let matches = |item: &&Item| space.contains(&item.shape, &witness);
+    let then = after.iter().filter_map(|place| items.get(*place as usize)).find(matches);
+    if then.is_some_and(|then| then.action != item.action) {
+        return Use::Needed { witness };
+    }
+    match needed(space, cover, items, place, &region, after) {
         Some(witness) => Use::Needed { witness },
         None => {
-            let witness = space.witness(&decided);
-            let matches = |place: &&u32| {
-                let item = items.get(**place as usize);
-                item.is_some_and(|item| space.contains(&item.shape, &witness))
-            };
-            let then = after.iter().find(matches).and_then(|place| items.get(*place as usize));
             Use::Redundant { then: then.map_or(Decider::Default, |item| item.decider), witness }
         }
     }
 }
 
-/// Returns a flow that the rule decides and that gets another action without it: one that none of
-/// the rules before it matches, and, of those after it, first one with another action.
+/// Returns a flow that the rule at a place decides and that gets another action without it: one
+/// that none of the rules before it matches, and, of those after it, first one with another action.
 fn needed(
     space: &Space,
     cover: &Cover<'_>,
     items: &[Item],
-    item: &Item,
+    place: u32,
     region: &PerAxis<Runs>,
-    (before, after): (&[u32], &[u32]),
+    after: &[u32],
 ) -> Option<Flow<'static>> {
-    let mut others: Vec<u32> = before.to_vec();
-    let mut tried = Vec::new();
-    for (index, place) in after.iter().enumerate() {
-        let next = items.get(*place as usize)?;
-        if next.action != item.action {
-            tried.push((index, *place));
+    let own = items.get(place as usize)?;
+    for place_of_next in after {
+        let next = items.get(*place_of_next as usize)?;
+        if next.action == own.action {
+            continue;
         }
-    }
-    // What applies where no rule does most often tells.
-    let last = tried.len().min(1);
-    tried.rotate_right(last);
-    for (index, place) in tried {
-        let next = items.get(place as usize)?;
         let Some(both) = Space::and(region, &space.region(&next.shape)) else { continue };
-        others.truncate(before.len());
-        others.extend_from_slice(after.get(..index)?);
+        let mut others = cover.meeting(&both);
+        others.retain(|other| other < place_of_next && *other != place);
         if let Ok(found) = cover.uncovered(&both, &others) {
             return Some(space.witness(&found));
         }
