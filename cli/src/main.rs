@@ -9,6 +9,7 @@
 //! | [`test`], [`cases`] | `flowsieve test`: flows with the action that is expected |
 //! | [`shadow`], [`diff`] | `flowsieve shadow` and `flowsieve diff`: what is proven of rules |
 //! | [`plan`], [`curve`], [`emit`] | `flowsieve plan`: a first stage for the framework |
+//! | [`report`] | the page that shows what a replay found |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
@@ -32,6 +33,8 @@ mod neutral;
 mod output;
 mod pages;
 mod plan;
+#[allow(dead_code, unused_imports, reason = "the command that fills a report comes next")]
+mod report;
 mod sentences;
 mod settings_file;
 mod shadow;
