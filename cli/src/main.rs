@@ -10,6 +10,7 @@
 //! | [`shadow`], [`diff`] | `flowsieve shadow` and `flowsieve diff`: what is proven of rules |
 //! | [`plan`], [`curve`], [`emit`] | `flowsieve plan`: a first stage for the framework |
 //! | [`report`] | the page that shows what a replay found |
+//! | [`replay`] | `flowsieve replay`: what became of the flows of logs |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
@@ -34,6 +35,7 @@ mod neutral;
 mod output;
 mod pages;
 mod plan;
+mod replay;
 #[allow(dead_code, unused_imports, reason = "the command that fills a report comes next")]
 mod report;
 mod sentences;
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Shadow(args) => shadow::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),

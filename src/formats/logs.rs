@@ -317,6 +317,10 @@ impl LogReader {
         }
         let text = self.without_bom(text);
         for line in text.split_inclusive(|byte| *byte == b'\n') {
+            if !self.may_be_head(line) {
+                self.line += 1;
+                continue;
+            }
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.len() <= MAX_LINE_BYTES
@@ -327,6 +331,18 @@ impl LogReader {
                 let _ = self.head(line);
             }
             self.line += 1;
+        }
+    }
+
+    /// Whether [`LogReader::head`] need be asked about a line, by its first byte.
+    fn may_be_head(&self, line: &[u8]) -> bool {
+        match &self.header {
+            Header::None => false,
+            Header::Zeek(_) => line.starts_with(b"#"),
+            Header::Vpc(_) | Header::Nfdump(_) => {
+                line.first().is_some_and(|first| first.is_ascii_alphabetic())
+            }
+            Header::Csv(header) => !header.is_known(),
         }
     }
 

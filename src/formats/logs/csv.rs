@@ -118,6 +118,11 @@ impl Header {
         Header { columns: columns.cloned(), layout, delimiter: None }
     }
 
+    /// Whether the first line has been seen.
+    pub(super) fn is_known(&self) -> bool {
+        self.delimiter.is_some()
+    }
+
     /// The first line that is not blank says the delimiter, and can be a header.
     pub(super) fn head(&mut self, line: &str) -> Result<Option<Other>, Error> {
         if self.delimiter.is_some() {

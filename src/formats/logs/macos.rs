@@ -132,18 +132,16 @@ fn is_frame(line: &str) -> bool {
     FRAMES.into_iter().any(|frame| line.starts_with(frame)) || line.starts_with("-----")
 }
 
-/// Where the last record begins that lines after the text cannot belong to; `None` if the text is
-/// one description.
+/// Where the text can be cut, of which the rest need not be known: behind the last line that does
+/// not belong to a description; `None` if all of the text is one.
 pub(super) fn cut(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
-    // What follows the last line may go on with it, so it may only be cut before a line that does
-    // not go on with the one before.
     while end > 0 {
         let before = text.get(..end - 1).unwrap_or(b"");
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let line = String::from_utf8_lossy(text.get(start..end).unwrap_or(b""));
         if socket_flow::Pair::of_line(line.trim_end_matches(['\r', '\n']), true).is_none() {
-            return (start > 0).then_some(start);
+            return Some(end);
         }
         end = start;
     }
