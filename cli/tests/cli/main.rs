@@ -5,6 +5,7 @@
 
 mod bad_lines;
 mod bench;
+mod captures;
 mod check;
 mod diff;
 mod explain;
@@ -13,6 +14,7 @@ mod match_vector;
 mod pages;
 mod plan;
 mod program;
+mod replay;
 mod settings;
 mod shadow;
 mod story;
