@@ -47,7 +47,7 @@ pub fn logs(data: &[u8]) {
         end = (end + 64).min(log.len());
         let text = &log[start..end];
         let len = if end == log.len() { text.len() } else { format.cut(text) };
-        if len == 0 || (format == LogFormat::Macos && len == text.len() && end < log.len()) {
+        if len == 0 {
             continue;
         }
         reader.clone().read(&text[..len], |record| pieces.push(record));

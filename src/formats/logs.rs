@@ -219,12 +219,11 @@ impl LogFormat {
     }
 
     /// Returns how much of `text` can be read without the rest: a number of whole lines that does
-    /// not end within a record. It is 0 if there is no whole line, and all lines if a record that
-    /// fills the text would not be read anyway.
+    /// not end within a record. It is 0 if there is no such line.
     pub fn cut(self, text: &[u8]) -> usize {
         let lines = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         match self {
-            LogFormat::Macos => macos::cut(text.get(..lines).unwrap_or(text)).unwrap_or(lines),
+            LogFormat::Macos => macos::cut(text.get(..lines).unwrap_or(text)),
             _ => lines,
         }
     }

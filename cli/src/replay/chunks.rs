@@ -123,7 +123,11 @@ impl Text {
         }
         let len = match self.is_at_end && self.rest.len() <= PIECE {
             true => self.rest.len(),
-            false => self.reader.format().cut(&self.rest),
+            false => match self.reader.format().cut(&self.rest) {
+                // A record that fills a piece is too long to be read, and so may be torn.
+                0 => self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1),
+                len => len,
+            },
         };
         let text = match len {
             // A line of which the beginning is enough to be told that it is too long.

@@ -2,6 +2,7 @@
 
 use super::counts::{Change, REASONS, Remote, Totals, Unknown, Verdicts, action_of};
 use crate::args::{LinesFormat, ReplayArgs};
+use crate::diagnostics;
 use crate::loaded::Loaded;
 use crate::output::{DIMMED, HEADING, Output, Painted, Printable, action_style};
 use crate::report::{self, Against, Hits, Report, VerdictCount};
@@ -40,6 +41,13 @@ impl Run<'_> {
             }
         }
         output.flush()?;
+        if self.args.format == LinesFormat::Text {
+            // Not among the counts, which are the same every time.
+            let (flows, seconds) = (self.totals.counts.flows, self.elapsed.as_secs_f64());
+            let rate = if seconds > 0.0 { flows as f64 / seconds } else { 0.0 };
+            let flows = plural(flows, "flow");
+            diagnostics::text(&format!("{flows} in {seconds:.3} s, {rate:.0} flows/s\n"));
+        }
         Ok(())
     }
 
@@ -85,13 +93,7 @@ impl Run<'_> {
 
     fn text_of_verdicts(&self, output: &mut Output) -> Result<(), Failure> {
         let counts = &self.totals.counts;
-        let seconds = self.elapsed.as_secs_f64();
-        let rate = if seconds > 0.0 { counts.flows as f64 / seconds } else { 0.0 };
-        output.line(format_args!(
-            "{} {:>9}  in {seconds:.3} s, {rate:.0} flows/s",
-            Painted(HEADING, "flows     "),
-            counts.flows
-        ))?;
+        output.line(format_args!("{} {:>9}", Painted(HEADING, "flows     "), counts.flows))?;
         let heading = format!(
             "{:<10} {:>9} {:>9} {:>9} {:>9} {:>9}",
             "action", "all", "rule", "default", "loopback", "pending"

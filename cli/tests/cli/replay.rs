@@ -82,14 +82,13 @@ fn text_says_verdicts_hits_talkers_and_what_was_never_hit() {
     let log: Vec<String> = remotes.iter().map(|remote| flow_line(remote)).collect();
     let args = ["replay", settings.to_str().unwrap(), "-", "--top", "1"];
     let ended = run_with(&args, log.join("\n").as_bytes());
-    assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(ended.stderr.starts_with("6 flows in ") && ended.stderr.ends_with(" flows/s\n"));
     let name = settings.display();
-    let mut lines: Vec<&str> = ended.stdout.lines().collect();
-    assert!(lines[2].starts_with("flows              6  in "), "{ended:?}");
-    lines.remove(2);
     let expected = format!(
         "<stdin>: flow-lines, 6 records: 6 flows, 0 skipped, 0 rejected
 
+flows              6
 action           all      rule   default  loopback   pending
 allow              2         0         1         1         0
 drop               3         3         0         0         0
@@ -105,9 +104,10 @@ hits
                  1    127.0.0.1
          1  16.7 %  allow by default
                  1    8.8.8.8
-never hit: 1 of 3 rules: 2"
+never hit: 1 of 3 rules: 2
+"
     );
-    assert_eq!(lines.join("\n"), expected);
+    assert_eq!(ended.stdout, expected);
 }
 
 #[test]

@@ -133,19 +133,19 @@ fn is_frame(line: &str) -> bool {
 }
 
 /// Where the text can be cut, of which the rest need not be known: behind the last line that does
-/// not belong to a description; `None` if all of the text is one.
-pub(super) fn cut(text: &[u8]) -> Option<usize> {
+/// not belong to a description; 0 if all of the text is one.
+pub(super) fn cut(text: &[u8]) -> usize {
     let mut end = text.len();
     while end > 0 {
         let before = text.get(..end - 1).unwrap_or(b"");
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let line = String::from_utf8_lossy(text.get(start..end).unwrap_or(b""));
         if socket_flow::Pair::of_line(line.trim_end_matches(['\r', '\n']), true).is_none() {
-            return Some(end);
+            return end;
         }
         end = start;
     }
-    None
+    0
 }
 
 /// The protocol of a word in a message, such as `TCP`.
