@@ -9,6 +9,7 @@
 //! | [`test`], [`cases`] | `flowsieve test`: flows with the action that is expected |
 //! | [`shadow`], [`diff`] | `flowsieve shadow` and `flowsieve diff`: what is proven of rules |
 //! | [`plan`], [`curve`], [`emit`] | `flowsieve plan`: a first stage for the framework |
+//! | [`map`] | `flowsieve map`: what happens at every address, as a picture |
 //! | [`report`] | the page that shows what a replay found |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
@@ -28,6 +29,7 @@ mod explain;
 mod flow_reader;
 mod lint;
 mod loaded;
+mod map;
 mod match_vector;
 mod neutral;
 mod output;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Shadow(args) => shadow::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Map(args) => map::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),

@@ -10,7 +10,7 @@ mod text;
 
 pub(crate) use self::latency::Latency;
 pub(crate) use self::page::html;
-pub(crate) use self::places::Places;
+pub(crate) use self::places::{ByAction, Places, place_of};
 pub(crate) use self::text::escape;
 
 use flowsieve::{Action, Decider, FilterSettings, Precedence, Reason};
