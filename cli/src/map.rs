@@ -8,12 +8,14 @@ mod picture;
 mod question;
 mod raster;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
-pub(crate) use self::coverage::{Coverage, first_of, last_of, net_of, size};
+pub(crate) use self::coverage::{Coverage, size};
 pub(crate) use self::picture::{Picture, percent};
 pub(crate) use self::question::Question;
-pub(crate) use self::svg::{STYLE, Setting, draw as draw_svg};
+pub(crate) use self::svg::{Setting, draw as draw_svg};
 pub(crate) use self::traffic::Traffic;
 
 use crate::args::{MapArgs, MapFormat};
@@ -52,14 +54,8 @@ pub(crate) fn run(args: &MapArgs) -> Result<Status, Failure> {
         MapFormat::Svg => SVG_ORDER,
         MapFormat::Png => PNG_ORDER,
     });
-    let picture = Picture::of_coverage(
-        &loaded.name,
-        &loaded.settings,
-        &coverage,
-        &question,
-        order,
-        traffic.as_ref(),
-    );
+    let picture =
+        Picture::new(&loaded.name, &loaded.settings, &coverage, &question, order, traffic.as_ref());
     let bytes = match format {
         MapFormat::Svg => svg::draw(&picture, "map", Setting::Alone).into_bytes(),
         MapFormat::Png => {

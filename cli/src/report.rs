@@ -3,9 +3,15 @@
 //! The page is one file that asks for nothing else: style and script stand in it, and its
 //! content security policy allows these two by their hashes and nothing more.
 
+mod addresses;
+mod changes;
+mod chart;
 mod latency;
 mod page;
 mod places;
+mod rules;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use self::latency::Latency;

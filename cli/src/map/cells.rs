@@ -106,10 +106,7 @@ impl Cells {
         let mut nodes = curve.roots();
         while let Some(node) = nodes.pop() {
             let (first, last) = (node.first, node.last(curve.window()));
-            let all = coverage.stretches();
-            let from = all.partition_point(|stretch| stretch.last < first);
-            let to = all.partition_point(|stretch| stretch.first <= last);
-            let inside = all.get(from..to).unwrap_or(&[]);
+            let inside = coverage.within(first, last);
             match sole_action(inside) {
                 Some(action) => {
                     let is_given = Action::ALL.map(|other| other == action);

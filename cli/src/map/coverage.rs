@@ -107,13 +107,14 @@ impl Coverage {
         self.waiting
     }
 
-    /// Returns the share of the addresses whose flows all get each action, in the order of
-    /// [`Action::ALL`], and of those where it depends on the port.
-    pub(crate) fn shares(&self) -> ([f64; 3], f64) {
+    /// Returns the share of the addresses of `net`, which lies within the window, whose flows all
+    /// get each action, in the order of [`Action::ALL`], and of those where it depends on the port.
+    pub(crate) fn shares(&self, net: IpNet) -> ([f64; 3], f64) {
+        let (first, last) = (first_of(net), last_of(net));
         let (mut pure, mut by_port) = ([0.0; 3], 0.0);
-        let all = size(first_of(self.window), last_of(self.window));
-        for stretch in &self.stretches {
-            let share = size(stretch.first, stretch.last) / all;
+        for stretch in self.within(first, last) {
+            let addresses = size(stretch.first.max(first), stretch.last.min(last));
+            let share = addresses / size(first, last);
             match stretch.fate.action() {
                 None => by_port += share,
                 Some(action) => {
@@ -125,6 +126,13 @@ impl Coverage {
             }
         }
         (pure, by_port)
+    }
+
+    /// Returns the stretches that have an address from `first` to `last`.
+    pub(crate) fn within(&self, first: u128, last: u128) -> &[Stretch] {
+        let from = self.stretches.partition_point(|stretch| stretch.last < first);
+        let to = self.stretches.partition_point(|stretch| stretch.first <= last);
+        self.stretches.get(from..to).unwrap_or(&[])
     }
 }
 

@@ -10,7 +10,6 @@ use std::collections::HashSet;
 /// A network with what is written on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
-    pub(crate) net: IpNet,
     /// The label of the rule, where there is one that has room, then the network.
     pub(crate) lines: Vec<String>,
     /// The middle, in units of the picture.
@@ -21,7 +20,10 @@ pub(crate) struct Name {
 
 /// The most names on a map.
 const MAX_NAMES: usize = 60;
+/// The height of the smallest network that is named.
+const MIN_NAMED: f64 = 12.0;
 const MIN_FONT: f64 = 9.0;
+const BESIDE_FONT: f64 = 10.0;
 const MAX_FONT: f64 = 20.0;
 /// Width of a character and height of a line, in parts of the font size.
 const CHAR_WIDTH: f64 = 0.62;
@@ -34,6 +36,8 @@ pub(crate) fn choose(
     curve: &Curve,
     scale: f64,
 ) -> Vec<Name> {
+    let (columns, rows) = curve.size();
+    let size = (f64::from(columns) * scale, f64::from(rows) * scale);
     let mut seen = HashSet::new();
     let mut candidates: Vec<(usize, IpNet)> =
         coverage.rules().iter().copied().filter(|(_, net)| seen.insert(*net)).collect();
@@ -42,7 +46,7 @@ pub(crate) fn choose(
     for (rule, net) in candidates {
         let Some(Rect { x, y, width, height }) = curve.place(net) else { continue };
         let (width, height) = (f64::from(width) * scale, f64::from(height) * scale);
-        if height < MIN_FONT || names.len() >= MAX_NAMES {
+        if height < MIN_NAMED || names.len() >= MAX_NAMES {
             // What follows is no bigger.
             break;
         }
@@ -50,16 +54,32 @@ pub(crate) fn choose(
         let label = label.map(|label| Printable(label.trim()).to_string());
         let label = label.filter(|label| !label.is_empty() && *label != net.to_string());
         let with_label = label.map(|label| vec![label, net.to_string()]);
-        for lines in with_label.into_iter().chain([vec![net.to_string()]]) {
-            let font_size = fit(&lines, width, height);
-            let (x, y) = (f64::from(x) * scale, f64::from(y) * scale);
-            let (x, y) = (x + width / 2.0, y + height / 2.0);
-            let name = Name { net, lines, x, y, font_size };
-            if font_size >= MIN_FONT && !names.iter().any(|other| other.overlaps(&name)) {
-                names.push(name);
-                break;
-            }
-        }
+        let texts: Vec<Vec<String>> =
+            with_label.into_iter().chain([vec![net.to_string()]]).collect();
+        let (left, top) = (f64::from(x) * scale, f64::from(y) * scale);
+        let (x, y) = (left + width / 2.0, top + height / 2.0);
+        let inside = texts.iter().map(|lines| {
+            let font_size = fit(lines, width, height);
+            Name { lines: lines.clone(), x, y, font_size }
+        });
+        // To the right of it, or to the left.
+        let beside = texts.iter().flat_map(|lines| {
+            let name = Name { lines: lines.clone(), x, y, font_size: BESIDE_FONT };
+            let (half, _) = name.half();
+            let (right, left) = (left + width + 4.0 + half, left - 4.0 - half);
+            [Name { x: right, ..name.clone() }, Name { x: left, ..name }]
+        });
+        let fits = |name: &Name| {
+            let ((half_width, half_height), (map_width, map_height)) = (name.half(), size);
+            name.font_size >= MIN_FONT
+                && name.x - half_width >= 0.0
+                && name.x + half_width <= map_width
+                && name.y - half_height >= 0.0
+                && name.y + half_height <= map_height
+                && !names.iter().any(|other| other.overlaps(name))
+        };
+        let name = inside.chain(beside).find(fits);
+        names.extend(name);
     }
     names
 }

@@ -6,7 +6,7 @@ use super::hilbert::{Curve, Rect};
 use super::names::{self, Name};
 use super::question::Question;
 use super::traffic::{Spot, Traffic};
-use flowsieve::{Action, FilterSettings, IpProtocol, Precedence};
+use flowsieve::{Action, FilterSettings, IpProtocol};
 use ipnet::IpNet;
 
 /// A map.
@@ -44,21 +44,8 @@ pub(crate) struct Grid {
 pub(crate) const WIDTH: f64 = 1024.0;
 
 impl Picture {
-    /// Makes the map of what `settings`, read from the file `name`, do with the flows of a
-    /// question.
+    /// Makes the map of what settings, read from the file `name`, do with the flows of a question.
     pub(crate) fn new(
-        name: &str,
-        (settings, precedence): (&FilterSettings, Precedence),
-        question: &Question,
-        (window, order): (IpNet, u8),
-        traffic: Option<&Traffic>,
-    ) -> Picture {
-        let coverage = Coverage::new(settings, precedence, question, window);
-        Picture::of_coverage(name, settings, &coverage, question, order, traffic)
-    }
-
-    /// Makes the map of a coverage.
-    pub(crate) fn of_coverage(
         name: &str,
         settings: &FilterSettings,
         coverage: &Coverage,
@@ -70,7 +57,7 @@ impl Picture {
         let cells = Cells::new(coverage, &curve);
         let scale = WIDTH / f64::from(curve.size().0);
         let spots = traffic.map(|traffic| traffic.spots(WIDTH)).unwrap_or_default();
-        let shares = coverage.shares();
+        let shares = coverage.shares(coverage.window());
         let asked = asked(question);
         let (window, cell) = (coverage.window(), curve.cell_len());
         let cell = match cell == window.max_prefix_len() {

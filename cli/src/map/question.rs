@@ -79,12 +79,6 @@ impl Question {
         }
     }
 
-    /// Returns the number of ports asked about.
-    pub(crate) fn port_count(&self) -> u32 {
-        let (first, last) = self.ports();
-        u32::from(last - first) + 1
-    }
-
     /// Returns what the rule asks of the remote endpoint, if it can match the rest.
     pub(crate) fn part(&self, rule: &NetworkRule) -> Part {
         let test = rule.test(&self.probe);

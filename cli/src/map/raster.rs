@@ -118,16 +118,18 @@ impl Drawing<'_> {
         let left = self.left as i32;
         self.text(&self.picture.title, (left, 12), &FONT_10X20, Alignment::Left)?;
         self.text(&self.picture.subtitle, (left, 38), &FONT_8X13, Alignment::Left)?;
-        let (columns, rows) = self.picture.cells.size();
-        for y in 0..rows {
-            for x in 0..columns {
-                let rect = Rect { x, y, width: 1, height: 1 };
-                self.cell(self.picture.cells.at(x, y), rect);
+        for (content, rects) in self.picture.cells.rects() {
+            for rect in rects {
+                self.cells(content, rect);
             }
         }
         self.grid()?;
         for name in &self.picture.names {
-            let font = if name.font_size >= 14.0 { &FONT_8X13 } else { &FONT_6X10 };
+            let font = match name.font_size {
+                18.0.. => &FONT_10X20,
+                14.0.. => &FONT_8X13,
+                _ => &FONT_6X10,
+            };
             let line_height = font.character_size.height as i32 + 2;
             let (x, y) = self.place(name.x, name.y);
             let first = y - line_height * name.lines.len() as i32 / 2;
@@ -149,10 +151,10 @@ impl Drawing<'_> {
         ((x * zoom) as i32 + self.left as i32, (y * zoom) as i32 + self.top as i32)
     }
 
-    fn cell(&mut self, content: Content, rect: Rect) {
+    fn cells(&mut self, content: Content, Rect { x, y, width, height }: Rect) {
         let Drawing { pixels, left, top, .. } = *self;
-        let (x, y) = (left + rect.x * pixels, top + rect.y * pixels);
-        self.paint(content, Rect { x, y, width: pixels, height: pixels });
+        let (x, y) = (left + x * pixels, top + y * pixels);
+        self.paint(content, Rect { x, y, width: width * pixels, height: height * pixels });
     }
 
     /// Fills pixels with the colour and the pattern of a content.

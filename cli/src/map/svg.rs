@@ -3,7 +3,6 @@
 use super::cells::Content;
 use super::hilbert::Rect;
 use super::picture::{Picture, WIDTH};
-use super::traffic::Spot;
 use crate::report::escape;
 use flowsieve::Action;
 use std::fmt::{self, Write};
