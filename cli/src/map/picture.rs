@@ -158,13 +158,12 @@ fn describe(
     );
     let flows: u64 = spots.iter().map(|spot| spot.flows).sum();
     if flows > 0 {
-        text += &format!(
-            " {} stand for {flows} flows.",
-            match spots.len() {
-                1 => "1 mark".to_owned(),
-                count => format!("{count} marks"),
-            }
-        );
+        let marks = match spots.len() {
+            1 => "1 mark stands".to_owned(),
+            count => format!("{count} marks stand"),
+        };
+        let flows = if flows == 1 { "1 flow".to_owned() } else { format!("{flows} flows") };
+        text += &format!(" {marks} for {flows}.");
     }
     text
 }
