@@ -11,10 +11,11 @@
 //! | [`plan`], [`curve`], [`emit`] | `flowsieve plan`: a first stage for the framework |
 //! | [`map`] | `flowsieve map`: what happens at every address, as a picture |
 //! | [`report`] | the page that shows what a replay found |
+//! | [`replay`] | `flowsieve replay`: what became of the flows of logs |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
-//! | [`flow_reader`], [`settings_file`], [`loaded`] | what is read |
+//! | [`flow_reader`], [`settings_file`], [`loaded`], [`input`] | what is read |
 //! | [`output`], [`diagnostics`], [`status`] | what is printed, and how the program ends |
 
 mod args;
@@ -27,6 +28,7 @@ mod diff;
 mod emit;
 mod explain;
 mod flow_reader;
+mod input;
 mod lint;
 mod loaded;
 mod map;
@@ -35,7 +37,7 @@ mod neutral;
 mod output;
 mod pages;
 mod plan;
-#[allow(dead_code, unused_imports, reason = "the command that fills a report comes next")]
+mod replay;
 mod report;
 mod sentences;
 mod settings_file;
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Map(args) => map::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),

@@ -21,6 +21,7 @@ pub(crate) use self::traffic::Traffic;
 use crate::args::{MapArgs, MapFormat};
 use crate::diagnostics;
 use crate::flow_reader::{self, BadLine};
+use crate::input;
 use crate::loaded::Loaded;
 use crate::output::Output;
 use crate::settings_file;
@@ -113,7 +114,7 @@ fn read_traffic(
     let mut traffic = Traffic::new(window);
     for path in &args.flows {
         if let Err(error) = read_file(args, path, &matcher, &mut traffic, status) {
-            diagnostics::error(&format!("{}: {error}", flow_reader::name(path)));
+            diagnostics::error(&format!("{}: {error}", input::name(path)));
             *status = Status::BadInput;
         }
     }
@@ -137,7 +138,7 @@ fn read_file(
                 traffic.add(address, matcher.decide(&flow).action(), 1);
             }
             Err(bad) => {
-                let name = flow_reader::name(path);
+                let name = input::name(path);
                 diagnostics::bad_line(&name, number, bad.column, &bad.reason);
                 *status = Status::BadInput;
             }

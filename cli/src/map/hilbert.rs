@@ -78,7 +78,8 @@ impl Curve {
         let count = self.columns / self.rows;
         let prefix_len = self.window.prefix_len() + u8::from(count == 2);
         let root = |place: u32| {
-            let step = u128::from(place) << self.bits_behind(prefix_len);
+            // Behind no bits there is one part only, whose step is 0.
+            let step = u128::from(place).checked_shl(self.bits_behind(prefix_len)).unwrap_or(0);
             let start = (i64::from(place) * side, 0);
             Node::new(first_of(self.window) | step, prefix_len, start, (side, 0), (0, side))
         };

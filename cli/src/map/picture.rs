@@ -238,6 +238,6 @@ mod tests {
         assert_eq!(names("192.0.2.0/25"), (128, ".1".to_owned()));
         assert_eq!(names("192.0.2.0/32"), (0, String::new()));
         assert_eq!(names("2001:db8::/32"), (256, ":01xx".to_owned()));
-        assert_eq!(names("2000::/3"), (512, "208x".to_owned()));
+        assert_eq!(names("2000::/3"), (512, "201x".to_owned()));
     }
 }

@@ -19,6 +19,7 @@ use proptest::sample::select;
 use proptest::{prop_assert_eq, proptest};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Bound;
 
 /// Rules of every kind in a small network.
 const SMALL: &str = r#"{"rules": [
@@ -70,7 +71,8 @@ fn by_matcher(
     let mut ports = [0; 3];
     let mut decisions = Vec::new();
     for start in &starts {
-        let next = starts.range(start + 1..).next().map_or(u32::from(last) + 1, |n| u32::from(*n));
+        let mut behind = starts.range((Bound::Excluded(*start), Bound::Unbounded));
+        let next = behind.next().map_or(u32::from(last) + 1, |next| u32::from(*next));
         let flow = question.probe().clone().with_remote_address(address, None, *start);
         let decision = matcher.decide(&flow);
         let place = Action::ALL.iter().position(|action| *action == decision.action()).unwrap();
