@@ -4,7 +4,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use flowsieve::formats::lints::Purpose;
 use flowsieve::formats::logs::{Columns, LogFormat, local_net};
-use flowsieve::{Error, FilterSettings, IpProtocol, LintCode, Precedence, Severity};
+use flowsieve::{
+    Direction, Endpoint, Error, FilterSettings, IpProtocol, LintCode, Precedence, Severity,
+};
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -27,6 +29,7 @@ pub(crate) enum Command {
     Shadow(ShadowArgs),
     Diff(DiffArgs),
     Plan(PlanArgs),
+    Map(MapArgs),
     Replay(Box<ReplayArgs>),
     MatchVector(MatchVectorArgs),
     Bench(BenchArgs),
@@ -289,6 +292,66 @@ pub(crate) enum Emit {
     Objc,
 }
 
+/// Draw what happens to flows at every address, as a map
+///
+/// Addresses follow a Hilbert curve, so that each network is a square or two beside each other. A
+/// cell in which flows get several actions, by address or by port, is drawn as a mixture. The map
+/// is computed from the rules, exactly; nothing is sampled.
+#[derive(Args, Debug)]
+#[command(after_help = MAP_HELP)]
+pub(crate) struct MapArgs {
+    /// Settings file, or a rule set in the neutral form (.rules)
+    pub(crate) settings: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
+
+    /// Picture to write: .svg or .png
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// Network to draw, of IPv4 or IPv6, such as 10.0.0.0/8 or 2001:db8::/32 [default: all of IPv4]
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) prefix: Option<IpNet>,
+
+    /// File of flows to mark on the map, or - for standard input; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flows: Vec<PathBuf>,
+
+    /// Protocol of the flows asked about, and of flows in files that do not say it
+    #[arg(long, default_value_t = IpProtocol::TCP)]
+    pub(crate) protocol: IpProtocol,
+
+    /// Direction of the flows asked about: outbound, inbound, or any for one that is not known
+    #[arg(long, default_value_t = Direction::Outbound)]
+    pub(crate) direction: Direction,
+
+    /// Remote port of the flows asked about, 0 for one that is not known [default: every port]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+
+    /// Local endpoint of the flows asked about, such as 192.168.1.5:22 [default: not known]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) local: Option<Endpoint>,
+
+    /// Host name of the flows asked about [default: not known]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) remote_hostname: Option<String>,
+
+    /// Rows of cells as a power of two: 8 is 256 rows [default: 8 for .svg, 10 for .png]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=12))]
+    pub(crate) order: Option<u8>,
+}
+
+/// What a map is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MapFormat {
+    /// Lines and text
+    Svg,
+    /// Pixels
+    Png,
+}
+
 /// How rules are read and applied, where no flows are read.
 #[derive(Args, Debug)]
 pub(crate) struct RulesArgs {
@@ -545,6 +608,7 @@ Examples:
   flowsieve shadow rules.json
   flowsieve diff old.json new.json
   flowsieve plan blocklist.json
+  flowsieve map rules.json -o map.svg
   flowsieve replay rules.json conn.log.gz capture.pcapng
   flowsieve match-vector vectors.json
 
@@ -647,6 +711,17 @@ Exit status:
   0  there is a plan, or the first stage misses nothing
   1  the first stage misses a flow
   2  a file cannot be read or written, there is no plan, or usage is wrong";
+
+const MAP_HELP: &str = "\
+Examples:
+  flowsieve map rules.json -o map.svg
+  flowsieve map rules.json -o map.png --flows flows.log
+  flowsieve map rules.json -o ten.svg --prefix 10.0.0.0/8 --port 443
+  flowsieve map rules.json -o v6.svg --prefix 2001:db8::/32
+
+Exit status:
+  0  the map was drawn
+  2  the settings or a line of flows cannot be read, the map not written, or usage is wrong";
 
 const REPLAY_HELP: &str = "\
 Examples:

@@ -9,6 +9,7 @@
 //! | [`test`], [`cases`] | `flowsieve test`: flows with the action that is expected |
 //! | [`shadow`], [`diff`] | `flowsieve shadow` and `flowsieve diff`: what is proven of rules |
 //! | [`plan`], [`curve`], [`emit`] | `flowsieve plan`: a first stage for the framework |
+//! | [`map`] | `flowsieve map`: what happens at every address, as a picture |
 //! | [`report`] | the page that shows what a replay found |
 //! | [`replay`] | `flowsieve replay`: what became of the flows of logs |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
@@ -30,13 +31,13 @@ mod flow_reader;
 mod input;
 mod lint;
 mod loaded;
+mod map;
 mod match_vector;
 mod neutral;
 mod output;
 mod pages;
 mod plan;
 mod replay;
-#[allow(dead_code, unused_imports, reason = "the command that fills a report comes next")]
 mod report;
 mod sentences;
 mod settings_file;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Shadow(args) => shadow::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Map(args) => map::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),

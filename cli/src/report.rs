@@ -3,14 +3,20 @@
 //! The page is one file that asks for nothing else: style and script stand in it, and its
 //! content security policy allows these two by their hashes and nothing more.
 
+mod addresses;
+mod changes;
+mod chart;
 mod latency;
 mod page;
 mod places;
+mod rules;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use self::latency::Latency;
 pub(crate) use self::page::html;
-pub(crate) use self::places::Places;
+pub(crate) use self::places::{ByAction, Places, place_of};
 pub(crate) use self::text::escape;
 
 use flowsieve::{Action, Decider, FilterSettings, Precedence, Reason};

@@ -10,6 +10,7 @@ mod check;
 mod diff;
 mod explain;
 mod lint;
+mod map;
 mod match_vector;
 mod pages;
 mod plan;
