@@ -192,6 +192,50 @@ pub enum ErrorKind {
     },
     /// A log line that does not say that a new flow was seen.
     NotAFlowLine,
+    /// Text in a log where an IP address is expected.
+    InvalidLogAddress {
+        /// The text that was given.
+        text: String,
+    },
+    /// A row of a log with another number of columns than its header.
+    ColumnCount {
+        /// The number of columns that the row has.
+        found: usize,
+        /// The number of columns that the header names.
+        expected: usize,
+    },
+    /// A log whose header lacks a column that a flow needs.
+    MissingColumn {
+        /// The name of the column.
+        column: String,
+    },
+    /// Columns of CSV of which no flow can be made.
+    InvalidColumns {
+        /// What is wrong with them.
+        reason: &'static str,
+    },
+    /// A row of a log that stands before the header, which says what the columns are.
+    MissingHeader {
+        /// What the header begins with or holds, in backticks.
+        expected: &'static str,
+    },
+    /// A word that does not name a column of a flow.
+    UnknownColumn {
+        /// The word that was given.
+        word: String,
+    },
+    /// A quote that is not closed on its line.
+    UnclosedQuote,
+    /// A word that is not the name of a format of logs.
+    UnknownLogFormat {
+        /// The word that was given.
+        word: String,
+    },
+    /// Text that is not a network of this host.
+    InvalidLocalNetwork {
+        /// The text that was given.
+        text: String,
+    },
 }
 
 impl Error {
@@ -400,6 +444,36 @@ impl fmt::Display for ErrorKind {
             NotAFlowLine => f.write_str(
                 "not a flow: expected a JSON object, or a log line with `remote endpoint`",
             ),
+            InvalidLogAddress { text } => write!(f, "{} is not an IP address", Quoted(text)),
+            ColumnCount { found, expected } => {
+                let plural = if *found == 1 { "" } else { "s" };
+                write!(f, "row of {found} column{plural}: expected {expected}")
+            }
+            MissingColumn { column } => write!(f, "header without column {}", Quoted(column)),
+            InvalidColumns { reason } => {
+                write!(f, "columns of which no flow can be made: {reason}")
+            }
+            MissingHeader { expected } => write!(f, "row before its header: expected {expected}"),
+            UnknownColumn { word } => write!(
+                f,
+                "unknown column {}: expected `source`, `source-port`, `destination`, \
+                 `destination-port`, `local`, `local-port`, `remote`, `remote-port`, `protocol`, \
+                 `direction`, `hostname`, or `-` for one that is not read",
+                Quoted(word)
+            ),
+            UnknownLogFormat { word } => write!(
+                f,
+                "unknown log format {}: expected `flow-lines`, `macos`, `macos-json`, `zeek`, \
+                 `zeek-json`, `suricata`, `vpc`, `nfdump` or `csv`",
+                Quoted(word)
+            ),
+            UnclosedQuote => f.write_str("quote that is not closed on its line"),
+            InvalidLocalNetwork { text } => write!(
+                f,
+                "{} is not a network: expected an address, or address and prefix length as in \
+                 `10.0.0.0/8`",
+                Quoted(text)
+            ),
         }
     }
 }
@@ -532,6 +606,31 @@ mod tests {
                 NotAFlowLine,
                 "not a flow: expected a JSON object, or a log line with `remote endpoint`",
             ),
+            (InvalidLogAddress { text: text("1.2.3") }, "`1.2.3` is not an IP address"),
+            (ColumnCount { found: 1, expected: 14 }, "row of 1 column: expected 14"),
+            (MissingColumn { column: text("srcaddr") }, "header without column `srcaddr`"),
+            (MissingHeader { expected: "`#fields`" }, "row before its header: expected `#fields`"),
+            (
+                UnknownColumn { word: text("src") },
+                "unknown column `src`: expected `source`, `source-port`, `destination`, \
+                 `destination-port`, `local`, `local-port`, `remote`, `remote-port`, `protocol`, \
+                 `direction`, `hostname`, or `-` for one that is not read",
+            ),
+            (
+                UnknownLogFormat { word: text("bro") },
+                "unknown log format `bro`: expected `flow-lines`, `macos`, `macos-json`, `zeek`, \
+                 `zeek-json`, `suricata`, `vpc`, `nfdump` or `csv`",
+            ),
+            (UnclosedQuote, "quote that is not closed on its line"),
+            (
+                InvalidLocalNetwork { text: text("10/8") },
+                "`10/8` is not a network: expected an address, or address and prefix length as in \
+                 `10.0.0.0/8`",
+            ),
+            (
+                InvalidColumns { reason: "they have no `remote`" },
+                "columns of which no flow can be made: they have no `remote`",
+            ),
         ]
     }
 
@@ -577,9 +676,18 @@ mod tests {
             MatcherTooLarge { .. } => 28,
             RuleIndexOutOfRange { .. } => 29,
             NotAFlowLine => 30,
+            InvalidLogAddress { .. } => 31,
+            ColumnCount { .. } => 32,
+            MissingColumn { .. } => 33,
+            MissingHeader { .. } => 34,
+            UnknownColumn { .. } => 35,
+            UnknownLogFormat { .. } => 36,
+            UnclosedQuote => 37,
+            InvalidLocalNetwork { .. } => 38,
+            InvalidColumns { .. } => 39,
         };
         let listed: Vec<_> = messages().iter().map(|(kind, _)| number(kind)).collect();
-        assert_eq!(listed, (0..31).collect::<Vec<_>>());
+        assert_eq!(listed, (0..40).collect::<Vec<_>>());
     }
 
     #[test]

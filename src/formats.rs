@@ -5,6 +5,7 @@
 //! | [`settings`] | a settings file: an NEFilterSettings as JSON | yes | yes |
 //! | [`flow_lines`] | one flow a line: an NEFilterSocketFlow as JSON | yes | yes |
 //! | [`log_lines`] | the line that content filters print with os_log | yes | no |
+//! | [`logs`] | logs of other programs, told apart by what they hold | yes | no |
 //! | [`verdict_lines`] | one decision a line, as JSON | no | yes |
 //! | [`lints`] | one lint a line, as JSON; and proxy settings, to be linted | no | yes |
 //!
@@ -12,10 +13,12 @@
 //! are errors with line, column, rule index and key. Nothing is skipped, nothing recurses, and
 //! text over a stated size is refused.
 
+mod fast_flow;
 pub mod flow_lines;
 mod json;
 pub mod lints;
 pub mod log_lines;
+pub mod logs;
 mod mend;
 mod places;
 pub mod settings;

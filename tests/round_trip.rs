@@ -51,6 +51,7 @@ proptest! {
             let line = flow_lines::write(&flow);
             assert!(!line.contains('\n'), "{line}");
             let read = flow_lines::read(&line);
+            check_fast_path(&line);
             let expected = if has_unwritten_name(&flow) { without_remote(&flow) } else { flow };
             assert_eq!(read.as_ref(), Ok(&expected), "read, written {line}");
             assert_eq!(read_flow(&line, IpProtocol::UDP).as_ref(), Ok(&expected), "{line}");
@@ -144,6 +145,69 @@ fn every_protocol_direction_and_action_is_read_as_printed() {
     check_text(&Protocol::Any);
     [Direction::Any, Direction::Inbound, Direction::Outbound].iter().for_each(check_text);
     Action::ALL.iter().for_each(check_text);
+}
+
+#[test]
+fn lines_about_the_common_shape_are_read_as_the_thorough_parser_reads_them() {
+    let values = [
+        "6",
+        "0",
+        "255",
+        "256",
+        "1000",
+        "06",
+        "00",
+        "-6",
+        "6.0",
+        "6e0",
+        "null",
+        "nul",
+        "true",
+        "\"TCP\"",
+        "\"udp\"",
+        "\"17\"",
+        "\"\"",
+        "\"any\"",
+        "\"outbound\"",
+        "\"Inbound\"",
+        "\"1.2.3.4:80\"",
+        "\"01.2.3.4:80\"",
+        "\"1.2.3.4:080\"",
+        "\"1.2.3.4:65536\"",
+        "\"1.2.3.4:1-2\"",
+        "\"1.2.3.4\"",
+        "\"[::1]:443\"",
+        "\"[::1\"",
+        "\"::1.443\"",
+        "\"fe80::1%en0:1\"",
+        "\"a.example:1\"",
+        "\"a\\u0062\"",
+        "\"a\tb\"",
+        "\"\u{fc}\"",
+        "\"x",
+        "{\"hostname\": \"1.2.3.4\"}",
+        "[]",
+        "",
+    ];
+    let keys =
+        ["remoteEndpoint", "localEndpoint", "socketProtocol", "direction", "remoteHostname", "x"];
+    for key in keys {
+        for value in values {
+            let one = format!("{{\"{key}\": {value}}}");
+            check_fast_path(&one);
+            check_fast_path(&format!("{{\"socketProtocol\":6,\"{key}\":{value}}}"));
+            check_fast_path(&format!(" {{ \"{key}\" : {value} , \"socketProtocol\" : 17 }} "));
+            check_fast_path(&format!("{{\"socketProtocol\": 6, \"{key}\": {value}, }}"));
+            check_fast_path(&format!("{{\"socketProtocol\": 6, \"{key}\": {value}}} x"));
+            for other in keys {
+                let two = format!(
+                    "{{\"{key}\": {value}, \"{other}\": \"1.2.3.4:5\", \"socketProtocol\": 6}}"
+                );
+                check_fast_path(&two);
+                (0..two.len()).filter_map(|len| two.get(..len)).for_each(check_fast_path);
+            }
+        }
+    }
 }
 
 #[test]
@@ -249,6 +313,7 @@ fn check_place(error: &Error, text: &[u8]) {
 }
 
 fn check_flow_line(line: &str) {
+    check_fast_path(line);
     let flow = match read_flow(line, IpProtocol::TCP) {
         Ok(flow) => flow,
         Err(error) => return check_place(&error, line.as_bytes()),
@@ -423,3 +488,8 @@ const PIECES: [&str; 64] = [
     "direction ",
     "(null)",
 ];
+
+/// The fast path reads a line as the parser that knows every shape does, errors included.
+fn check_fast_path(line: &str) {
+    assert_eq!(flow_lines::read(line), flow_lines::read_thoroughly(line), "{line}");
+}

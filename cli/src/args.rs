@@ -3,7 +3,11 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use flowsieve::formats::lints::Purpose;
-use flowsieve::{Error, FilterSettings, IpProtocol, LintCode, Precedence, Severity};
+use flowsieve::formats::logs::{Columns, LogFormat, local_net};
+use flowsieve::{
+    Direction, Endpoint, Error, FilterSettings, IpProtocol, LintCode, Precedence, Severity,
+};
+use ipnet::IpNet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -25,6 +29,8 @@ pub(crate) enum Command {
     Shadow(ShadowArgs),
     Diff(DiffArgs),
     Plan(PlanArgs),
+    Map(MapArgs),
+    Replay(Box<ReplayArgs>),
     MatchVector(MatchVectorArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),
@@ -173,6 +179,108 @@ pub(crate) struct PlanArgs {
     pub(crate) format: LinesFormat,
 }
 
+/// Decide the flows of logs, and count what became of them
+///
+/// Reads logs of Zeek, Suricata, AWS VPC, nfdump and macOS, captures (pcap, pcapng), flow lines
+/// and CSV, also compressed with gzip or zstd, and tells them apart by their content. Every record
+/// is counted: as a flow, skipped with a reason, or rejected with its place.
+#[derive(Args, Debug)]
+#[command(after_help = REPLAY_HELP)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+
+    /// Logs, or - for standard input
+    #[arg(required = true, value_name = "LOG")]
+    pub(crate) logs: Vec<PathBuf>,
+
+    /// Format of the logs [default: told by their content]
+    #[arg(long = "as", value_name = "FORMAT", value_enum)]
+    pub(crate) format_of_logs: Option<LogFormatArg>,
+
+    /// What the columns of CSV are: source, destination, local or remote, each also with -port;
+    /// protocol, direction, hostname
+    ///
+    /// In their order, as source,source-port,-,destination where - is not read; or by the names in
+    /// the first line, as remote=dst_ip,remote-port=dst_port.
+    #[arg(long)]
+    pub(crate) columns: Option<Columns>,
+
+    /// Networks of this host, by which the local side of a connection is known
+    ///
+    /// Needed for logs that do not say it. Where it is not known, the destination counts as the
+    /// remote side, the direction as not known, and the flow is counted as such.
+    #[arg(long = "local-net", value_name = "NET", value_delimiter = ',', value_parser = local_net)]
+    pub(crate) local_nets: Vec<IpNet>,
+
+    /// Other settings, to print the flows that would get another action by them
+    #[arg(long, value_name = "OTHER")]
+    pub(crate) against: Option<PathBuf>,
+
+    /// Write an HTML report, which needs no other file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// What the counts look like
+    #[arg(long, value_enum, default_value_t = LinesFormat::Text)]
+    pub(crate) format: LinesFormat,
+
+    /// Remote sides to print of each rule, those with the most flows
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) top: usize,
+
+    /// Flows to print of each change, the first ones
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) examples: usize,
+
+    /// Threads that decide [default: as many as there are processors]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// A format of logs that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormatArg {
+    /// One flow a line, as JSON
+    FlowLines,
+    /// Text of the macOS log: os_log lines, log show, descriptions of flows, LuLu
+    Macos,
+    /// log show --style ndjson
+    MacosJson,
+    /// Zeek's conn.log as tab-separated values
+    Zeek,
+    /// Zeek's conn.log as JSON
+    ZeekJson,
+    /// Suricata's eve.json
+    Suricata,
+    /// AWS VPC flow logs, version 2 to 5
+    Vpc,
+    /// CSV of nfdump 1.6 or 1.7
+    Nfdump,
+    /// CSV with --columns
+    Csv,
+    /// pcap or pcapng
+    Pcap,
+}
+
+impl LogFormatArg {
+    /// Returns the format, if it is one of text.
+    pub(crate) fn text(self) -> Option<LogFormat> {
+        Some(match self {
+            LogFormatArg::FlowLines => LogFormat::FlowLines,
+            LogFormatArg::Macos => LogFormat::Macos,
+            LogFormatArg::MacosJson => LogFormat::MacosJson,
+            LogFormatArg::Zeek => LogFormat::Zeek,
+            LogFormatArg::ZeekJson => LogFormat::ZeekJson,
+            LogFormatArg::Suricata => LogFormat::Suricata,
+            LogFormatArg::Vpc => LogFormat::Vpc,
+            LogFormatArg::Nfdump => LogFormat::Nfdump,
+            LogFormatArg::Csv => LogFormat::Csv,
+            LogFormatArg::Pcap => return None,
+        })
+    }
+}
+
 /// What a first stage is printed as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Emit {
@@ -182,6 +290,66 @@ pub(crate) enum Emit {
     Swift,
     /// A function in Objective-C
     Objc,
+}
+
+/// Draw what happens to flows at every address, as a map
+///
+/// Addresses follow a Hilbert curve, so that each network is a square or two beside each other. A
+/// cell in which flows get several actions, by address or by port, is drawn as a mixture. The map
+/// is computed from the rules, exactly; nothing is sampled.
+#[derive(Args, Debug)]
+#[command(after_help = MAP_HELP)]
+pub(crate) struct MapArgs {
+    /// Settings file, or a rule set in the neutral form (.rules)
+    pub(crate) settings: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) rules: RulesArgs,
+
+    /// Picture to write: .svg or .png
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// Network to draw, of IPv4 or IPv6, such as 10.0.0.0/8 or 2001:db8::/32 [default: all of IPv4]
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) prefix: Option<IpNet>,
+
+    /// File of flows to mark on the map, or - for standard input; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flows: Vec<PathBuf>,
+
+    /// Protocol of the flows asked about, and of flows in files that do not say it
+    #[arg(long, default_value_t = IpProtocol::TCP)]
+    pub(crate) protocol: IpProtocol,
+
+    /// Direction of the flows asked about: outbound, inbound, or any for one that is not known
+    #[arg(long, default_value_t = Direction::Outbound)]
+    pub(crate) direction: Direction,
+
+    /// Remote port of the flows asked about, 0 for one that is not known [default: every port]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+
+    /// Local endpoint of the flows asked about, such as 192.168.1.5:22 [default: not known]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) local: Option<Endpoint>,
+
+    /// Host name of the flows asked about [default: not known]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) remote_hostname: Option<String>,
+
+    /// Rows of cells as a power of two: 8 is 256 rows [default: 8 for .svg, 10 for .png]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=12))]
+    pub(crate) order: Option<u8>,
+}
+
+/// What a map is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MapFormat {
+    /// Lines and text
+    Svg,
+    /// Pixels
+    Png,
 }
 
 /// How rules are read and applied, where no flows are read.
@@ -440,6 +608,8 @@ Examples:
   flowsieve shadow rules.json
   flowsieve diff old.json new.json
   flowsieve plan blocklist.json
+  flowsieve map rules.json -o map.svg
+  flowsieve replay rules.json conn.log.gz capture.pcapng
   flowsieve match-vector vectors.json
 
 Exit status:
@@ -542,6 +712,29 @@ Exit status:
   1  the first stage misses a flow
   2  a file cannot be read or written, there is no plan, or usage is wrong";
 
+const MAP_HELP: &str = "\
+Examples:
+  flowsieve map rules.json -o map.svg
+  flowsieve map rules.json -o map.png --flows flows.log
+  flowsieve map rules.json -o ten.svg --prefix 10.0.0.0/8 --port 443
+  flowsieve map rules.json -o v6.svg --prefix 2001:db8::/32
+
+Exit status:
+  0  the map was drawn
+  2  the settings or a line of flows cannot be read, the map not written, or usage is wrong";
+
+const REPLAY_HELP: &str = "\
+Examples:
+  flowsieve replay rules.json conn.log.gz eve.json
+  flowsieve replay rules.json capture.pcapng --local-net 192.168.1.7,fd00::/8
+  flowsieve replay rules.json flows.jsonl --against new.json --report report.html
+  zcat conn.*.log.gz | flowsieve replay rules.json - --as zeek --format jsonl
+  flowsieve replay rules.json flows.csv --columns source,destination,destination-port
+
+Exit status:
+  0  every record was understood
+  2  the settings, a log or a record cannot be read, or usage is wrong";
+
 const COMPLETIONS_HELP: &str = "\
 Examples:
   flowsieve completions zsh > ~/.zfunc/_flowsieve
@@ -576,6 +769,22 @@ mod tests {
     fn table_is_for_terminals_only() {
         assert_eq!(CheckFormat::default_for(true), CheckFormat::Table);
         assert_eq!(CheckFormat::default_for(false), CheckFormat::Jsonl);
+    }
+
+    #[test]
+    fn log_formats_have_the_names_of_the_library() {
+        let mut formats = LogFormat::ALL.into_iter();
+        for arg in LogFormatArg::value_variants() {
+            let name = arg.to_possible_value().unwrap();
+            match arg.text() {
+                Some(format) => {
+                    assert_eq!(name.get_name(), format.as_str());
+                    assert_eq!(formats.next(), Some(format));
+                }
+                None => assert_eq!(name.get_name(), "pcap"),
+            }
+        }
+        assert_eq!(formats.next(), None);
     }
 
     #[test]

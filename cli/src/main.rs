@@ -9,10 +9,13 @@
 //! | [`test`], [`cases`] | `flowsieve test`: flows with the action that is expected |
 //! | [`shadow`], [`diff`] | `flowsieve shadow` and `flowsieve diff`: what is proven of rules |
 //! | [`plan`], [`curve`], [`emit`] | `flowsieve plan`: a first stage for the framework |
+//! | [`map`] | `flowsieve map`: what happens at every address, as a picture |
+//! | [`report`] | the page that shows what a replay found |
+//! | [`replay`] | `flowsieve replay`: what became of the flows of logs |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
-//! | [`flow_reader`], [`settings_file`], [`loaded`] | what is read |
+//! | [`flow_reader`], [`settings_file`], [`loaded`], [`input`] | what is read |
 //! | [`output`], [`diagnostics`], [`status`] | what is printed, and how the program ends |
 
 mod args;
@@ -25,13 +28,17 @@ mod diff;
 mod emit;
 mod explain;
 mod flow_reader;
+mod input;
 mod lint;
 mod loaded;
+mod map;
 mod match_vector;
 mod neutral;
 mod output;
 mod pages;
 mod plan;
+mod replay;
+mod report;
 mod sentences;
 mod settings_file;
 mod shadow;
@@ -55,6 +62,8 @@ fn main() -> ExitCode {
         Command::Shadow(args) => shadow::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Map(args) => map::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`text`] | a settings file, a flow or log line, an endpoint, a name, ports | reading never panics; what is read prints as itself; every lint has its place, and its suggestion is a rule |
 //! | [`agreement`] | settings and flows, decoded | every matcher agrees with the reference, the reference with the naive match, "pending" and "final" with what could become known; lints are true and mended by what they suggest |
+//! | [`logs`] | a byte that chooses the format, and a log | reading never panics; every line is in one record; pieces are read as the whole is; the fast path agrees |
 //! | [`table_ops`] | operations, decoded | a table answers as a sorted list does |
 //!
 //! Run one with `cargo +nightly fuzz run agreement`. Without cargo-fuzz the same targets replay
@@ -29,6 +30,10 @@ use std::fmt::{Debug, Display};
 use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
+
+mod logs;
+
+pub use logs::logs;
 
 /// Reads `data` in every way text is read.
 ///

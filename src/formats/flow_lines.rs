@@ -19,9 +19,9 @@
 use crate::endpoint::{Endpoint, Host, Ports};
 use crate::error::{Error, ErrorKind};
 use crate::flow::{Direction, Flow, FlowEndpoint, IpProtocol};
-use crate::formats::MAX_LINE_BYTES;
 use crate::formats::json::Value;
 use crate::formats::settings::to_json;
+use crate::formats::{MAX_LINE_BYTES, fast_flow};
 use crate::hostname::HostName;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -33,6 +33,21 @@ use serde::{Serialize, Serializer};
 /// Whatever is wrong with the text, with its column and key; [`ErrorKind::TooLarge`] above
 /// [`MAX_LINE_BYTES`].
 pub fn read(line: &str) -> Result<Flow<'_>, Error> {
+    if line.len() <= MAX_LINE_BYTES
+        && let Some(flow) = fast_flow::read(line)
+    {
+        return Ok(flow);
+    }
+    read_thoroughly(line)
+}
+
+/// Reads a flow line as [`read`] does, but always with the parser that knows every shape, several
+/// times slower: what the fast path is tested against.
+///
+/// # Errors
+///
+/// Those of [`read`].
+pub fn read_thoroughly(line: &str) -> Result<Flow<'_>, Error> {
     if line.len() > MAX_LINE_BYTES {
         return Err(Error::new(ErrorKind::TooLarge { limit: MAX_LINE_BYTES }));
     }

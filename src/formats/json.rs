@@ -6,11 +6,13 @@
 
 use crate::endpoint::{Endpoint, Ports};
 use crate::error::{Error, ErrorKind};
+use crate::flow::IpProtocol;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
 
 /// A value in a document.
@@ -26,13 +28,24 @@ impl<'a> Value<'a> {
     pub(super) fn parse(document: &'a str) -> Result<Value<'a>, Error> {
         match serde_json::from_str::<&RawValue>(document) {
             Ok(raw) => Ok(Value { document, text: raw.get() }),
-            Err(error) => {
-                let line = document.lines().nth(error.line().saturating_sub(1)).unwrap_or("");
-                let before = line.get(..error.column().saturating_sub(1)).unwrap_or(line);
-                let column = before.chars().count() as u64 + 1;
-                Err(syntax(&error).at(error.line() as u64, column))
-            }
+            Err(error) => Err(syntax_error(document, &error)),
         }
+    }
+
+    /// Reads the keys that a record names from an object on a line of a log, whatever other keys it
+    /// has.
+    pub(super) fn record<T: Deserialize<'a>>(line: &'a str) -> Result<T, Error> {
+        let trimmed = line.trim_start();
+        if !trimmed.starts_with('{') {
+            // Else an array would do.
+            return Err(Value::parse(line)?.wrong_type("an object"));
+        }
+        serde_json::from_str(line).map_err(|error| syntax_error(line, &error))
+    }
+
+    /// A value of a document that has been read without error.
+    pub(super) fn inside(document: &'a str, raw: &'a RawValue) -> Value<'a> {
+        Value { document, text: raw.get() }
     }
 
     /// The same value as a document of its own, from which the places of errors then count.
@@ -144,6 +157,27 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// Reads `true` or `false`.
+    pub(super) fn boolean(self) -> Result<bool, Error> {
+        match self.text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(self.wrong_type("a boolean")),
+        }
+    }
+
+    /// Reads a string that is an IP address.
+    pub(super) fn address(self) -> Result<IpAddr, Error> {
+        let text = self.string()?;
+        text.parse()
+            .map_err(|_| self.error(ErrorKind::InvalidLogAddress { text: text.into_owned() }))
+    }
+
+    /// Reads a number from 0 to 255 as that of a protocol.
+    pub(super) fn protocol_number(self) -> Result<IpProtocol, Error> {
+        self.whole_number(u8::MAX.into()).map(|number| IpProtocol(number as u8))
+    }
+
     pub(super) fn is_string(&self) -> bool {
         self.text.starts_with('"')
     }
@@ -206,6 +240,15 @@ impl<'a> Value<'a> {
         // surrogates, which are not text.
         serde_json::from_str(self.text).map_err(|error| self.locate(syntax(&error)))
     }
+}
+
+/// An error with its place in the document.
+#[cold]
+fn syntax_error(document: &str, error: &serde_json::Error) -> Error {
+    let line = document.lines().nth(error.line().saturating_sub(1)).unwrap_or("");
+    let before = line.get(..error.column().saturating_sub(1)).unwrap_or(line);
+    let column = before.chars().count() as u64 + 1;
+    syntax(error).at(error.line() as u64, column)
 }
 
 #[cold]

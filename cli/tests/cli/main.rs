@@ -5,14 +5,17 @@
 
 mod bad_lines;
 mod bench;
+mod captures;
 mod check;
 mod diff;
 mod explain;
 mod lint;
+mod map;
 mod match_vector;
 mod pages;
 mod plan;
 mod program;
+mod replay;
 mod settings;
 mod shadow;
 mod story;

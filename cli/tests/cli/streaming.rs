@@ -43,6 +43,8 @@ fn closed_pipe_ends_every_command_quietly() {
         &["check", &settings, "--flows", &flows, "--format", "table"],
         &["explain", &settings, "192.0.2.1:80"],
         &["explain", &settings, "192.0.2.1:80", "--format", "jsonl"],
+        &["replay", &settings, &flows],
+        &["replay", &settings, &flows, "--format", "jsonl"],
         &["match-vector", vectors.to_str().unwrap()],
         &["completions", "bash"],
         &["man"],

@@ -1,0 +1,375 @@
+//! pcap and pcapng: the first packet of each flow.
+
+use crate::input::Input;
+use etherparse::{EtherType, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket};
+use flowsieve::IpProtocol;
+use flowsieve::formats::logs::{Connection, End};
+use pcap_parser::pcapng::Block;
+use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
+use pcap_parser::{Linktype, OptionCode, PcapBlockOwned, PcapError, create_reader};
+use std::collections::HashMap;
+use std::io::{Cursor, Read};
+use std::net::IpAddr;
+
+/// Reads the packets of a capture.
+pub(crate) struct PacketReader {
+    reader: Box<dyn PcapReaderIterator + Send>,
+    /// The link type of each interface, and whether it has been complained about.
+    links: Vec<(Linktype, bool)>,
+    flows: FlowTable,
+    /// The number of the next packet, from 1.
+    number: u64,
+    /// The size of the buffer, in bytes.
+    capacity: usize,
+    is_finished: bool,
+}
+
+/// What a packet is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Packet {
+    /// The first of a flow.
+    Flow(Connection),
+    /// In order, but not the first of a flow.
+    Skipped(&'static str),
+    /// Not to be understood, for the reason given; without one where it has been given.
+    Rejected(Option<String>),
+}
+
+/// Returns whether a file that begins with `head` is a capture.
+pub(crate) fn is_capture(head: &[u8]) -> bool {
+    MAGICS.iter().any(|magic| head.starts_with(magic))
+}
+
+/// pcapng, and pcap with times in micro- and nanoseconds, of either byte order.
+const MAGICS: [[u8; 4]; 5] = [
+    [0x0a, 0x0d, 0x0d, 0x0a],
+    [0xa1, 0xb2, 0xc3, 0xd4],
+    [0xd4, 0xc3, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0x3c, 0x4d],
+    [0x4d, 0x3c, 0xb2, 0xa1],
+];
+
+impl PacketReader {
+    /// Makes a reader of a capture of which `head` has been read already.
+    ///
+    /// # Errors
+    ///
+    /// That its header cannot be read.
+    pub(crate) fn new(head: Vec<u8>, rest: Input) -> Result<PacketReader, String> {
+        let input = Whole(Cursor::new(head).chain(rest));
+        let reader = create_reader(CAPACITY, input).map_err(|error| wrong(&error))?;
+        Ok(PacketReader {
+            reader,
+            links: Vec::new(),
+            flows: FlowTable::default(),
+            number: 1,
+            capacity: CAPACITY,
+            is_finished: false,
+        })
+    }
+
+    /// Returns the next packets with their numbers; none at the end.
+    pub(crate) fn next_batch(&mut self, count: usize) -> Vec<(u64, Packet)> {
+        let mut batch = Vec::new();
+        while batch.len() < count && !self.is_finished {
+            if let Some(packet) = self.step() {
+                batch.push((self.number, packet));
+                self.number += 1;
+            }
+        }
+        batch
+    }
+
+    /// Reads a block; `None` if it holds no packet.
+    fn step(&mut self) -> Option<Packet> {
+        let before = self.reader.data().len();
+        let problem = match self.reader.next() {
+            Ok((len, block)) => {
+                let packet = of_block(block, &mut self.links, &mut self.flows);
+                self.reader.consume(len);
+                return packet;
+            }
+            Err(PcapError::Eof) => {
+                self.is_finished = true;
+                return None;
+            }
+            Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => None,
+            Err(error) => Some(wrong(&error)),
+        };
+        if problem.is_none() {
+            if self.reader.refill().is_ok() && self.reader.data().len() > before {
+                return None;
+            }
+            // A block that is larger than the buffer.
+            if !self.reader.reader_exhausted() && self.capacity < MAX_CAPACITY {
+                self.capacity *= 2;
+                if self.reader.grow(self.capacity) {
+                    return None;
+                }
+            }
+        }
+        self.is_finished = true;
+        let cut = || match self.reader.reader_exhausted() {
+            true => "the file ends within a packet".to_owned(),
+            false => format!("a packet exceeds {MAX_CAPACITY} bytes"),
+        };
+        Some(Packet::Rejected(Some(problem.unwrap_or_else(cut))))
+    }
+}
+
+/// The size of the buffer at first, in bytes, and the largest.
+const CAPACITY: usize = 256 * 1024;
+const MAX_CAPACITY: usize = 16 * 1024 * 1024;
+
+/// Reads as much as is asked for where there is as much, since the first read has to give the
+/// whole header.
+struct Whole<R>(R);
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.0.read(rest) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return if filled > 0 { Ok(filled) } else { Err(error) },
+            }
+        }
+        Ok(filled)
+    }
+}
+
+fn wrong(error: &PcapError<&[u8]>) -> String {
+    match error {
+        PcapError::Eof | PcapError::Incomplete(_) | PcapError::UnexpectedEof => {
+            "the file ends within its header or a packet".to_owned()
+        }
+        PcapError::ReadError => "the file cannot be read to its end".to_owned(),
+        PcapError::HeaderNotRecognized => "not a capture: unknown header".to_owned(),
+        _ => "not a capture: a block is damaged".to_owned(),
+    }
+}
+
+/// What a block says; `None` if it holds no packet.
+fn of_block(
+    block: PcapBlockOwned<'_>,
+    links: &mut Vec<(Linktype, bool)>,
+    flows: &mut FlowTable,
+) -> Option<Packet> {
+    let (interface, data, local) = match &block {
+        PcapBlockOwned::LegacyHeader(header) => {
+            *links = vec![(header.network, false)];
+            return None;
+        }
+        PcapBlockOwned::Legacy(packet) => (0, packet.data, None),
+        PcapBlockOwned::NG(Block::SectionHeader(_)) => {
+            links.clear();
+            return None;
+        }
+        PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
+            links.push((interface.linktype, false));
+            return None;
+        }
+        PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+            let flags = packet.options.iter().find(|option| option.code == OptionCode(2));
+            let bits = flags.and_then(|flags| flags.value.first_chunk::<4>());
+            let bits = bits.map_or(0, |bits| match packet.big_endian() {
+                true => u32::from_be_bytes(*bits),
+                false => u32::from_le_bytes(*bits),
+            });
+            let local = match bits & 3 {
+                1 => Some(End::Destination),
+                2 => Some(End::Source),
+                _ => None,
+            };
+            (packet.if_id as usize, packet.packet_data(), local)
+        }
+        PcapBlockOwned::NG(Block::SimplePacket(packet)) => (0, packet.packet_data(), None),
+        PcapBlockOwned::NG(_) => return None,
+    };
+    let Some((link, is_known_bad)) = links.get_mut(interface) else {
+        let message = format!("interface {interface} has not been described");
+        return Some(Packet::Rejected(Some(message)));
+    };
+    Some(match network_layer(*link, data) {
+        Link::Sliced(packet, told) => flows.packet(&packet, local.or(told)),
+        Link::Other => Packet::Skipped("not IP"),
+        Link::Cut => Packet::Rejected(Some("packet cut off in its headers".to_owned())),
+        Link::Unread if *is_known_bad => Packet::Rejected(None),
+        Link::Unread => {
+            *is_known_bad = true;
+            Packet::Rejected(Some(format!(
+                "link type {} is not read: expected Ethernet, raw IP, loopback or Linux cooked; \
+                 its other packets are counted and not named",
+                link.0
+            )))
+        }
+    })
+}
+
+/// What stands in the link layer.
+#[allow(clippy::large_enum_variant, reason = "one at a time, and nearly always the large one")]
+enum Link<'a> {
+    /// The layers above it, and the end that is this host where it says so.
+    Sliced(LaxSlicedPacket<'a>, Option<End>),
+    Other,
+    Cut,
+    Unread,
+}
+
+fn network_layer(link: Linktype, data: &[u8]) -> Link<'_> {
+    let sliced = |packet, local| match packet {
+        Some(packet) => Link::Sliced(packet, local),
+        None => Link::Cut,
+    };
+    let ip = |data| sliced(LaxSlicedPacket::from_ip(data).ok(), None);
+    let typed = |kind: Option<&[u8; 2]>, data: Option<_>, local| match (kind, data) {
+        (Some(kind), Some(data)) => {
+            let kind = EtherType(u16::from_be_bytes(*kind));
+            Link::Sliced(LaxSlicedPacket::from_ether_type(kind, data), local)
+        }
+        _ => Link::Cut,
+    };
+    // Of a packet to this host 0, of one that it sent 4.
+    let cooked = |kind: Option<u8>| match kind {
+        Some(0) => Some(End::Destination),
+        Some(4) => Some(End::Source),
+        _ => None,
+    };
+    match link.0 {
+        1 => sliced(LaxSlicedPacket::from_ethernet(data).ok(), None),
+        // Raw IP, by three numbers, and of one family.
+        12 | 14 | 101 | 228 | 229 => ip(data),
+        // The family as a number of the capturing system (0) or in network order (108).
+        0 | 108 => match (data.first_chunk::<4>(), data.get(4..)) {
+            (Some(family), Some(rest)) => {
+                let family = match family {
+                    [0, 0, 0, number] | [number, 0, 0, 0] => *number,
+                    _ => 0,
+                };
+                match family {
+                    2 | 10 | 24 | 28 | 30 => ip(rest),
+                    _ => Link::Other,
+                }
+            }
+            _ => Link::Cut,
+        },
+        // Linux cooked, 1 and 2.
+        113 => typed(
+            data.get(14..).and_then(<[u8]>::first_chunk),
+            data.get(16..),
+            cooked(data.get(1).copied()),
+        ),
+        276 => typed(data.first_chunk(), data.get(20..), cooked(data.get(10).copied())),
+        _ => Link::Unread,
+    }
+}
+
+/// The flows that have been seen.
+#[derive(Default)]
+struct FlowTable {
+    /// Whether a TCP connection has been closed, by either side.
+    seen: HashMap<Key, bool, foldhash::fast::RandomState>,
+}
+
+/// Both ends, in an order that does not depend on who sent, and the protocol.
+type Key = ([(IpAddr, u16); 2], IpProtocol);
+
+/// The most flows that are remembered; then all are forgotten, and their next packet is the first.
+const MAX_FLOWS: usize = 1 << 22;
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+impl FlowTable {
+    fn packet(&mut self, packet: &LaxSlicedPacket<'_>, local: Option<End>) -> Packet {
+        let (source, destination, payload, offset): (IpAddr, IpAddr, _, _) = match &packet.net {
+            Some(LaxNetSlice::Ipv4(ip)) => {
+                let header = ip.header();
+                let ends = (header.source_addr(), header.destination_addr());
+                (ends.0.into(), ends.1.into(), ip.payload(), header.fragments_offset().value())
+            }
+            Some(LaxNetSlice::Ipv6(ip)) => {
+                let header = ip.header();
+                let fragments = ip.extensions().clone().into_iter().find_map(|part| match part {
+                    Ipv6ExtensionSlice::Fragment(part) => Some(part.fragment_offset().value()),
+                    _ => None,
+                });
+                let ends = (header.source_addr(), header.destination_addr());
+                (ends.0.into(), ends.1.into(), ip.payload(), fragments.unwrap_or(0))
+            }
+            Some(LaxNetSlice::Arp(_)) => return Packet::Skipped("not IP"),
+            None => {
+                return match packet.stop_err {
+                    Some(_) => Packet::Rejected(Some("packet cut off or damaged".to_owned())),
+                    None => Packet::Skipped("not IP"),
+                };
+            }
+        };
+        if offset > 0 {
+            return Packet::Skipped("fragment after the first");
+        }
+        let protocol = IpProtocol(payload.ip_number.0);
+        let data = payload.payload;
+        let ports = match protocol.0 {
+            6 | 17 | 33 | 132 | 136 => match data.first_chunk::<4>() {
+                Some([a, b, c, d]) => (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])),
+                None => {
+                    let message = "packet cut off before its ports".to_owned();
+                    return Packet::Rejected(Some(message));
+                }
+            },
+            _ => (0, 0),
+        };
+        let flags = match protocol {
+            IpProtocol::TCP => data.get(13).copied(),
+            _ => None,
+        };
+        let (source, destination) = ((source, ports.0), (destination, ports.1));
+        if !self.is_first(source, destination, protocol, flags.unwrap_or(0)) {
+            return Packet::Skipped("later packet of a flow");
+        }
+        let mut connection = Connection::new(source, destination, protocol);
+        connection.local = local;
+        connection.opener = match flags {
+            Some(flags) if flags & SYN != 0 && flags & ACK == 0 => Some(End::Source),
+            Some(flags) if flags & SYN != 0 => Some(End::Destination),
+            // A connection that began before the capture.
+            Some(_) => None,
+            None if protocol == IpProtocol::TCP => None,
+            None => Some(End::Source),
+        };
+        Packet::Flow(connection)
+    }
+
+    /// Notes a packet; `true` if it begins a flow, as SYN does once the one before is closed.
+    fn is_first(
+        &mut self,
+        source: (IpAddr, u16),
+        destination: (IpAddr, u16),
+        protocol: IpProtocol,
+        flags: u8,
+    ) -> bool {
+        let mut ends = [source, destination];
+        ends.sort_unstable();
+        let is_close = flags & (FIN | RST) != 0;
+        let is_open = flags & (SYN | ACK) == SYN;
+        match self.seen.get_mut(&(ends, protocol)) {
+            Some(is_closed) if *is_closed && is_open => *is_closed = is_close,
+            Some(is_closed) => {
+                *is_closed |= is_close;
+                return false;
+            }
+            None => {
+                if self.seen.len() >= MAX_FLOWS {
+                    self.seen.clear();
+                }
+                self.seen.insert((ends, protocol), is_close);
+            }
+        }
+        true
+    }
+}
