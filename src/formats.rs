@@ -6,6 +6,7 @@
 //! | [`flow_lines`] | one flow a line: an NEFilterSocketFlow as JSON | yes | yes |
 //! | [`log_lines`] | the line that content filters print with os_log | yes | no |
 //! | [`verdict_lines`] | one decision a line, as JSON | no | yes |
+//! | [`lists`] | lists of addresses and names, and rules of other programs | yes | some |
 //! | [`lints`] | one lint a line, as JSON; and proxy settings, to be linted | no | yes |
 //!
 //! Everything read is checked: an unknown key, a key that stands twice and a value out of range
@@ -15,6 +16,7 @@
 pub mod flow_lines;
 mod json;
 pub mod lints;
+pub mod lists;
 pub mod log_lines;
 mod mend;
 mod places;

@@ -106,6 +106,16 @@ impl<'a> Value<'a> {
         Ok(fields)
     }
 
+    /// Reads an object with any keys, in their order.
+    pub(super) fn entries(self) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, Error> {
+        if !self.text.starts_with('{') {
+            return Err(self.wrong_type("an object"));
+        }
+        let value = |raw: &'a RawValue| Value { document: self.document, text: raw.get() };
+        let fields = self.collect::<Object<'a>>()?.0.into_iter();
+        Ok(fields.map(|(key, raw)| (key.0, value(raw))).collect())
+    }
+
     /// Reads an array.
     pub(super) fn elements(self) -> Result<impl Iterator<Item = Value<'a>>, Error> {
         if !self.text.starts_with('[') {
@@ -142,6 +152,23 @@ impl<'a> Value<'a> {
         number.parse().ok().filter(|parsed| *parsed <= limit).ok_or_else(|| {
             self.error(ErrorKind::NumberOutOfRange { number: number.into(), range: (0, limit) })
         })
+    }
+
+    /// Reads a boolean.
+    pub(super) fn boolean(self) -> Result<bool, Error> {
+        match self.text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(self.wrong_type("a boolean")),
+        }
+    }
+
+    pub(super) fn is_array(&self) -> bool {
+        self.text.starts_with('[')
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        self.text.starts_with('{')
     }
 
     pub(super) fn is_string(&self) -> bool {
