@@ -3,6 +3,7 @@
 use crate::args::{CheckArgs, CheckFormat};
 use crate::diagnostics;
 use crate::flow_reader::{self, BadLine};
+use crate::input;
 use crate::output::{self, DIMMED, HEADING, Output, Painted, Printable, action_style};
 use crate::settings_file;
 use crate::status::{Failure, Status};
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Status, Failure> {
     let matcher = Matcher::builder().precedence(args.settings.precedence.into()).build(&settings);
     let matcher =
         matcher.map_err(|error| settings_file::in_file(&args.settings.settings, error))?;
-    let is_live = args.flows.iter().any(|path| flow_reader::is_stdin(path));
+    let is_live = args.flows.iter().any(|path| input::is_stdin(path));
     let format = args.format.unwrap_or_else(|| CheckFormat::default_for(output::is_terminal()));
     let output = match format {
         CheckFormat::Table => Output::new(is_live),
@@ -74,7 +75,7 @@ impl Check<'_> {
 
     /// Decides the flows of one file; breaks off where nothing more is to be read.
     fn file(&mut self, path: &Path) -> Result<ControlFlow<()>, Failure> {
-        let name = flow_reader::name(path);
+        let name = input::name(path);
         let mut lines = match flow_reader::open(path) {
             Ok(lines) => lines,
             Err(error) => return self.unreadable(&name, error),

@@ -1,9 +1,9 @@
 //! [`LineReader`]: numbered lines from a file or a stream, in constant memory.
 
+use crate::input::{self, Input};
 use flowsieve::formats::MAX_LINE_BYTES;
 use flowsieve::{Error, ErrorKind};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 /// Reads lines one by one, and not further than it has to, so that it can sit in a pipe.
@@ -37,26 +37,13 @@ pub(crate) struct BadLine {
     pub(crate) reason: String,
 }
 
-/// Opens a file, or standard input for `-`, and returns it with the name to report it by.
+/// Opens a file, or standard input for `-`; what is compressed is decompressed.
 ///
 /// # Errors
 ///
 /// Those of opening the file.
-pub(crate) fn open(path: &Path) -> io::Result<LineReader<Box<dyn BufRead>>> {
-    Ok(LineReader::new(match is_stdin(path) {
-        true => Box::new(io::stdin().lock()),
-        false => Box::new(BufReader::with_capacity(64 * 1024, File::open(path)?)),
-    }))
-}
-
-/// Returns whether `path` stands for standard input.
-pub(crate) fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-/// Returns the name by which `path` is reported.
-pub(crate) fn name(path: &Path) -> String {
-    if is_stdin(path) { "<stdin>".to_owned() } else { path.display().to_string() }
+pub(crate) fn open(path: &Path) -> io::Result<LineReader<Input>> {
+    input::open(path).map(LineReader::new)
 }
 
 impl<R: BufRead> LineReader<R> {
@@ -152,6 +139,7 @@ const MAX_STORED: usize = BOM.len() + MAX_LINE_BYTES + b"\r".len();
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::BufReader;
 
     fn lines(text: &[u8]) -> Vec<(u64, Result<String, BadLine>)> {
         let mut reader = LineReader::new(text);

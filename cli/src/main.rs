@@ -12,7 +12,7 @@
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
-//! | [`flow_reader`], [`settings_file`], [`loaded`] | what is read |
+//! | [`flow_reader`], [`settings_file`], [`loaded`], [`input`] | what is read |
 //! | [`output`], [`diagnostics`], [`status`] | what is printed, and how the program ends |
 
 mod args;
@@ -25,6 +25,7 @@ mod diff;
 mod emit;
 mod explain;
 mod flow_reader;
+mod input;
 mod lint;
 mod loaded;
 mod match_vector;

@@ -6,6 +6,7 @@ use crate::diagnostics;
 use crate::diff::region_json;
 use crate::emit;
 use crate::flow_reader::{self, BadLine};
+use crate::input;
 use crate::loaded::Loaded;
 use crate::output::{DIMMED, HEADING, Output, Painted, Printable, action_style};
 use crate::settings_file;
@@ -160,7 +161,7 @@ fn verify(args: &PlanArgs, first: &Path, loaded: &Loaded) -> Result<Status, Fail
 }
 
 fn read_flows(args: &PlanArgs, path: &Path) -> Result<Vec<Flow<'static>>, Failure> {
-    let name = flow_reader::name(path);
+    let name = input::name(path);
     let failed = |error| Failure::BadInput(format!("{name}: {error}"));
     let mut lines = flow_reader::open(path).map_err(failed)?;
     let mut flows = Vec::new();

@@ -3,7 +3,7 @@
 use crate::args::{TestArgs, TestFormat};
 use crate::cases::{self, BadCase, Case, Expect, Place};
 use crate::diagnostics;
-use crate::flow_reader;
+use crate::input;
 use crate::output::{ERROR, HEADING, Output, Painted, Printable, action_style};
 use crate::sentences::sentences;
 use crate::settings_file;
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Status, Failure> {
     let matcher =
         matcher.map_err(|error| settings_file::in_file(&args.settings.settings, error))?;
     let text = read_whole(args)?;
-    let name = flow_reader::name(&args.cases);
+    let name = input::name(&args.cases);
     let output = match args.format {
         TestFormat::Text => Output::new(false),
         TestFormat::Jsonl => Output::plain(false),
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Status, Failure> {
 }
 
 fn read_whole(args: &TestArgs) -> Result<Vec<u8>, Failure> {
-    if !flow_reader::is_stdin(&args.cases) {
+    if !input::is_stdin(&args.cases) {
         return settings_file::read_whole(&args.cases);
     }
     let limit = MAX_BYTES as u64;
