@@ -9,11 +9,12 @@
 //! | [`test`], [`cases`] | `flowsieve test`: flows with the action that is expected |
 //! | [`shadow`], [`diff`] | `flowsieve shadow` and `flowsieve diff`: what is proven of rules |
 //! | [`plan`], [`curve`], [`emit`] | `flowsieve plan`: a first stage for the framework |
+//! | [`import`], [`export`] | `flowsieve import` and `flowsieve export`: lists, and other programs |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
 //! | [`flow_reader`], [`settings_file`], [`loaded`], [`input`] | what is read |
-//! | [`output`], [`diagnostics`], [`status`] | what is printed, and how the program ends |
+//! | [`output`], [`diagnostics`], [`progress`], [`status`] | what is printed, and how the program ends |
 
 mod args;
 mod bench;
@@ -24,7 +25,9 @@ mod diagnostics;
 mod diff;
 mod emit;
 mod explain;
+mod export;
 mod flow_reader;
+mod import;
 mod input;
 mod lint;
 mod loaded;
@@ -33,6 +36,7 @@ mod neutral;
 mod output;
 mod pages;
 mod plan;
+mod progress;
 mod sentences;
 mod settings_file;
 mod shadow;
@@ -56,6 +60,8 @@ fn main() -> ExitCode {
         Command::Shadow(args) => shadow::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),
