@@ -8,6 +8,8 @@ mod bench;
 mod check;
 mod diff;
 mod explain;
+mod export;
+mod import;
 mod lint;
 mod match_vector;
 mod pages;

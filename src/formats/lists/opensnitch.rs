@@ -67,7 +67,14 @@ fn rule<'a>(value: Value<'a>) -> Result<Option<Entry<'a>>, Error> {
     let mut parts = Parts::default();
     let mut operators = vec![operator.ok_or_else(|| missing("`operator`"))?];
     // A list holds operators all of which have to match, lists among them.
+    let mut count = 0;
     while let Some(operator) = operators.pop() {
+        count += 1;
+        if count > MAX_OPERATORS {
+            let (by, what) = ("a rule", "more operators than are read");
+            let limit = MAX_OPERATORS.to_string();
+            return Err(value.error(ErrorKind::Inexpressible { by, what, value: limit }));
+        }
         let fields = operator.entries()?;
         let of_type = find(&fields, "type");
         let is_list = of_type.is_some_and(|of| of.string().is_ok_and(|word| word == "list"));
@@ -88,6 +95,9 @@ fn rule<'a>(value: Value<'a>) -> Result<Option<Entry<'a>>, Error> {
     }
     Ok(Some(entry))
 }
+
+/// The most operators of a rule that are read; each level of lists is read once more.
+const MAX_OPERATORS: usize = 64;
 
 /// What the operators of a rule say.
 #[derive(Default)]

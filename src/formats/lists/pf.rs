@@ -141,3 +141,10 @@ pub(super) fn explains(line: &Line<'_>) -> bool {
     is_table(text)
         || text.strip_prefix('!').is_some_and(|rest| address::network(rest.trim()).is_ok())
 }
+
+/// Whether a line may stand in a table: networks, some of them taken out, and braces.
+pub(super) fn may_hold(line: &Line<'_>) -> bool {
+    let is_gap = |c: char| c.is_whitespace() || matches!(c, ',' | '!' | '{' | '}');
+    let mut words = line.content(&['#']).split(is_gap).filter(|word| !word.is_empty());
+    words.all(|word| address::network(word).is_ok())
+}

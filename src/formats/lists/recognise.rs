@@ -111,7 +111,7 @@ fn of_lines(head: &[u8]) -> Result<Format, Error> {
         (Format::EmuleDat, emule_dat::explains, addresses::explains),
         (Format::Hosts, hosts::explains, NONE),
         (Format::Ipsum, ipsum::explains, addresses::explains),
-        (Format::Pf, pf::explains, addresses::explains),
+        (Format::Pf, pf::explains, pf::may_hold),
         (Format::Nft, nft::explains, nft::may_hold),
         (Format::Geofeed, geofeed::explains, NONE),
         (Format::Addresses, NONE, addresses::explains),

@@ -35,6 +35,11 @@ fn add_all(
     defaults: &Defaults<'_>,
     rules: &mut Vec<FilterRule>,
 ) -> Result<Notes, Error> {
+    // Each remote with each port: the one product that a short text could make large.
+    let count = entry.remotes.len().saturating_mul(entry.ports.len());
+    if entry.ports.len() > 1 && count > MAX_PRODUCT {
+        return Err(Error::new(ErrorKind::TooManyRules { count, limit: MAX_PRODUCT }));
+    }
     let mut maker = Maker {
         protocol: entry.protocol,
         direction: entry.direction.unwrap_or(defaults.direction),
@@ -52,6 +57,9 @@ fn add_all(
     }
     Ok(maker.notes)
 }
+
+/// The most rules of an entry that has several ports, before ranges are cut into networks.
+const MAX_PRODUCT: usize = 4096;
 
 struct Maker<'a> {
     protocol: Protocol,
