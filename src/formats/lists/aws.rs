@@ -8,12 +8,15 @@ use crate::error::{Error, ErrorKind};
 pub(super) const KEYS: &[&str] = &["region", "service", "network_border_group"];
 
 pub(super) fn read(document: &Document<'_>, out: &mut Collector<'_>) -> Result<(), Error> {
-    let lists = [("prefixes", "ip_prefix"), ("ipv6_prefixes", "ipv6_prefix")];
+    let lists = [
+        ("prefixes", "ip_prefix", "`ip_prefix`"),
+        ("ipv6_prefixes", "ipv6_prefix", "`ipv6_prefix`"),
+    ];
     let mut has_any = false;
-    for (key, network) in lists {
+    for (key, network, expected) in lists {
         if let Some(array) = document.root.field(key) {
             has_any = true;
-            document.each_object(array, &[network], KEYS, out)?;
+            document.each_object(array, (&[network], expected), KEYS, out)?;
         }
     }
     let expected = "`prefixes` or `ipv6_prefixes`";

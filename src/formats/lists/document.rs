@@ -57,12 +57,12 @@ impl<'a> Document<'a> {
         Ok(())
     }
 
-    /// Reads each element of an array, an object, as the network that one of `networks` holds, if
-    /// it is selected by `keys`.
+    /// Reads each element of an array, an object, as the network that one of `networks` holds,
+    /// which are `expected` in messages, if it is selected by `keys`.
     pub(super) fn each_object(
         &self,
         array: Value<'a>,
-        networks: &[&'static str],
+        (networks, expected): (&[&'static str], &'static str),
         keys: &[&str],
         out: &mut Collector<'_>,
     ) -> Result<(), Error> {
@@ -84,7 +84,6 @@ impl<'a> Document<'a> {
                 }
             }
             let network = networks.iter().find_map(|key| find(&fields, key));
-            let expected = networks.first().copied().unwrap_or_default();
             let missing = || Failed::Entry(element.error(ErrorKind::MissingKey { expected }));
             let network = network.ok_or_else(missing)?;
             let entry = network.string().and_then(|text| super::address::network(&text));

@@ -9,5 +9,6 @@ pub(super) const KEYS: &[&str] = &["service", "scope"];
 
 pub(super) fn read(document: &Document<'_>, out: &mut Collector<'_>) -> Result<(), Error> {
     let prefixes = document.required("prefixes", "`prefixes`")?;
-    document.each_object(prefixes, &["ipv4Prefix", "ipv6Prefix"], KEYS, out)
+    let networks: &[_] = &["ipv4Prefix", "ipv6Prefix"];
+    document.each_object(prefixes, (networks, "`ipv4Prefix` or `ipv6Prefix`"), KEYS, out)
 }
