@@ -2,6 +2,7 @@
 //! every message about it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// What is wrong with a rule, a settings file or a flow, and where.
 ///
@@ -204,7 +205,69 @@ pub enum ErrorKind {
         /// The number of columns that the header names.
         expected: usize,
     },
-    /// A log whose header lacks a column that a flow needs.
+    /// Text in a list that is not an address, a network or a range.
+    NotAListEntry {
+        /// The text that was given.
+        text: String,
+    },
+    /// Text in a list or a rule of another program that does not have the form of its format.
+    UnexpectedText {
+        /// What is expected.
+        expected: &'static str,
+        /// The text that was given.
+        found: String,
+    },
+    /// A range of addresses whose last is before its first.
+    RangeReversed {
+        /// The first address that was given.
+        first: IpAddr,
+        /// The last address that was given.
+        last: IpAddr,
+    },
+    /// A range of addresses of two families.
+    RangeAcrossFamilies {
+        /// The first address that was given.
+        first: IpAddr,
+        /// The last address that was given.
+        last: IpAddr,
+    },
+    /// The unspecified address by itself, which in a rule is a wildcard (S-14).
+    UnspecifiedAddress {
+        /// The address.
+        address: IpAddr,
+    },
+    /// A network of IPv4-mapped addresses that is all of IPv4 (S-20).
+    MappedFamily {
+        /// The prefix length, in bits.
+        prefix: u8,
+    },
+    /// A list that does not hold as many entries as it says.
+    CountMismatch {
+        /// The number that the list states.
+        stated: u64,
+        /// The number that was found.
+        found: u64,
+    },
+    /// A list without the record at its end, and so probably cut off.
+    MissingRecord,
+    /// More entries than are read.
+    TooManyEntries {
+        /// The most that are read.
+        limit: u64,
+    },
+    /// Text that no format of lists fits.
+    NoListFormat,
+    /// Text that two formats of lists fit as well.
+    AmbiguousList {
+        /// The words for the two.
+        formats: [&'static str; 2],
+    },
+    /// A word that is not a format of lists.
+    UnknownList {
+        /// The word that was given.
+        word: String,
+    },
+    /// A log or a table whose header lacks a column that is needed or asked for.
     MissingColumn {
         /// The name of the column.
         column: String,
@@ -235,6 +298,20 @@ pub enum ErrorKind {
     InvalidLocalNetwork {
         /// The text that was given.
         text: String,
+    },
+    /// What a format, or a rule of this crate, has no words for.
+    Inexpressible {
+        /// What has no words for it.
+        by: &'static str,
+        /// What it is.
+        what: &'static str,
+        /// The text of it.
+        value: String,
+    },
+    /// Rules that match flows in common, act otherwise, and of which it is not known which decides.
+    UndecidedOrder {
+        /// The line of the other rule.
+        line: u64,
     },
 }
 
@@ -474,6 +551,55 @@ impl fmt::Display for ErrorKind {
                  `10.0.0.0/8`",
                 Quoted(text)
             ),
+            NotAListEntry { text } => {
+                write!(f, "{} is not an address, a network or a range of addresses", Quoted(text))
+            }
+            UnexpectedText { expected, found } => {
+                write!(f, "expected {expected}, found {}", Quoted(found))
+            }
+            RangeReversed { first, last } => {
+                write!(f, "the range {first}-{last} ends before it begins")
+            }
+            RangeAcrossFamilies { first, last } => {
+                write!(
+                    f,
+                    "the range {first}-{last} begins in one address family and ends in the other"
+                )
+            }
+            UnspecifiedAddress { address } => write!(
+                f,
+                "a rule cannot name {address} alone: there it stands for every address of its family (S-14)"
+            ),
+            MappedFamily { prefix } => write!(
+                f,
+                "::ffff:0.0.0.0/{prefix} is all of IPv4, which no flow shows in that form (S-20): \
+                 write 0.0.0.0/0 if that is meant"
+            ),
+            CountMismatch { stated, found } => {
+                write!(f, "the list says that it holds {stated} entries, and {found} were found")
+            }
+            MissingRecord => {
+                f.write_str("no metadata record at the end, so that the list may be cut off")
+            }
+            TooManyEntries { limit } => write!(f, "more than {limit} entries"),
+            NoListFormat => f.write_str("no known format of lists fits this text"),
+            AmbiguousList { formats: [first, second] } => write!(
+                f,
+                "the formats `{first}` and `{second}` fit this text equally: say which it is"
+            ),
+            UnknownList { word } => write!(
+                f,
+                "unknown format of lists {}: expected a word such as `addresses` or `hosts`",
+                Quoted(word)
+            ),
+            Inexpressible { by, what, value } => {
+                write!(f, "{by} cannot say {what}: {}", Quoted(value))
+            }
+            UndecidedOrder { line } => write!(
+                f,
+                "as specific as the rule of line {line}, which acts otherwise on flows of both: \
+                 which of the two decides is not known"
+            ),
         }
     }
 }
@@ -631,6 +757,59 @@ mod tests {
                 InvalidColumns { reason: "they have no `remote`" },
                 "columns of which no flow can be made: they have no `remote`",
             ),
+            (
+                NotAListEntry { text: text("10.1") },
+                "`10.1` is not an address, a network or a range of addresses",
+            ),
+            (
+                UnexpectedText { expected: "an access", found: text("a\u{1b}") },
+                "expected an access, found `a\\u{1b}`",
+            ),
+            (
+                RangeReversed { first: [10, 0, 0, 2].into(), last: [10, 0, 0, 1].into() },
+                "the range 10.0.0.2-10.0.0.1 ends before it begins",
+            ),
+            (
+                RangeAcrossFamilies {
+                    first: [10, 0, 0, 2].into(),
+                    last: std::net::Ipv6Addr::LOCALHOST.into(),
+                },
+                "the range 10.0.0.2-::1 begins in one address family and ends in the other",
+            ),
+            (
+                UnspecifiedAddress { address: [0, 0, 0, 0].into() },
+                "a rule cannot name 0.0.0.0 alone: there it stands for every address of its \
+                 family (S-14)",
+            ),
+            (
+                MappedFamily { prefix: 96 },
+                "::ffff:0.0.0.0/96 is all of IPv4, which no flow shows in that form (S-20): write \
+                 0.0.0.0/0 if that is meant",
+            ),
+            (
+                CountMismatch { stated: 3, found: 2 },
+                "the list says that it holds 3 entries, and 2 were found",
+            ),
+            (MissingRecord, "no metadata record at the end, so that the list may be cut off"),
+            (TooManyEntries { limit: 10 }, "more than 10 entries"),
+            (NoListFormat, "no known format of lists fits this text"),
+            (
+                AmbiguousList { formats: ["hosts", "p2p"] },
+                "the formats `hosts` and `p2p` fit this text equally: say which it is",
+            ),
+            (
+                UnknownList { word: text("xml") },
+                "unknown format of lists `xml`: expected a word such as `addresses` or `hosts`",
+            ),
+            (
+                Inexpressible { by: "a rule", what: "a process", value: text("/bin/ls") },
+                "a rule cannot say a process: `/bin/ls`",
+            ),
+            (
+                UndecidedOrder { line: 7 },
+                "as specific as the rule of line 7, which acts otherwise on flows of both: which \
+                 of the two decides is not known",
+            ),
         ]
     }
 
@@ -685,9 +864,23 @@ mod tests {
             UnclosedQuote => 37,
             InvalidLocalNetwork { .. } => 38,
             InvalidColumns { .. } => 39,
+            NotAListEntry { .. } => 40,
+            UnexpectedText { .. } => 41,
+            RangeReversed { .. } => 42,
+            RangeAcrossFamilies { .. } => 43,
+            UnspecifiedAddress { .. } => 44,
+            MappedFamily { .. } => 45,
+            CountMismatch { .. } => 46,
+            MissingRecord => 47,
+            TooManyEntries { .. } => 48,
+            NoListFormat => 49,
+            AmbiguousList { .. } => 50,
+            UnknownList { .. } => 51,
+            Inexpressible { .. } => 52,
+            UndecidedOrder { .. } => 53,
         };
         let listed: Vec<_> = messages().iter().map(|(kind, _)| number(kind)).collect();
-        assert_eq!(listed, (0..40).collect::<Vec<_>>());
+        assert_eq!(listed, (0..54).collect::<Vec<_>>());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | [`log_lines`] | the line that content filters print with os_log | yes | no |
 //! | [`logs`] | logs of other programs, told apart by what they hold | yes | no |
 //! | [`verdict_lines`] | one decision a line, as JSON | no | yes |
+//! | [`lists`] | lists of addresses and names, and rules of other programs | yes | some |
 //! | [`lints`] | one lint a line, as JSON; and proxy settings, to be linted | no | yes |
 //!
 //! Everything read is checked: an unknown key, a key that stands twice and a value out of range
@@ -17,6 +18,7 @@ mod fast_flow;
 pub mod flow_lines;
 mod json;
 pub mod lints;
+pub mod lists;
 pub mod log_lines;
 pub mod logs;
 mod mend;

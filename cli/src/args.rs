@@ -3,9 +3,10 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use flowsieve::formats::lints::Purpose;
+use flowsieve::formats::lists;
 use flowsieve::formats::logs::{Columns, LogFormat, local_net};
 use flowsieve::{
-    Direction, Endpoint, Error, FilterSettings, IpProtocol, LintCode, Precedence, Severity,
+    Action, Direction, Endpoint, Error, FilterSettings, IpProtocol, LintCode, Precedence, Severity,
 };
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     Map(MapArgs),
     Replay(Box<ReplayArgs>),
+    Import(ImportArgs),
+    Export(ExportArgs),
     MatchVector(MatchVectorArgs),
     Bench(BenchArgs),
     Completions(CompletionsArgs),
@@ -436,6 +439,138 @@ pub(crate) struct TestArgs {
     pub(crate) format: TestFormat,
 }
 
+/// Make settings of lists of addresses and names, and of rules of other programs
+///
+/// The format of each list is told by its content; what is compressed with gzip or zstd is
+/// decompressed. Each entry is accepted, accepted with a note, left out because the list itself or
+/// an option says so, or rejected with its place and the reason. The label of each rule is the file
+/// and the line that it came from.
+#[derive(Args, Debug)]
+#[command(after_help = IMPORT_HELP)]
+pub(crate) struct ImportArgs {
+    /// Lists, in the order of their rules; - for standard input
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Write the settings into this file, or to standard output for - [default: only check]
+    #[arg(long, short, value_name = "SETTINGS")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Take the lists for this format [default: told by their content]
+    ///
+    /// addresses (also .netset and .ipset), drop, drop-json, dshield, p2p, dat, hosts, ipsum, pf,
+    /// nft, aws, google, azure, cloudflare, fastly, oracle, github, geofeed, csv, lsrules, lulu,
+    /// opensnitch or settings.
+    #[arg(long = "as", value_name = "FORMAT")]
+    pub(crate) format_as: Option<lists::Format>,
+
+    /// Action of rules whose list does not say it: allow, drop or filterData
+    #[arg(long, default_value_t = Action::Drop)]
+    pub(crate) action: Action,
+
+    /// Direction of rules whose list does not say it: any, inbound or outbound
+    ///
+    /// Rules for host names are for outbound flows.
+    #[arg(long, default_value = "any")]
+    pub(crate) direction: Direction,
+
+    /// Default action of the settings
+    ///
+    /// [default: that of settings among the lists; else filterData where a list says what is done,
+    /// or the action is allow; else allow]
+    #[arg(long = "default", value_name = "ACTION")]
+    pub(crate) default_action: Option<Action>,
+
+    /// Leave out entries of ipsum that are on fewer lists
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) min_count: u64,
+
+    /// Take only entries with one of these values in a column or key; may be given several times
+    ///
+    /// Of csv the columns of the header; of geofeed country, region, city and postal; of aws
+    /// region, service and network_border_group; of google service and scope; of azure name, region
+    /// and systemService; of oracle region and tag; of github key.
+    #[arg(long, value_name = "KEY=VALUE[,VALUE]")]
+    pub(crate) select: Vec<SelectArg>,
+
+    /// Make the shortest list of rules that decides every flow as all of them do
+    #[arg(long)]
+    pub(crate) merge: bool,
+
+    /// Print all notes, not the first three of each kind
+    #[arg(long)]
+    pub(crate) all_notes: bool,
+
+    /// The most entries that are read
+    #[arg(long, value_name = "N", default_value_t = 100_000_000)]
+    pub(crate) max_entries: u64,
+
+    /// What the report looks like; entries that are accepted are in it as jsonl only
+    #[arg(long, value_enum, default_value_t = LinesFormat::Text)]
+    pub(crate) format: LinesFormat,
+}
+
+/// A choice of entries by a column or key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SelectArg(pub(crate) lists::Select);
+
+impl FromStr for SelectArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<SelectArg, &'static str> {
+        let (key, values) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+        Ok(SelectArg(lists::Select { key: key.trim().to_owned(), values }))
+    }
+}
+
+/// Write settings as a list, as rules of another program, or as code
+///
+/// Each rule that cannot be said in that form is refused with the reason.
+#[derive(Args, Debug)]
+#[command(after_help = EXPORT_HELP)]
+pub(crate) struct ExportArgs {
+    /// Settings file, or a rule set in the neutral form (.rules)
+    pub(crate) settings: PathBuf,
+
+    /// Take a host name in a network rule as a host rule
+    ///
+    /// Apple's documentation asks for an address there.
+    #[arg(long)]
+    pub(crate) hostname_in_network: bool,
+
+    /// What the settings are written as
+    #[arg(long, value_enum)]
+    pub(crate) to: ExportTo,
+
+    /// Write into this file [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Which rules a list of addresses holds: those that allow, drop or filterData
+    #[arg(long, default_value_t = Action::Drop)]
+    pub(crate) action: Action,
+}
+
+/// What settings are exported to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportTo {
+    /// A file for a pf table, in which `!` takes out
+    Pf,
+    /// Two sets of nftables
+    Nft,
+    /// A FireHOL .netset of IPv4 networks
+    Netset,
+    /// A function in Swift, for macOS 15 and later
+    Swift,
+    /// A function in Objective-C
+    Objc,
+    /// Rules of Little Snitch
+    Lsrules,
+    /// A settings file
+    Json,
+}
+
 /// Run test vectors and compare each answer with the expected one
 ///
 /// The file is a JSON array. A vector with `rule` tests one rule against a flow and expects
@@ -610,6 +745,8 @@ Examples:
   flowsieve plan blocklist.json
   flowsieve map rules.json -o map.svg
   flowsieve replay rules.json conn.log.gz capture.pcapng
+  flowsieve import drop.txt hosts -o blocklist.json
+  flowsieve export blocklist.json --to nft
   flowsieve match-vector vectors.json
 
 Exit status:
@@ -734,6 +871,26 @@ Examples:
 Exit status:
   0  every record was understood
   2  the settings, a log or a record cannot be read, or usage is wrong";
+const IMPORT_HELP: &str = "\
+Examples:
+  flowsieve import drop.txt firehol_level1.netset -o blocklist.json
+  curl -s https://lists.example/hosts.gz | flowsieve import - --as hosts -o hosts.json
+  flowsieve import ip-ranges.json --select service=S3,EC2 --action filterData --merge -o aws.json
+  flowsieve import *.lsrules --format jsonl
+
+Exit status:
+  0  no entry was rejected
+  2  an entry was rejected, a list cannot be read or is not whole, or usage is wrong";
+
+const EXPORT_HELP: &str = "\
+Examples:
+  flowsieve export blocklist.json --to nft > flowsieve.nft
+  flowsieve export rules.json --to lsrules -o rules.lsrules
+  flowsieve export rules.json --to pf --action allow
+
+Exit status:
+  0  every rule was written
+  2  a rule was refused, a file cannot be read or written, or usage is wrong";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

@@ -14,21 +14,24 @@ pub(crate) enum Language {
     ObjectiveC,
 }
 
-/// Writes settings that the framework takes.
-pub(crate) fn code(language: impl Into<Language>, settings: &FilterSettings) -> String {
+/// Writes settings that the framework takes; in code, as a function of this name.
+pub(crate) fn code(
+    language: impl Into<Language>,
+    settings: &FilterSettings,
+    function: &str,
+) -> String {
     match language.into() {
         Language::Json => settings::write(settings),
-        Language::Swift => swift(settings),
-        Language::ObjectiveC => objective_c(settings),
+        Language::Swift => swift(settings, function),
+        Language::ObjectiveC => objective_c(settings, function),
     }
 }
 
 /// One statement a rule: compilers take long for an expression of a thousand. The initialisers are
 /// those of macOS 15, since Swift may not see the older ones with its SDK; for systems before it there
 /// is Objective-C.
-fn swift(settings: &FilterSettings) -> String {
-    let mut code = String::from(
-        "import Network
+fn swift(settings: &FilterSettings, function: &str) -> String {
+    let mut code = "import Network
 import NetworkExtension
 
 @available(macOS 15.0, *)
@@ -48,8 +51,8 @@ func makeFirstStage() -> NEFilterSettings {
             localPrefix: localPrefix, protocol: proto, direction: direction)
         rules.append(NEFilterRule(networkRule: rule, action: action))
     }
-",
-    );
+"
+    .replace("makeFirstStage", function);
     let end = |end: Option<Endpoint>| match end {
         None => "nil".to_owned(),
         Some(end) => format!("end({}, {})", quoted(&end.host().to_string()), end.ports()),
@@ -87,9 +90,8 @@ func makeFirstStage() -> NEFilterSettings {
     code
 }
 
-fn objective_c(settings: &FilterSettings) -> String {
-    let mut code = String::from(
-        "#import <NetworkExtension/NetworkExtension.h>
+fn objective_c(settings: &FilterSettings, function: &str) -> String {
+    let mut code = "#import <NetworkExtension/NetworkExtension.h>
 
 static NWHostEndpoint *endpoint(NSString *host, NSString *port) {
     return [NWHostEndpoint endpointWithHostname:host port:port];
@@ -110,8 +112,8 @@ static void add(NSMutableArray<NEFilterRule *> *rules, NWHostEndpoint *remote,
 
 NEFilterSettings *makeFirstStage(void) {
     NSMutableArray<NEFilterRule *> *rules = [NSMutableArray array];
-",
-    );
+"
+    .replace("makeFirstStage", function);
     let end = |end: Option<Endpoint>| match end {
         None => "nil".to_owned(),
         Some(end) => {
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn swift_has_a_statement_for_each_rule() {
-        let code = code(Language::Swift, &settings());
+        let code = code(Language::Swift, &settings(), "make");
         for line in [
             "    add(end(\"10.0.0.0\", 443), 8, nil, 0, .TCP, .outbound, .drop)",
             "    add(nil, 0, end(\"::1\", 0), 128, .any, .any, .filterData)",
@@ -217,7 +219,7 @@ mod tests {
 
     #[test]
     fn objective_c_has_a_statement_for_each_rule() {
-        let code = code(Language::ObjectiveC, &settings());
+        let code = code(Language::ObjectiveC, &settings(), "make");
         for line in [
             "    add(rules, endpoint(@\"10.0.0.0\", @\"443\"), 8, nil, 0, \
              NENetworkRuleProtocolTCP, NETrafficDirectionOutbound, NEFilterActionDrop);",
@@ -232,7 +234,7 @@ mod tests {
 
     #[test]
     fn json_is_read_again() {
-        let written = code(Language::Json, &settings());
+        let written = code(Language::Json, &settings(), "make");
         assert_eq!(settings::read(written.as_bytes()).unwrap(), settings());
     }
 }

@@ -12,11 +12,12 @@
 //! | [`map`] | `flowsieve map`: what happens at every address, as a picture |
 //! | [`report`] | the page that shows what a replay found |
 //! | [`replay`] | `flowsieve replay`: what became of the flows of logs |
+//! | [`import`], [`export`] | `flowsieve import` and `flowsieve export`: lists, and other programs |
 //! | [`match_vector`], [`vector`] | `flowsieve match-vector`: test vectors |
 //! | [`bench`], [`neutral`] | `flowsieve bench`: speed, and whether the answers are right |
 //! | [`pages`] | `flowsieve completions` and `flowsieve man` |
 //! | [`flow_reader`], [`settings_file`], [`loaded`], [`input`] | what is read |
-//! | [`output`], [`diagnostics`], [`status`] | what is printed, and how the program ends |
+//! | [`output`], [`diagnostics`], [`progress`], [`status`] | what is printed, and how the program ends |
 
 mod args;
 mod bench;
@@ -27,7 +28,9 @@ mod diagnostics;
 mod diff;
 mod emit;
 mod explain;
+mod export;
 mod flow_reader;
+mod import;
 mod input;
 mod lint;
 mod loaded;
@@ -37,6 +40,7 @@ mod neutral;
 mod output;
 mod pages;
 mod plan;
+mod progress;
 mod replay;
 mod report;
 mod sentences;
@@ -64,6 +68,8 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Map(args) => map::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::MatchVector(args) => match_vector::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),

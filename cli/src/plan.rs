@@ -44,7 +44,8 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Status, Failure> {
     match args.emit {
         Some(language) => {
             let mut output = Output::plain(false);
-            output.line(emit::code(language, planned.first_stage()).trim_end())?;
+            output
+                .line(emit::code(language, planned.first_stage(), "makeFirstStage").trim_end())?;
             output.flush()?;
             diagnostics::text(&format!("{}\n", report(args, &loaded, &planned)));
         }

@@ -5,6 +5,7 @@
 //! | [`text`] | a settings file, a flow or log line, an endpoint, a name, ports | reading never panics; what is read prints as itself; every lint has its place, and its suggestion is a rule |
 //! | [`agreement`] | settings and flows, decoded | every matcher agrees with the reference, the reference with the naive match, "pending" and "final" with what could become known; lints are true and mended by what they suggest |
 //! | [`logs`] | a byte that chooses the format, and a log | reading never panics; every line is in one record; pieces are read as the whole is; the fast path agrees |
+//! | [`lists`] | a list in a format, or in one to be told | reading never panics; no entry is lost; there are no more rules than the text can hold |
 //! | [`table_ops`] | operations, decoded | a table answers as a sorted list does |
 //!
 //! Run one with `cargo +nightly fuzz run agreement`. Without cargo-fuzz the same targets replay
@@ -15,6 +16,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use flowsieve::formats::lints::{self, Purpose};
+use flowsieve::formats::lists::{Event, Format, Importer, Options, Outcome, merge};
 use flowsieve::formats::{flow_lines, read_flow, settings};
 use flowsieve::{
     Action, Direction, Endpoint, Error, Flow, Host, HostName, IpProtocol, Ports, Precedence,
@@ -60,6 +62,58 @@ pub fn text(data: &[u8]) {
     }
     if let Ok(ports) = Ports::from_apple_text(text) {
         assert_eq!(ports.to_string().parse().as_ref(), Ok(&ports), "{text}");
+    }
+}
+
+/// Reads `data` as a list; its first byte says in which format, or that it is to be told.
+///
+/// # Panics
+///
+/// If an entry is lost, or rules have more memory than the text accounts for.
+pub fn lists(data: &[u8]) {
+    let Some((choice, text)) = data.split_first() else { return };
+    let mut options = Options::default();
+    options.format = Format::ALL.get(usize::from(*choice)).copied();
+    let mut importer = Importer::new(options);
+    let mut outcomes = Outcomes::default();
+    // What was read before an error counts too.
+    let read = importer.read("list", &mut &text[..], &mut |event| outcomes.count(event));
+    let imported = importer.finish(&mut |event| outcomes.count(event));
+    let counts = imported.counts();
+    let sum = counts.accepted + counts.noted + counts.left_out + counts.rejected;
+    assert_eq!(counts.entries, sum, "{counts:?}");
+    let Outcomes { accepted, left_out, rejected, problems } = outcomes;
+    assert_eq!((counts.accepted + counts.noted, counts.left_out), (accepted, left_out));
+    assert_eq!((counts.rejected, counts.problems), (rejected, problems));
+    assert_eq!(counts.rules, imported.settings.rules().len() as u64);
+    assert!(counts.entries <= text.len() as u64 + 1, "each entry has text");
+    // A range is at most 254 networks, and an entry with several ports at most 4096 ranges.
+    let most = 254 * (text.len() as u64 + 4096 * counts.entries);
+    assert!(counts.rules <= most, "{} rules of {} bytes", counts.rules, text.len());
+    if read.is_ok() && counts.rules < 10_000 {
+        let merged = merge(imported.settings.rules().to_vec());
+        assert!(merged.len() as u64 <= 2 * counts.rules);
+    }
+}
+
+#[derive(Default)]
+struct Outcomes {
+    accepted: u64,
+    left_out: u64,
+    rejected: u64,
+    problems: u64,
+}
+
+impl Outcomes {
+    fn count(&mut self, event: &Event<'_>) {
+        assert!(event.line > 0 && event.column > 0, "{event:?}");
+        let count = match &event.outcome {
+            Outcome::Accepted { .. } => &mut self.accepted,
+            Outcome::LeftOut(_) => &mut self.left_out,
+            Outcome::Rejected(_) => &mut self.rejected,
+            _ => &mut self.problems,
+        };
+        *count += 1;
     }
 }
 

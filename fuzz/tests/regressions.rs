@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 type Oracle = fn(&[u8]);
 
-const TARGETS: [(&str, Oracle); 4] = [
+const TARGETS: [(&str, Oracle); 5] = [
     ("agreement", flowsieve_fuzz::agreement),
     ("logs", flowsieve_fuzz::logs),
+    ("lists", flowsieve_fuzz::lists),
     ("table_ops", flowsieve_fuzz::table_ops),
     ("text", flowsieve_fuzz::text),
 ];

@@ -119,6 +119,16 @@ impl<'a> Value<'a> {
         Ok(fields)
     }
 
+    /// Reads an object with any keys, in their order.
+    pub(super) fn entries(self) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, Error> {
+        if !self.text.starts_with('{') {
+            return Err(self.wrong_type("an object"));
+        }
+        let value = |raw: &'a RawValue| Value { document: self.document, text: raw.get() };
+        let fields = self.collect::<Object<'a>>()?.0.into_iter();
+        Ok(fields.map(|(key, raw)| (key.0, value(raw))).collect())
+    }
+
     /// Reads an array.
     pub(super) fn elements(self) -> Result<impl Iterator<Item = Value<'a>>, Error> {
         if !self.text.starts_with('[') {
@@ -176,6 +186,14 @@ impl<'a> Value<'a> {
     /// Reads a number from 0 to 255 as that of a protocol.
     pub(super) fn protocol_number(self) -> Result<IpProtocol, Error> {
         self.whole_number(u8::MAX.into()).map(|number| IpProtocol(number as u8))
+    }
+
+    pub(super) fn is_array(&self) -> bool {
+        self.text.starts_with('[')
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        self.text.starts_with('{')
     }
 
     pub(super) fn is_string(&self) -> bool {

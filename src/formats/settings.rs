@@ -45,6 +45,7 @@ use crate::rule::{Action, FilterRule, Initializer, NetworkRule, Protocol};
 use crate::settings::FilterSettings;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use std::io;
 
 /// The largest settings file that is read, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024 * 1024;
@@ -117,14 +118,25 @@ pub(super) fn checked_text(text: &[u8]) -> Result<&str, Error> {
 /// Writes settings as a settings file, one rule a line. What [`read`] makes of it is equal to
 /// `settings`; with a host name in a network initialiser, what [`read_with`] makes of it.
 pub fn write(settings: &FilterSettings) -> String {
-    let mut text = String::from("{\n  \"rules\": [");
+    let mut bytes = Vec::new();
+    // A Vec takes whatever is written, and it is UTF-8.
+    let _ = write_to(settings, &mut bytes);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Writes what [`write`] does, piece by piece.
+///
+/// # Errors
+///
+/// Those of `output`.
+pub fn write_to(settings: &FilterSettings, output: &mut dyn io::Write) -> io::Result<()> {
+    output.write_all(b"{\n  \"rules\": [")?;
     for (index, rule) in settings.rules().iter().enumerate() {
-        text.push_str(if index == 0 { "\n    " } else { ",\n    " });
-        text.push_str(&to_json(rule));
+        output.write_all(if index == 0 { b"\n    " } else { b",\n    " })?;
+        serde_json::to_writer(&mut *output, rule)?;
     }
-    text.push_str(if settings.rules().is_empty() { "],\n" } else { "\n  ],\n" });
-    text.push_str(&format!("  \"defaultAction\": {}\n}}\n", to_json(&settings.default_action())));
-    text
+    let end = if settings.rules().is_empty() { "]" } else { "\n  ]" };
+    writeln!(output, "{end},\n  \"defaultAction\": {}\n}}", to_json(&settings.default_action()))
 }
 
 fn settings(value: Value<'_>, options: ReadOptions) -> Result<FilterSettings, Error> {

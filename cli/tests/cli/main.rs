@@ -9,6 +9,8 @@ mod captures;
 mod check;
 mod diff;
 mod explain;
+mod export;
+mod import;
 mod lint;
 mod map;
 mod match_vector;
