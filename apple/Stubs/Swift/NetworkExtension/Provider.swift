@@ -63,4 +63,6 @@ open class NEFilterDataProvider: NEFilterProvider {
 /// Not in the framework: the error of settings that the stub refuses.
 public struct StubRefusal: Error, CustomStringConvertible {
     public let description: String
+
+    public init(description: String) { self.description = description }
 }

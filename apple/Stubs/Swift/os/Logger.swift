@@ -3,11 +3,9 @@
 import Foundation
 
 public struct Logger: Sendable {
-    let prefix: String
+    let category: String
 
-    public init(subsystem: String, category: String) {
-        prefix = "\(subsystem) \(category)"
-    }
+    public init(subsystem: String, category: String) { self.category = category }
 
     public func debug(_ message: OSLogMessage) { keep(message) }
     public func info(_ message: OSLogMessage) { keep(message) }
@@ -16,7 +14,7 @@ public struct Logger: Sendable {
     public func fault(_ message: OSLogMessage) { keep(message) }
 
     private func keep(_ message: OSLogMessage) {
-        lines.add("\(prefix): \(message.text)")
+        lines.lock.withLock { lines.kept.append((category, message.text)) }
     }
 }
 
@@ -54,21 +52,14 @@ public struct OSLogMessage: ExpressibleByStringInterpolation, ExpressibleByStrin
     }
 }
 
-/// Takes the lines that were logged since it was last called.
-public func takeLoggedLines() -> [String] { lines.take() }
+/// Not in the module: the lines that were logged with a category.
+public func stubLoggedLines(category: String) -> [String] {
+    lines.lock.withLock { lines.kept.filter { $0.category == category }.map(\.text) }
+}
 
 private let lines = Lines()
 
 private final class Lines: @unchecked Sendable {
-    private let lock = NSLock()
-    private var kept: [String] = []
-
-    func add(_ line: String) { lock.withLock { kept.append(line) } }
-
-    func take() -> [String] {
-        lock.withLock {
-            defer { kept = [] }
-            return kept
-        }
-    }
+    let lock = NSLock()
+    var kept: [(category: String, text: String)] = []
 }
