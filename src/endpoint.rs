@@ -181,22 +181,41 @@ impl FromStr for Host {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Host, Error> {
+        match HostText::read(text)? {
+            HostText::Address(address, zone) => Ok(Host::Address(address, zone)),
+            HostText::Name(name) => HostName::new(name).map(Host::Name),
+        }
+    }
+}
+
+/// What the text of a host is, as [`Host::from_str`] tells it apart. Holds nothing of its own, so
+/// that reading it allocates only for an error.
+pub(crate) enum HostText<'a> {
+    Address(IpAddr, Option<Zone>),
+    Name(&'a str),
+}
+
+impl HostText<'_> {
+    pub(crate) fn read(text: &str) -> Result<HostText<'_>, Error> {
         let not_an_address = || Error::new(ErrorKind::NotAnAddress { host: text.to_owned() });
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Host::Address(address, None));
+            return Ok(HostText::Address(address, None));
         }
         if let Some((address, zone)) = text.split_once('%')
             && let Ok(address) = address.parse::<Ipv6Addr>()
         {
-            return Ok(Host::Address(address.into(), Some(Zone::new(zone)?)));
+            return Ok(HostText::Address(address.into(), Some(Zone::new(zone)?)));
         }
-        HostName::new(text).map(Host::Name).map_err(|error| match error.kind() {
+        match HostName::check(text) {
+            Ok(()) => Ok(HostText::Name(text)),
             // What looks like an address gets the message about addresses.
-            ErrorKind::InvalidHostname { .. } if text.contains(':') || looks_numeric(text) => {
-                not_an_address()
-            }
-            _ => error,
-        })
+            Err(error) => Err(match error.kind() {
+                ErrorKind::InvalidHostname { .. } if text.contains(':') || looks_numeric(text) => {
+                    not_an_address()
+                }
+                _ => error,
+            }),
+        }
     }
 }
 
@@ -236,7 +255,14 @@ impl Zone {
     /// Returns the zone id that stands for an interface index, as in a socket address; `None`
     /// for index 0, which stands for no zone.
     pub fn from_index(index: u32) -> Option<Zone> {
-        if index == 0 { None } else { Zone::new(&index.to_string()).ok() }
+        // Digit by digit, so that a socket address becomes a flow without an allocation.
+        let count = index.checked_ilog10()? as usize + 1;
+        let mut bytes = [0; Zone::MAX_LEN];
+        let mut rest = index;
+        for digit in bytes.get_mut(..count)?.iter_mut().rev() {
+            (*digit, rest) = (b'0' + (rest % 10) as u8, rest / 10);
+        }
+        Some(Zone { bytes, len: NonZeroU8::new(count as u8)? })
     }
 
     /// Returns the zone id as text, without the percent sign.

@@ -73,6 +73,16 @@ impl<'a> Flow<'a> {
         Ok(self)
     }
 
+    /// Sets the remote endpoint to one that holds a name, and its port (0: not known). The name
+    /// itself is for [`Flow::with_remote_hostname`]. Does not allocate.
+    ///
+    /// Together they make the flow that [`Flow::with_remote`] makes of such an endpoint.
+    pub fn with_named_remote(mut self, port: u16) -> Flow<'a> {
+        self.remote = End { kind: Kind::Name, port, ..End::NIL };
+        self.zones[0] = None;
+        self
+    }
+
     /// Sets the local endpoint.
     ///
     /// # Errors

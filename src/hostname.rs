@@ -51,6 +51,12 @@ impl HostName {
     /// [`ErrorKind::AddressAsHostname`] for IP address text, and [`ErrorKind::InvalidHostname`]
     /// for a URL or text with a port.
     pub fn new(text: &str) -> Result<HostName, Error> {
+        HostName::check(text)?;
+        Ok(HostName { text: text.into() })
+    }
+
+    /// Checks what [`HostName::new`] checks, without making a name.
+    pub(crate) fn check(text: &str) -> Result<(), Error> {
         let trimmed = trim(text);
         let address = trimmed.split('%').next().unwrap_or(trimmed);
         if IpAddr::from_str(address).is_ok() || IpAddr::from_str(text).is_ok() {
@@ -66,7 +72,7 @@ impl HostName {
             let (len, limit) = (text.len(), Self::MAX_LEN);
             return Err(Error::new(ErrorKind::HostnameTooLong { len, limit }));
         }
-        Ok(HostName { text: text.into() })
+        Ok(())
     }
 
     /// Returns the name as it was written.

@@ -43,6 +43,10 @@ mod lint;
 #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
 pub mod formats;
 
+#[cfg(feature = "capi")]
+#[cfg_attr(docsrs, doc(cfg(feature = "capi")))]
+pub mod capi;
+
 pub use crate::{
     decision::{Decision, Reason},
     diff::{Diff, Difference, diff, first_difference},

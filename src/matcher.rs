@@ -528,16 +528,29 @@ impl Matcher {
     ///
     /// Linear in the number of rules that have a local side or a host name. Allocates.
     pub fn pending_rules(&self, flow: &Flow<'_>) -> Vec<usize> {
+        let ranks = self.pending_ranks(flow);
+        let mut rules: Vec<usize> = ranks.map(|rank| self.rule_index(rank) as usize).collect();
+        rules.sort_unstable();
+        rules
+    }
+
+    /// Returns the number of [`pending_rules`](Matcher::pending_rules).
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the number of rules that have a local side or a host name. Does not allocate.
+    pub fn pending_count(&self, flow: &Flow<'_>) -> usize {
+        self.pending_ranks(flow).count()
+    }
+
+    fn pending_ranks(&self, flow: &Flow<'_>) -> impl Iterator<Item = u32> {
         let query = Query::new(flow, &self.lists);
         let (remote, _) = flow.ends();
         let leaf = self.plain.leaf(Scalar, remote);
         let winner = self.outcome(&query, &leaf).best;
-        let before = self.conditional.iter().filter(|(rank, _)| *rank < winner.rank());
+        let before = self.conditional.iter().filter(move |(rank, _)| *rank < winner.rank());
         let not_yet = before.filter(|(_, rule)| rule.test(flow).answer() == Answer::NotYet);
-        let mut rules: Vec<usize> =
-            not_yet.map(|(rank, _)| self.rule_index(*rank) as usize).collect();
-        rules.sort_unstable();
-        rules
+        not_yet.map(|(rank, _)| *rank)
     }
 
     /// Returns the precedence it was compiled with.

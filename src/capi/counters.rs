@@ -1,0 +1,148 @@
+//! Counters of decisions, spread so that threads which decide do not wait for each other.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// As many sets of counters; a thread uses the one that its place in memory chooses.
+const SHARDS: usize = 8;
+const LINE: usize = 16;
+
+/// As many counters as the longest cache line has room for, which Apple's processors have.
+#[repr(align(128))]
+struct Line([AtomicU64; LINE]);
+
+/// How often each rule decided, and what else came out.
+pub(super) struct Counters {
+    /// The sets one after the other, each beginning on a line of its own.
+    lines: Vec<Line>,
+    rule_count: usize,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) by_rule: u64,
+    pub(super) by_default: u64,
+    pub(super) by_loopback: u64,
+    pub(super) failed: u64,
+}
+
+/// The first counters of a set; those of the rules follow.
+const DEFAULT: usize = 0;
+const LOOPBACK: usize = 1;
+const FAILED: usize = 2;
+const RULES: usize = 3;
+
+impl Counters {
+    pub(super) fn new(rule_count: usize) -> Counters {
+        let lines = SHARDS * Counters::lines_of_set(rule_count);
+        let line = || Line([const { AtomicU64::new(0) }; LINE]);
+        Counters { lines: std::iter::repeat_with(line).take(lines).collect(), rule_count }
+    }
+
+    /// Returns the memory of the counters of so many rules, in bytes.
+    pub(super) fn size_bytes(rule_count: usize) -> usize {
+        SHARDS * Counters::lines_of_set(rule_count) * size_of::<Line>()
+    }
+
+    fn lines_of_set(rule_count: usize) -> usize {
+        (RULES + rule_count).div_ceil(LINE)
+    }
+
+    /// Counts a decision: by a rule, or, of a flow that none matched, by what applies then.
+    #[inline]
+    pub(super) fn count(&self, rule: Option<usize>, is_loopback: bool) {
+        self.add_one(match rule {
+            Some(rule) => RULES + rule,
+            None if is_loopback => LOOPBACK,
+            None => DEFAULT,
+        });
+    }
+
+    /// Counts a flow that was not decided.
+    #[cold]
+    pub(super) fn count_failure(&self) {
+        self.add_one(FAILED);
+    }
+
+    #[inline]
+    fn add_one(&self, index: usize) {
+        let set = self.lines.len() / SHARDS;
+        let line = self.lines.get(set * shard() + index / LINE);
+        if let Some(counter) = line.and_then(|line| line.0.get(index % LINE)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds up what was counted of one thing in all sets.
+    fn sum(&self, index: usize) -> u64 {
+        let set = self.lines.len() / SHARDS;
+        let lines = self.lines.iter().skip(index / LINE).step_by(set.max(1));
+        let counters = lines.filter_map(|line| line.0.get(index % LINE));
+        counters.fold(0, |sum, counter| sum.wrapping_add(counter.load(Ordering::Relaxed)))
+    }
+
+    /// Returns how often each rule decided.
+    pub(super) fn of_rules(&self) -> Vec<u64> {
+        (0..self.rule_count).map(|rule| self.sum(RULES + rule)).collect()
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            by_rule: self.of_rules().iter().sum(),
+            by_default: self.sum(DEFAULT),
+            by_loopback: self.sum(LOOPBACK),
+            failed: self.sum(FAILED),
+        }
+    }
+}
+
+/// Chooses a set by where the thread keeps what is its own, which takes no counter of threads.
+#[inline]
+fn shard() -> usize {
+    thread_local! {
+        static OWN: u8 = const { 0 };
+    }
+    let place = OWN.with(|own| std::ptr::from_ref(own).addr()) as u64;
+    // Threads are pages apart, often as many as a power of 2: the upper bits of the product depend
+    // on all bits of the place.
+    ((place >> 6).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SHARDS.ilog2())) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn what_threads_count_adds_up() {
+        let counters = Counters::new(40);
+        thread::scope(|scope| {
+            for thread in 0..9 {
+                let counters = &counters;
+                scope.spawn(move || {
+                    for rule in 0..40 {
+                        counters.count(Some(rule), rule % 2 == 0);
+                    }
+                    counters.count(Some(thread), false);
+                    counters.count(None, false);
+                    counters.count(None, true);
+                    counters.count_failure();
+                });
+            }
+        });
+        let expected: Vec<u64> = (0..40).map(|rule| 9 + u64::from(rule < 9)).collect();
+        assert_eq!(counters.of_rules(), expected);
+        let totals = Totals { by_rule: 369, by_default: 9, by_loopback: 9, failed: 9 };
+        assert_eq!(counters.totals(), totals);
+    }
+
+    #[test]
+    fn counters_of_threads_are_on_lines_of_their_own() {
+        let counters = Counters::new(14);
+        assert_eq!(counters.lines.len(), SHARDS * 2);
+        assert_eq!(Counters::size_bytes(14), SHARDS * 2 * 128);
+        let places: Vec<usize> =
+            (0..64).map(|_| thread::spawn(shard).join().unwrap()).chain([shard()]).collect();
+        assert!(places.iter().all(|place| *place < SHARDS));
+    }
+}

@@ -1,0 +1,358 @@
+//! Flows: from the struct to the library's, and to the struct from text and socket addresses.
+
+use crate::capi::boundary::guard;
+use crate::capi::handle;
+use crate::capi::status::{
+    self, Checked, FSV_STATUS_INVALID_ARGUMENT, FSV_STATUS_INVALID_FLOW, FSV_STATUS_INVALID_HOST,
+    FSV_STATUS_INVALID_SCOPE, FSV_STATUS_INVALID_SIZE, FSV_STATUS_NOT_UTF8,
+    FSV_STATUS_NULL_POINTER, FSV_STATUS_UNSUPPORTED_FAMILY, fsv_status,
+};
+use crate::capi::types::{
+    FSV_DIRECTION_ANY, FSV_DIRECTION_INBOUND, FSV_DIRECTION_OUTBOUND, FSV_FAMILY_IPV4,
+    FSV_FAMILY_IPV6, FSV_FAMILY_NAME, FSV_KNOWN_HOSTNAME, FSV_KNOWN_LOCAL, FSV_KNOWN_LOCAL_SCOPE,
+    FSV_KNOWN_REMOTE, FSV_KNOWN_REMOTE_SCOPE, FSV_MAX_HOST_BYTES, FSV_MAX_HOSTNAME_BYTES,
+    fsv_direction, fsv_family, fsv_flow,
+};
+use crate::endpoint::{HostText, Ports, Zone};
+use crate::flow::{Direction, Flow, IpProtocol};
+use std::ffi::{c_char, c_void};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const FAST: u32 = FSV_KNOWN_REMOTE | FSV_KNOWN_LOCAL;
+const SCOPES: u32 = FSV_KNOWN_REMOTE_SCOPE | FSV_KNOWN_LOCAL_SCOPE;
+const ALL: u32 = FAST | FSV_KNOWN_HOSTNAME | SCOPES;
+
+/// Makes the flow that a struct describes.
+///
+/// # Safety
+///
+/// The contract of the header for the host name, for as long as `'a`.
+#[inline(always)]
+pub(super) unsafe fn read<'a>(raw: &fsv_flow) -> Checked<Flow<'a>> {
+    let flow = read_ends(raw)?;
+    match raw.known & !FAST {
+        0 => Ok(flow),
+        // SAFETY: passed on.
+        _ => unsafe { read_rest(raw, flow) },
+    }
+}
+
+#[inline(always)]
+fn read_ends<'a>(raw: &fsv_flow) -> Checked<Flow<'a>> {
+    let mut flow = Flow::new(IpProtocol(raw.protocol), direction(raw.direction)?);
+    if raw.known & FSV_KNOWN_REMOTE != 0 {
+        flow = match (raw.remote_family, address(raw.remote_family, &raw.remote_address)) {
+            (_, Some(address)) => flow.with_remote_address(address, None, raw.remote_port),
+            (FSV_FAMILY_NAME, None) => flow.with_named_remote(raw.remote_port),
+            _ => return Err(FSV_STATUS_INVALID_FLOW),
+        };
+    }
+    if raw.known & FSV_KNOWN_LOCAL != 0 {
+        let address = address(raw.local_family, &raw.local_address);
+        let address = address.ok_or(FSV_STATUS_INVALID_FLOW)?;
+        flow = flow.with_local_address(address, None, raw.local_port);
+    }
+    Ok(flow)
+}
+
+/// Adds what few flows have.
+///
+/// # Safety
+///
+/// The contract of the header for the host name, for as long as `'a`.
+#[inline(never)]
+unsafe fn read_rest<'a>(raw: &fsv_flow, mut flow: Flow<'a>) -> Checked<Flow<'a>> {
+    let known = |bit: u32| raw.known & bit != 0;
+    if known(!ALL) || (known(SCOPES) && (raw.size as usize) < size_of::<fsv_flow>()) {
+        return Err(FSV_STATUS_INVALID_FLOW);
+    }
+    if known(FSV_KNOWN_REMOTE_SCOPE) {
+        let scoped = known(FSV_KNOWN_REMOTE) && raw.remote_family == FSV_FAMILY_IPV6;
+        let zone = scoped.then(|| scope(&raw.remote_scope)).ok_or(FSV_STATUS_INVALID_FLOW)??;
+        let address = Ipv6Addr::from(raw.remote_address).into();
+        flow = flow.with_remote_address(address, Some(zone), raw.remote_port);
+    }
+    if known(FSV_KNOWN_LOCAL_SCOPE) {
+        let scoped = known(FSV_KNOWN_LOCAL) && raw.local_family == FSV_FAMILY_IPV6;
+        let zone = scoped.then(|| scope(&raw.local_scope)).ok_or(FSV_STATUS_INVALID_FLOW)??;
+        let address = Ipv6Addr::from(raw.local_address).into();
+        flow = flow.with_local_address(address, Some(zone), raw.local_port);
+    }
+    if known(FSV_KNOWN_HOSTNAME) {
+        let (name, len) = (raw.remote_hostname, raw.remote_hostname_len);
+        // SAFETY: passed on.
+        let name = unsafe { handle::bytes(name, len, FSV_MAX_HOSTNAME_BYTES) }?;
+        flow = flow.with_remote_hostname(utf8(name)?);
+    }
+    Ok(flow)
+}
+
+#[inline(always)]
+fn address(family: fsv_family, bytes: &[u8; 16]) -> Option<IpAddr> {
+    match family {
+        FSV_FAMILY_IPV4 => {
+            let [a, b, c, d, ..] = *bytes;
+            Some(Ipv4Addr::new(a, b, c, d).into())
+        }
+        FSV_FAMILY_IPV6 => Some(Ipv6Addr::from(*bytes).into()),
+        _ => None,
+    }
+}
+
+/// Returns a direction.
+#[inline(always)]
+pub(super) fn direction(direction: fsv_direction) -> Checked<Direction> {
+    match direction {
+        FSV_DIRECTION_ANY => Ok(Direction::Any),
+        FSV_DIRECTION_INBOUND => Ok(Direction::Inbound),
+        FSV_DIRECTION_OUTBOUND => Ok(Direction::Outbound),
+        _ => Err(FSV_STATUS_INVALID_ARGUMENT),
+    }
+}
+
+fn scope(text: &[c_char; 16]) -> Checked<Zone> {
+    let bytes = text.map(|byte| byte as u8);
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = std::str::from_utf8(text).map_err(|_| FSV_STATUS_INVALID_SCOPE)?;
+    Zone::new(text).map_err(|_| FSV_STATUS_INVALID_SCOPE)
+}
+
+fn utf8(bytes: &[u8]) -> Checked<&str> {
+    std::str::from_utf8(bytes).map_err(|_| FSV_STATUS_NOT_UTF8)
+}
+
+/// One end of a flow, read from something else than a struct.
+struct End<'a> {
+    host: HostText<'a>,
+    port: u16,
+}
+
+impl<'a> End<'a> {
+    #[inline]
+    fn of_text(host: &'a [u8], port: &'a [u8]) -> Checked<End<'a>> {
+        let (host, port) = (utf8(host)?, utf8(port)?);
+        let host = HostText::read(host).map_err(|error| status::of(&error))?;
+        let ports = Ports::from_apple_text(port).map_err(|error| status::of(&error))?;
+        // Any port stands for one that is not known.
+        Ok(End { host, port: ports.as_one().unwrap_or(0) })
+    }
+
+    fn of_socket_address(bytes: &[u8]) -> Checked<End<'static>> {
+        let family = if cfg!(any(target_vendor = "apple", target_os = "freebsd")) {
+            bytes.get(1).copied().map(u16::from)
+        } else {
+            bytes.first_chunk().copied().map(u16::from_ne_bytes)
+        };
+        let rest = bytes.get(2..).unwrap_or_default();
+        match family.ok_or(FSV_STATUS_INVALID_SIZE)? {
+            AF_INET => {
+                let (port, address) = parts::<12>(rest)?;
+                let [a, b, c, d, ..] = *address;
+                Ok(End { host: HostText::Address(Ipv4Addr::new(a, b, c, d).into(), None), port })
+            }
+            AF_INET6 => {
+                let (port, rest) = parts::<24>(rest)?;
+                // The flow label stands between the port and the address.
+                let address = rest.get(4..).and_then(|rest| rest.split_first_chunk::<16>());
+                let (address, scope) = address.ok_or(FSV_STATUS_INVALID_SIZE)?;
+                let scope = scope.first_chunk().copied().map_or(0, u32::from_ne_bytes);
+                let address = Ipv6Addr::from(*address).into();
+                Ok(End { host: HostText::Address(address, Zone::from_index(scope)), port })
+            }
+            _ => Err(FSV_STATUS_UNSUPPORTED_FAMILY),
+        }
+    }
+
+    #[inline]
+    fn set_remote(self, flow: &mut fsv_flow) -> Checked<()> {
+        let zone = self.zone();
+        room_for(zone, flow)?;
+        flow.known &= !FSV_KNOWN_REMOTE_SCOPE;
+        flow.known |= FSV_KNOWN_REMOTE;
+        flow.remote_port = self.port;
+        match self.host {
+            HostText::Address(address, _) => {
+                (flow.remote_family, flow.remote_address) = parts_of(address);
+            }
+            HostText::Name(name) => {
+                flow.remote_family = FSV_FAMILY_NAME;
+                if flow.known & FSV_KNOWN_HOSTNAME == 0 {
+                    flow.known |= FSV_KNOWN_HOSTNAME;
+                    flow.remote_hostname = name.as_ptr().cast();
+                    flow.remote_hostname_len = name.len();
+                }
+            }
+        }
+        if let Some(zone) = zone {
+            flow.known |= FSV_KNOWN_REMOTE_SCOPE;
+            flow.remote_scope = scope_text(zone);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn set_local(self, flow: &mut fsv_flow) -> Checked<()> {
+        let HostText::Address(address, zone) = self.host else {
+            return Err(FSV_STATUS_INVALID_HOST);
+        };
+        room_for(zone, flow)?;
+        flow.known &= !FSV_KNOWN_LOCAL_SCOPE;
+        flow.known |= FSV_KNOWN_LOCAL;
+        flow.local_port = self.port;
+        (flow.local_family, flow.local_address) = parts_of(address);
+        if let Some(zone) = zone {
+            flow.known |= FSV_KNOWN_LOCAL_SCOPE;
+            flow.local_scope = scope_text(zone);
+        }
+        Ok(())
+    }
+
+    fn zone(&self) -> Option<Zone> {
+        match self.host {
+            HostText::Address(_, zone) => zone,
+            HostText::Name(_) => None,
+        }
+    }
+}
+
+/// The families of socket addresses; that of IPv6 differs from system to system.
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = if cfg!(target_vendor = "apple") {
+    30
+} else if cfg!(target_os = "freebsd") {
+    28
+} else if cfg!(windows) {
+    23
+} else {
+    10
+};
+
+/// Splits what follows the family into the port and `N` bytes, in network byte order as they are.
+fn parts<const N: usize>(bytes: &[u8]) -> Checked<(u16, &[u8; N])> {
+    let (port, rest) = bytes.split_first_chunk().ok_or(FSV_STATUS_INVALID_SIZE)?;
+    Ok((u16::from_be_bytes(*port), rest.first_chunk().ok_or(FSV_STATUS_INVALID_SIZE)?))
+}
+
+/// A struct of the first version has no room for scope ids.
+fn room_for(zone: Option<Zone>, flow: &fsv_flow) -> Checked<()> {
+    match zone.is_some() && (flow.size as usize) < size_of::<fsv_flow>() {
+        true => Err(FSV_STATUS_INVALID_SIZE),
+        false => Ok(()),
+    }
+}
+
+fn parts_of(address: IpAddr) -> (fsv_family, [u8; 16]) {
+    match address {
+        IpAddr::V4(address) => {
+            let mut bytes = [0; 16];
+            let [a, b, c, d, ..] = &mut bytes;
+            [*a, *b, *c, *d] = address.octets();
+            (FSV_FAMILY_IPV4, bytes)
+        }
+        IpAddr::V6(address) => (FSV_FAMILY_IPV6, address.octets()),
+    }
+}
+
+fn scope_text(zone: Zone) -> [c_char; 16] {
+    let mut text = [0; 16];
+    for (place, byte) in text.iter_mut().zip(zone.as_str().bytes()) {
+        *place = byte as c_char;
+    }
+    text
+}
+
+/// Sets the remote endpoint from text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsv_flow_set_remote(
+    flow: *mut fsv_flow,
+    host: *const c_char,
+    host_len: usize,
+    port: *const c_char,
+    port_len: usize,
+) -> fsv_status {
+    guard(|| {
+        // SAFETY: the contract of the header.
+        unsafe {
+            let host = handle::bytes(host, host_len, FSV_MAX_HOST_BYTES)?;
+            let port = handle::bytes(port, port_len, FSV_MAX_HOST_BYTES)?;
+            handle::update(flow, |flow| End::of_text(host, port)?.set_remote(flow))
+        }
+    })
+}
+
+/// Sets the local endpoint from text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsv_flow_set_local(
+    flow: *mut fsv_flow,
+    host: *const c_char,
+    host_len: usize,
+    port: *const c_char,
+    port_len: usize,
+) -> fsv_status {
+    guard(|| {
+        // SAFETY: the contract of the header.
+        unsafe {
+            let host = handle::bytes(host, host_len, FSV_MAX_HOST_BYTES)?;
+            let port = handle::bytes(port, port_len, FSV_MAX_HOST_BYTES)?;
+            handle::update(flow, |flow| End::of_text(host, port)?.set_local(flow))
+        }
+    })
+}
+
+/// Sets the remote endpoint from a socket address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsv_flow_set_remote_sockaddr(
+    flow: *mut fsv_flow,
+    address: *const c_void,
+    len: usize,
+) -> fsv_status {
+    guard(|| {
+        // SAFETY: the contract of the header.
+        unsafe {
+            let bytes = handle::memory(address, len)?;
+            handle::update(flow, |flow| End::of_socket_address(bytes)?.set_remote(flow))
+        }
+    })
+}
+
+/// Sets the local endpoint from a socket address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsv_flow_set_local_sockaddr(
+    flow: *mut fsv_flow,
+    address: *const c_void,
+    len: usize,
+) -> fsv_status {
+    guard(|| {
+        // SAFETY: the contract of the header.
+        unsafe {
+            let bytes = handle::memory(address, len)?;
+            handle::update(flow, |flow| End::of_socket_address(bytes)?.set_local(flow))
+        }
+    })
+}
+
+/// Sets the remote host name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsv_flow_set_remote_hostname(
+    flow: *mut fsv_flow,
+    name: *const c_char,
+    name_len: usize,
+) -> fsv_status {
+    guard(|| {
+        if flow.is_null() {
+            return Err(FSV_STATUS_NULL_POINTER);
+        }
+        // SAFETY: the contract of the header.
+        unsafe {
+            utf8(handle::bytes(name, name_len, FSV_MAX_HOSTNAME_BYTES)?)?;
+            handle::update(flow, |flow| {
+                match name.is_null() {
+                    true => flow.known &= !FSV_KNOWN_HOSTNAME,
+                    false => flow.known |= FSV_KNOWN_HOSTNAME,
+                }
+                (flow.remote_hostname, flow.remote_hostname_len) = (name, name_len);
+                Ok(())
+            })
+        }
+    })
+}
