@@ -8,7 +8,8 @@
     /// What the framework is given, in front of the settings that the extension decides by.
     ///
     /// The framework decides by the first stage, and consults the extension only where that says
-    /// `filterData`.
+    /// `filterData`. It does so before outbound TCP has a local endpoint, so that a rule with a local side does
+    /// not match there (S-21); a flow that reaches the extension is waited for. With ``everything``, all do.
     public enum FirstStage: Sendable {
         /// The settings themselves where the framework takes them; otherwise a plan of at most 1000 rules.
         case automatic

@@ -39,9 +39,14 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
     inbound: true, peekInbound: 1, outbound: true, peekOutbound: 1)
 
 @Suite struct StoryTests {
+    /// By the settings of the example, as they stand there.
     @Test func outgoingTCPToOneHostIsAskedAboutAndNothingElseIs() async throws {
-        let host = rule(.filterData, to: "111.111.111.111", 32, from: nil, 0, .TCP, .outbound)
-        let framework = try await started([host], .allow)
+        let package = URL(fileURLWithPath: #filePath).appendingPathComponent("../../..").standardized
+        let file = package.appendingPathComponent("Examples/OutgoingTCP/settings.json")
+        let settings = try FilterSettings(json: Data(contentsOf: file))
+        #expect(settings.rules.first?.networkRule.matchRemotePrefix == 32)
+        let framework = Framework(TestProvider { settings })
+        #expect(await framework.provider.start() == nil)
         #expect(framework.ruleCount == 1)
         for remote in ["111.222.111.222", "111.222.222.222"] {
             #expect(try framework.run(.make(to: (remote, 80))) == .decided(.allow))
@@ -61,8 +66,8 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
     private let rules = [rule(.drop, to: nil, 0, from: "192.168.1.5", 32, .TCP, .outbound)]
 
     @Test func outboundTCPIsWaitedForUntilItIsBound() async throws {
-        for stage in [FirstStage.everything, .planned(limit: 1000)] {
-            let framework = try await started(rules, .allow, stage: stage)
+        for (stage, action) in [(FirstStage.everything, FilterAction.allow), (.automatic, .filterData)] {
+            let framework = try await started(rules, action, stage: stage)
             let flow = NEFilterSocketFlow.make(to: ("198.51.100.7", 443))
             #expect(framework.provider.handleNewFlow(flow).stubKind == waiting)
             let dropped = try framework.run(flow, bind: ("192.168.1.5", 50000))
@@ -70,6 +75,15 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
             let other = NEFilterSocketFlow.make(to: ("198.51.100.7", 443))
             #expect(try framework.run(other, bind: ("10.0.0.2", 50000)) == .provider(.allow, atData: true))
             #expect(framework.provider.statistics().waited == 3)
+        }
+    }
+
+    @Test func whatTheFrameworkDecidesBeforeTheSocketIsBoundIsNotSeen() async throws {
+        // Apple's answer (S-21): the first stage is the settings, and their default allows.
+        for stage in [FirstStage.automatic, .planned(limit: 1000)] {
+            let framework = try await started(rules, .allow, stage: stage)
+            let flow = NEFilterSocketFlow.make(to: ("198.51.100.7", 443))
+            #expect(try framework.run(flow, bind: ("192.168.1.5", 50000)) == .decided(.allow))
         }
     }
 
