@@ -319,12 +319,12 @@ fsv_status fsv_settings_validate_for_framework(const fsv_settings *settings, cha
 fsv_status fsv_settings_write(const fsv_settings *settings, char *buffer, size_t capacity,
                               size_t *needed);
 
-/* Plans a first stage for the framework: at most `limit` rules (the framework takes 1000) that give every
+/* Plans a first stage for the framework: at most `limit` rules (up to the framework's 1000) that give every
  * flow either the action of `settings` or filterData, and send as little as they can to the extension,
  * where a matcher of `settings` decides. The plan is proven before it is given. It takes seconds for
  * 100,000 rules.
  *
- * FSV_STATUS_NO_PLAN, with the reason in the error. */
+ * FSV_STATUS_NO_PLAN, with the reason in the error; FSV_STATUS_TOO_MANY_RULES for a limit over 1000. */
 fsv_status fsv_settings_plan(const fsv_settings *settings, fsv_precedence precedence, size_t limit,
                              fsv_settings **first_stage, fsv_error **error);
 
@@ -349,7 +349,7 @@ enum {
 };
 
 /* A flow, as an NEFilterSocketFlow has it. Plain data: the caller may fill it in or copy it, or use the
- * functions below.
+ * functions below. Begin every flow with FSV_FLOW_INIT: what the last one knew would stay known.
  *
  * A local endpoint of 0.0.0.0 or :: port 0, which the system gives before the socket is bound, is to be
  * given as it is: its address and port are then taken as not known yet, each by itself (S-21). */
