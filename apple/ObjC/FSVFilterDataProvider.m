@@ -1,0 +1,358 @@
+#import "FSVFilterDataProvider.h"
+
+#import "FSVErrors.h"
+#import <os/lock.h>
+#import <os/log.h>
+
+typedef void (^FSVCompletionHandler)(NSError *_Nullable error);
+
+/// Whether the local address and port of a flow are known.
+static BOOL isLocalEndpointKnown(const fsv_flow *flow) {
+    if ((flow->known & FSV_KNOWN_LOCAL) == 0 || flow->local_port == 0) {
+        return NO;
+    }
+    size_t count = flow->local_family == FSV_FAMILY_IPV4 ? 4 : 16;
+    for (size_t i = 0; i < count; i++) {
+        if (flow->local_address[i] != 0) {
+            return YES;
+        }
+    }
+    return NO;
+}
+
+/// Whether a rule has a local side, so that the local endpoint can matter.
+static BOOL hasLocalRules(FSVFilterSettings *settings) {
+    size_t count = fsv_settings_rule_count(settings.handle);
+    for (size_t index = 0; index < count; index++) {
+        fsv_rule rule = FSV_RULE_INIT;
+        if (fsv_settings_rule(settings.handle, index, &rule) != FSV_STATUS_OK || rule.has_local) {
+            return YES;
+        }
+    }
+    return NO;
+}
+
+@implementation FSVFilterDataProvider {
+    // Set in init and never again; NULL if no matcher could be made, and then every flow gets the failure
+    // action.
+    fsv_live *_live;
+    fsv_action _failureAction;
+    fsv_precedence _precedence;
+    dispatch_queue_t _reloads;
+
+    os_unfair_lock _lock; // of all below
+    FSVFilterSettings *_settings;
+    BOOL _hasLocalRules;
+    uint64_t _waited;
+    uint64_t _failed;
+    uint64_t _otherKinds;
+}
+
+- (instancetype)init {
+    self = [super init];
+    if (self == nil) {
+        return nil;
+    }
+    _lock = OS_UNFAIR_LOCK_INIT;
+    _reloads = dispatch_queue_create("flowsieve.reloads", DISPATCH_QUEUE_SERIAL);
+    fsv_matcher_options options = self.matcherOptions;
+    _failureAction = options.failure_action;
+    _precedence = options.precedence;
+    // Until settings are in force, flows get the failure action.
+    fsv_settings *settings = NULL;
+    fsv_error *failure = NULL;
+    fsv_status status = fsv_settings_new(_failureAction, &settings);
+    if (status == FSV_STATUS_OK) {
+        _settings = [[FSVFilterSettings alloc] initWithHandle:settings];
+        status = fsv_live_new(settings, &options, &_live, &failure);
+    }
+    if (status != FSV_STATUS_OK) {
+        NSError *error = FSVMakeError(status, failure);
+        os_log_fault(OS_LOG_DEFAULT, "cannot make a matcher: %{public}@", error.localizedDescription);
+    }
+    return self;
+}
+
+- (void)dealloc {
+    fsv_live_free(_live);
+}
+
+#pragma mark What subclasses choose
+
+- (fsv_matcher_options)matcherOptions {
+    fsv_matcher_options options = FSV_MATCHER_OPTIONS_INIT;
+    options.count_hits = 1;
+    return options;
+}
+
+- (nullable FSVFilterSettings *)loadSettingsWithError:(NSError **)error {
+    id text = self.filterConfiguration.vendorConfiguration[@"flowsieveSettings"];
+    if ([text isKindOfClass:[NSString class]]) {
+        text = [(NSString *)text dataUsingEncoding:NSUTF8StringEncoding];
+    }
+    if (![text isKindOfClass:[NSData class]]) {
+        NSString *message = @"the vendor configuration has no settings under `flowsieveSettings`";
+        if (error != NULL) {
+            *error = [NSError errorWithDomain:FSVErrorDomain
+                                         code:FSV_STATUS_INVALID_SETTINGS
+                                     userInfo:@{NSLocalizedDescriptionKey : message}];
+        }
+        return nil;
+    }
+    return [[FSVFilterSettings alloc] initWithJSON:(NSData *)text error:error];
+}
+
+- (nullable FSVFilterSettings *)firstStageForSettings:(FSVFilterSettings *)settings
+                                                error:(NSError **)error {
+    // The framework takes the first match, whatever the extension does. An empty text is one byte, its NUL.
+    size_t needed = 0;
+    fsv_status status = fsv_settings_validate_for_framework(settings.handle, NULL, 0, &needed);
+    BOOL isTaken = status == FSV_STATUS_BUFFER_TOO_SMALL && needed == 1;
+    if (isTaken && _precedence == FSV_PRECEDENCE_FIRST_MATCH) {
+        return settings;
+    }
+    return [settings firstStageWithLimit:1000 precedence:_precedence error:error];
+}
+
+- (NEFilterNewFlowVerdict *)handleFilteredFlow:(NEFilterSocketFlow *)__unused flow
+                                      decision:(const fsv_decision *)__unused decision {
+    return [NEFilterNewFlowVerdict filterDataVerdictWithFilterInbound:YES
+                                                     peekInboundBytes:NEFilterFlowBytesMax
+                                                       filterOutbound:YES
+                                                    peekOutboundBytes:NEFilterFlowBytesMax];
+}
+
+- (NEFilterDataVerdict *)handleFilteredDataFromFlow:(NEFilterSocketFlow *)__unused flow
+                                          direction:(NETrafficDirection)__unused direction
+                                             offset:(NSUInteger)__unused offset
+                                          readBytes:(NSData *)__unused readBytes
+                                           decision:(const fsv_decision *)__unused decision {
+    return [NEFilterDataVerdict allowVerdict];
+}
+
+#pragma mark What is called from outside
+
+- (void)reloadSettings:(FSVFilterSettings *)settings
+     completionHandler:(FSVCompletionHandler)completionHandler {
+    // Planning takes long for many rules. The queue does one reload after the other, and waits for the
+    // framework in between.
+    dispatch_async(_reloads, ^{
+        dispatch_semaphore_t applied = dispatch_semaphore_create(0);
+        [self install:settings
+            completionHandler:^(NSError *_Nullable error) {
+                completionHandler(error);
+                dispatch_semaphore_signal(applied);
+            }];
+        dispatch_semaphore_wait(applied, DISPATCH_TIME_FOREVER);
+    });
+}
+
+- (FSVFilterStatistics)statistics {
+    FSVFilterStatistics statistics = {0};
+    fsv_hits hits = FSV_HITS_INIT;
+    fsv_matcher *matcher = NULL;
+    if (_live != NULL && fsv_live_matcher(_live, &matcher) == FSV_STATUS_OK) {
+        statistics.generation = fsv_matcher_generation(matcher);
+        (void)fsv_matcher_hits(matcher, &hits);
+    }
+    fsv_matcher_free(matcher);
+    statistics.hits = hits;
+    os_unfair_lock_lock(&_lock);
+    statistics.waited = _waited;
+    statistics.failed = _failed;
+    statistics.otherKinds = _otherKinds;
+    os_unfair_lock_unlock(&_lock);
+    return statistics;
+}
+
+#pragma mark NEFilterDataProvider
+
+- (void)startFilterWithCompletionHandler:(FSVCompletionHandler)completionHandler {
+    NSError *error = nil;
+    FSVFilterSettings *settings = [self loadSettingsWithError:&error];
+    if (settings == nil) {
+        os_log_error(OS_LOG_DEFAULT, "not started: %{public}@", error.localizedDescription);
+        completionHandler(error);
+        return;
+    }
+    [self reloadSettings:settings completionHandler:completionHandler];
+}
+
+- (void)stopFilterWithReason:(NEProviderStopReason)reason
+           completionHandler:(void (^)(void))completionHandler {
+    FSVFilterStatistics counts = self.statistics;
+    os_log(OS_LOG_DEFAULT,
+           "stopped, reason %ld: generation %llu, %llu decisions by rules, %llu by default, %llu of loopback, "
+           "%llu flows waited for, %llu failures, %llu of other kinds",
+           (long)reason, counts.generation, counts.hits.by_rule, counts.hits.by_default,
+           counts.hits.by_loopback, counts.waited, counts.failed, counts.otherKinds);
+    completionHandler();
+}
+
+- (NEFilterNewFlowVerdict *)handleNewFlow:(NEFilterFlow *)flow {
+    fsv_decision decision = FSV_DECISION_INIT;
+    BOOL isKnown = YES;
+    fsv_action action = [self decide:flow into:&decision isLocalEndpointKnown:&isKnown];
+    if (decision.action != FSV_ACTION_NONE && !decision.is_final && !isKnown && [self mustWait]) {
+        // Of either side, whichever comes first: by then the socket is bound.
+        return [NEFilterNewFlowVerdict filterDataVerdictWithFilterInbound:YES
+                                                         peekInboundBytes:1
+                                                           filterOutbound:YES
+                                                        peekOutboundBytes:1];
+    }
+    if (action == FSV_ACTION_FILTER_DATA && decision.action != FSV_ACTION_NONE) {
+        return [self handleFilteredFlow:(NEFilterSocketFlow *)flow decision:&decision];
+    }
+    return action == FSV_ACTION_DROP ? [NEFilterNewFlowVerdict dropVerdict]
+                                     : [NEFilterNewFlowVerdict allowVerdict];
+}
+
+- (NEFilterDataVerdict *)handleInboundDataFromFlow:(NEFilterFlow *)flow
+                              readBytesStartOffset:(NSUInteger)offset
+                                         readBytes:(NSData *)readBytes {
+    return [self handleDataFromFlow:flow direction:NETrafficDirectionInbound offset:offset readBytes:readBytes];
+}
+
+- (NEFilterDataVerdict *)handleOutboundDataFromFlow:(NEFilterFlow *)flow
+                               readBytesStartOffset:(NSUInteger)offset
+                                          readBytes:(NSData *)readBytes {
+    return [self handleDataFromFlow:flow direction:NETrafficDirectionOutbound offset:offset readBytes:readBytes];
+}
+
+- (NEFilterDataVerdict *)handleInboundDataCompleteForFlow:(NEFilterFlow *)flow {
+    return [self handleDataFromFlow:flow direction:NETrafficDirectionAny offset:0 readBytes:nil];
+}
+
+- (NEFilterDataVerdict *)handleOutboundDataCompleteForFlow:(NEFilterFlow *)flow {
+    return [self handleDataFromFlow:flow direction:NETrafficDirectionAny offset:0 readBytes:nil];
+}
+
+#pragma mark How it is done
+
+/// Returns the action, and writes the decision if there is one.
+- (fsv_action)decide:(NEFilterFlow *)flow
+                    into:(fsv_decision *)decision
+    isLocalEndpointKnown:(BOOL *)isKnown {
+    if (![flow isKindOfClass:[NEFilterSocketFlow class]]) {
+        // Not seen on macOS as far as its documentation goes; no rule can match it.
+        os_unfair_lock_lock(&_lock);
+        _otherKinds++;
+        os_unfair_lock_unlock(&_lock);
+        return _failureAction;
+    }
+    fsv_flow read = FSV_FLOW_INIT;
+    NSObject *names = nil;
+    fsv_status status = FSVReadFlow((NEFilterSocketFlow *)flow, &read, &names);
+    if (status == FSV_STATUS_OK) {
+        *isKnown = isLocalEndpointKnown(&read);
+        status = fsv_live_decide(_live, &read, decision);
+    }
+    // The host name of the flow stands in these until here.
+    (void)[names self];
+    if (status == FSV_STATUS_OK) {
+        switch (decision->action) {
+        case FSV_ACTION_ALLOW:
+        case FSV_ACTION_DROP:
+        case FSV_ACTION_FILTER_DATA:
+            return decision->action;
+        default:
+            // Of a library to come.
+            decision->action = FSV_ACTION_NONE;
+            status = FSV_STATUS_INVALID_ARGUMENT;
+        }
+    }
+    os_unfair_lock_lock(&_lock);
+    uint64_t count = ++_failed;
+    os_unfair_lock_unlock(&_lock);
+    // The first, and then ever fewer.
+    if ((count & (count - 1)) == 0) {
+        os_log_error(OS_LOG_DEFAULT, "%llu flows could not be decided, now: %{public}s", count,
+                     fsv_status_message(status));
+    }
+    return _failureAction;
+}
+
+/// Decides again: either the flow was waited for, or it is one whose data is filtered. If the local endpoint
+/// is still not known, what is the action for now is taken.
+- (NEFilterDataVerdict *)handleDataFromFlow:(NEFilterFlow *)flow
+                                  direction:(NETrafficDirection)direction
+                                     offset:(NSUInteger)offset
+                                  readBytes:(nullable NSData *)readBytes {
+    fsv_decision decision = FSV_DECISION_INIT;
+    BOOL isKnown = YES;
+    fsv_action action = [self decide:flow into:&decision isLocalEndpointKnown:&isKnown];
+    if (action == FSV_ACTION_FILTER_DATA && decision.action != FSV_ACTION_NONE && readBytes != nil) {
+        return [self handleFilteredDataFromFlow:(NEFilterSocketFlow *)flow
+                                      direction:direction
+                                         offset:offset
+                                      readBytes:(NSData *)readBytes
+                                       decision:&decision];
+    }
+    return action == FSV_ACTION_DROP ? [NEFilterDataVerdict dropVerdict]
+                                     : [NEFilterDataVerdict allowVerdict];
+}
+
+/// Whether a rule has a local side: if none has, a flow that is not final lacks a host name, and that does
+/// not come later (S-44).
+- (BOOL)mustWait {
+    os_unfair_lock_lock(&_lock);
+    BOOL mustWait = _hasLocalRules;
+    _waited += mustWait ? 1 : 0;
+    os_unfair_lock_unlock(&_lock);
+    return mustWait;
+}
+
+- (void)setSettings:(FSVFilterSettings *)settings hasLocalRules:(BOOL)hasLocal {
+    os_unfair_lock_lock(&_lock);
+    _settings = settings;
+    _hasLocalRules = hasLocal;
+    os_unfair_lock_unlock(&_lock);
+}
+
+/// Puts settings into the matcher.
+- (BOOL)replace:(FSVFilterSettings *)settings error:(NSError **)error {
+    BOOL hasLocal = hasLocalRules(settings);
+    // Before they are in force, so that no flow that should be waited for is not.
+    os_unfair_lock_lock(&_lock);
+    _hasLocalRules = _hasLocalRules || hasLocal;
+    os_unfair_lock_unlock(&_lock);
+    fsv_error *failure = NULL;
+    uint64_t generation = 0;
+    fsv_status status = fsv_live_replace(_live, settings.handle, &generation, &failure);
+    if (!FSVSucceeded(status, failure, error)) {
+        return NO;
+    }
+    [self setSettings:settings hasLocalRules:hasLocal];
+    return YES;
+}
+
+- (void)install:(FSVFilterSettings *)settings completionHandler:(FSVCompletionHandler)completionHandler {
+    NSError *error = nil;
+    FSVFilterSettings *firstStage = [self firstStageForSettings:settings error:&error];
+    NEFilterSettings *framework = [firstStage frameworkSettingsWithError:&error];
+    os_unfair_lock_lock(&_lock);
+    FSVFilterSettings *former = _settings;
+    os_unfair_lock_unlock(&_lock);
+    if (framework == nil || ![self replace:settings error:&error]) {
+        os_log_error(OS_LOG_DEFAULT, "settings not taken: %{public}@", error.localizedDescription);
+        completionHandler(error);
+        return;
+    }
+    [self applySettings:framework
+        completionHandler:^(NSError *_Nullable refusal) {
+            NSError *failure = nil;
+            if (refusal == nil) {
+                os_log(OS_LOG_DEFAULT, "%lu rules, first stage of %lu",
+                       (unsigned long)fsv_settings_rule_count(settings.handle),
+                       (unsigned long)framework.rules.count);
+            } else if (former == nil || ![self replace:former error:&failure]) {
+                os_log_fault(OS_LOG_DEFAULT, "first stage refused: %{public}@; former settings not put back",
+                             refusal.localizedDescription);
+            } else {
+                os_log_error(OS_LOG_DEFAULT, "first stage refused: %{public}@", refusal.localizedDescription);
+            }
+            completionHandler(refusal);
+        }];
+}
+
+@end

@@ -1,0 +1,112 @@
+#import "FSVErrors.h"
+#import "FSVFilterDataProvider.h"
+#import "FSVHostEndpoints.h"
+
+NSErrorDomain const FSVErrorDomain = @"FSVErrorDomain";
+NSErrorUserInfoKey const FSVErrorLineKey = @"FSVErrorLine";
+NSErrorUserInfoKey const FSVErrorColumnKey = @"FSVErrorColumn";
+NSErrorUserInfoKey const FSVErrorRuleKey = @"FSVErrorRule";
+
+NSError *FSVMakeError(fsv_status status, fsv_error *_Nullable error) {
+    NSMutableDictionary<NSErrorUserInfoKey, id> *info = [NSMutableDictionary dictionary];
+    const char *message = error == NULL ? fsv_status_message(status) : fsv_error_message(error);
+    info[NSLocalizedDescriptionKey] = @(message);
+    if (fsv_error_line(error) != 0) {
+        info[FSVErrorLineKey] = @(fsv_error_line(error));
+        info[FSVErrorColumnKey] = @(fsv_error_column(error));
+    }
+    if (fsv_error_rule(error) != FSV_NO_RULE) {
+        info[FSVErrorRuleKey] = @(fsv_error_rule(error));
+    }
+    fsv_error_free(error);
+    return [NSError errorWithDomain:FSVErrorDomain code:status userInfo:info];
+}
+
+BOOL FSVSucceeded(fsv_status status, fsv_error *_Nullable failure, NSError **error) {
+    if (status == FSV_STATUS_OK) {
+        return YES;
+    }
+    NSError *made = FSVMakeError(status, failure);
+    if (error != NULL) {
+        *error = made;
+    }
+    return NO;
+}
+
+static FSVHostEndpoint *_Nullable made(BOOL isThere, const char *hostname, const char *port) {
+    return isThere ? [[FSVHostEndpoint alloc] initWithHostname:@(hostname) port:@(port)] : nil;
+}
+
+@implementation FSVFilterSettings {
+    fsv_settings *_owned;
+}
+
+- (instancetype)initWithHandle:(fsv_settings *)handle {
+    self = [super init];
+    if (self != nil) {
+        _owned = handle;
+    }
+    return self;
+}
+
+- (nullable instancetype)initWithJSON:(NSData *)json error:(NSError **)error {
+    fsv_settings *settings = NULL;
+    fsv_error *failure = NULL;
+    fsv_status status = fsv_settings_parse(json.bytes, json.length, 0, &settings, &failure);
+    return FSVSucceeded(status, failure, error) ? [self initWithHandle:settings] : nil;
+}
+
+- (void)dealloc {
+    fsv_settings_free(_owned);
+}
+
+- (const fsv_settings *)handle {
+    return _owned;
+}
+
+- (nullable FSVFilterSettings *)firstStageWithLimit:(NSUInteger)limit
+                                         precedence:(fsv_precedence)precedence
+                                              error:(NSError **)error {
+    fsv_settings *planned = NULL;
+    fsv_error *failure = NULL;
+    fsv_status status = fsv_settings_plan(_owned, precedence, limit, &planned, &failure);
+    return FSVSucceeded(status, failure, error) ? [[FSVFilterSettings alloc] initWithHandle:planned] : nil;
+}
+
+- (nullable NEFilterSettings *)frameworkSettingsWithError:(NSError **)error {
+    NSMutableArray<NEFilterRule *> *rules = [NSMutableArray array];
+    size_t count = fsv_settings_rule_count(_owned);
+    for (size_t index = 0; index < count; index++) {
+        fsv_rule rule = FSV_RULE_INIT;
+        fsv_status status = fsv_settings_rule(_owned, index, &rule);
+        if (!FSVSucceeded(status, NULL, error)) {
+            return nil;
+        }
+        NENetworkRuleProtocol protocol = NENetworkRuleProtocolAny;
+        if (rule.protocol == FSV_PROTOCOL_TCP) {
+            protocol = NENetworkRuleProtocolTCP;
+        } else if (rule.protocol == FSV_PROTOCOL_UDP) {
+            protocol = NENetworkRuleProtocolUDP;
+        } else if (rule.protocol != FSV_PROTOCOL_ANY) {
+            FSVSucceeded(FSV_STATUS_INVALID_ARGUMENT, NULL, error);
+            return nil;
+        }
+        FSVHostEndpoint *remote = made(rule.has_remote, rule.remote_hostname, rule.remote_port);
+        FSVHostEndpoint *local = made(rule.has_local, rule.local_hostname, rule.local_port);
+        NENetworkRule *networkRule = nil;
+        if (rule.kind == FSV_RULE_DESTINATION_HOST && remote != nil) {
+            networkRule = FSVDestinationHostRule((FSVHostEndpoint *)remote, protocol);
+        } else {
+            NSInteger remotePrefix = rule.has_remote ? (NSInteger)rule.remote_prefix : 0;
+            NSInteger localPrefix = rule.has_local ? (NSInteger)rule.local_prefix : 0;
+            networkRule = FSVRemoteNetworkRule(remote, remotePrefix, local, localPrefix, protocol,
+                                               (NETrafficDirection)rule.direction);
+        }
+        [rules addObject:[[NEFilterRule alloc] initWithNetworkRule:networkRule
+                                                            action:(NEFilterAction)rule.action]];
+    }
+    NEFilterAction action = (NEFilterAction)fsv_settings_default_action(_owned);
+    return [[NEFilterSettings alloc] initWithRules:rules defaultAction:action];
+}
+
+@end

@@ -1,0 +1,102 @@
+// A content filter in Objective-C by rules of any number, with the shape of the Swift FlowsieveDataProvider.
+#import <Foundation/Foundation.h>
+#import <NetworkExtension/NetworkExtension.h>
+
+#if __has_feature(modules)
+@import CFlowsieve;
+#else
+#include "flowsieve.h"
+#endif
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// The domain of errors whose code is an fsv_status.
+extern NSErrorDomain const FSVErrorDomain;
+
+/// In the userInfo of such an error: the line and the column in the settings text and the index of the rule,
+/// each as NSNumber, where the error is about a place.
+extern NSErrorUserInfoKey const FSVErrorLineKey;
+extern NSErrorUserInfoKey const FSVErrorColumnKey;
+extern NSErrorUserInfoKey const FSVErrorRuleKey;
+
+/// NEFilterSettings of any size. Immutable; any thread may use it.
+@interface FSVFilterSettings : NSObject
+
+/// Owned by this object, and good for as long as it is.
+@property(readonly) const fsv_settings *handle NS_RETURNS_INNER_POINTER;
+
+/// Reads a settings file.
+- (nullable instancetype)initWithJSON:(NSData *)json error:(NSError **)error;
+
+/// Takes ownership of settings that nobody changes any more.
+- (instancetype)initWithHandle:(fsv_settings *)handle NS_DESIGNATED_INITIALIZER;
+
+- (instancetype)init NS_UNAVAILABLE;
+
+/// Returns a first stage of at most `limit` rules; see fsv_settings_plan. The framework takes 1000.
+- (nullable FSVFilterSettings *)firstStageWithLimit:(NSUInteger)limit
+                                         precedence:(fsv_precedence)precedence
+                                              error:(NSError **)error;
+
+/// Makes the framework's settings of rules that the framework takes.
+- (nullable NEFilterSettings *)frameworkSettingsWithError:(NSError **)error;
+
+@end
+
+/// What a provider did.
+typedef struct FSVFilterStatistics {
+    uint64_t generation; // of the settings in force
+    fsv_hits hits;       // decisions since those settings were put in force; zeros if they are not counted
+    uint64_t waited;     // flows whose local endpoint was waited for
+    uint64_t failed;     // decisions that could not be made
+    uint64_t otherKinds; // flows that are not socket flows
+} FSVFilterStatistics;
+
+/// Reads a flow of the framework, of macOS 15 or before. The host name is borrowed from `flow` and from what
+/// is returned in `names`, which has to be kept as long as `read` is used.
+///
+/// Fails for an endpoint that is neither address nor name, and for a protocol number over 255.
+fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Nullable *_Nonnull names);
+
+@interface FSVFilterDataProvider : NEFilterDataProvider
+
+#pragma mark What subclasses choose
+
+/// How the settings are compiled. The default counts hits and drops flows that cannot be decided. Asked once,
+/// in init.
+@property(readonly) fsv_matcher_options matcherOptions;
+
+/// Returns the settings to start with. The default reads the JSON text, as NSString or NSData, under
+/// "flowsieveSettings" in the vendor configuration of the filter's configuration.
+- (nullable FSVFilterSettings *)loadSettingsWithError:(NSError **)error;
+
+/// Returns what the framework is given. The default is the settings themselves where the framework takes
+/// them, and otherwise a plan of at most 1000 rules.
+- (nullable FSVFilterSettings *)firstStageForSettings:(FSVFilterSettings *)settings
+                                                error:(NSError **)error;
+
+/// Answers a new flow to which the settings give filterData. The default asks for its data.
+- (NEFilterNewFlowVerdict *)handleFilteredFlow:(NEFilterSocketFlow *)flow
+                                      decision:(const fsv_decision *)decision;
+
+/// Answers data of such a flow. The default allows the flow. A flow that had to wait for its local endpoint
+/// comes here without the method above.
+- (NEFilterDataVerdict *)handleFilteredDataFromFlow:(NEFilterSocketFlow *)flow
+                                          direction:(NETrafficDirection)direction
+                                             offset:(NSUInteger)offset
+                                          readBytes:(NSData *)readBytes
+                                           decision:(const fsv_decision *)decision;
+
+#pragma mark What is called from outside
+
+/// Puts settings in the place of the current ones, and gives the framework their first stage. On failure the
+/// former settings stay or are put back. Reloads are done one after the other.
+- (void)reloadSettings:(FSVFilterSettings *)settings
+     completionHandler:(void (^)(NSError *_Nullable error))completionHandler;
+
+/// What was done so far.
+@property(readonly) FSVFilterStatistics statistics;
+
+@end
+
+NS_ASSUME_NONNULL_END

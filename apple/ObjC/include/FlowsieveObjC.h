@@ -1,0 +1,3 @@
+// The Objective-C face of flowsieve.
+#import "FSVFilterDataProvider.h"
+#import "FSVHostEndpoints.h"

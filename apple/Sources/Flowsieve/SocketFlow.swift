@@ -1,0 +1,157 @@
+import CFlowsieve
+
+/// NEFilterSocketFlow: the question asked. What a flow does not say is not guessed.
+///
+/// It is the struct of the C interface and the host name, which is not copied. Where addresses are known as
+/// bytes, nothing is parsed.
+public struct SocketFlow: @unchecked Sendable {
+    // INVARIANT: raw has no host name, and so no pointer.
+    var raw: fsv_flow
+
+    /// `remoteHostname`: set where the program connected by name (S-44).
+    public var remoteHostname: String?
+
+    /// Makes a flow of which neither endpoint nor the host name is known.
+    ///
+    /// - Parameters:
+    ///   - protocolNumber: the IANA number, `socketProtocol`: 6 is TCP, 17 is UDP.
+    ///   - direction: the initial direction (S-35).
+    public init(protocolNumber: UInt8, direction: TrafficDirection) {
+        raw = fsv_flow()
+        raw.size = UInt32(MemoryLayout<fsv_flow>.size)
+        raw.protocol = protocolNumber
+        raw.direction = direction.rawValue
+    }
+
+    /// Sets the remote endpoint from the texts of an NWHostEndpoint: an IPv4 or IPv6 address, with zone id
+    /// ("fe80::1%en0") or without, or a host name (S-52), which serves as ``remoteHostname`` too unless
+    /// there is one; and digits, where "0" and "" stand for a port that is not known.
+    public mutating func setRemoteEndpoint(
+        hostname: String, port: String
+    ) throws(FlowsieveError) {
+        try set(hostname, port, fsv_flow_set_remote)
+        guard raw.known & UInt32(FSV_KNOWN_HOSTNAME) != 0 else { return }
+        forgetHostname()
+        remoteHostname = remoteHostname ?? hostname
+    }
+
+    /// Sets the local endpoint in the same way. A name is an error.
+    ///
+    /// An address of zeros, which the system gives before the socket is bound, and port 0 count as not
+    /// known yet, each by itself (S-21).
+    public mutating func setLocalEndpoint(hostname: String, port: String) throws(FlowsieveError) {
+        try set(hostname, port, fsv_flow_set_local)
+    }
+
+    /// Sets the remote endpoint from an address of 4 or 16 bytes in network order, a port (0: not known)
+    /// and the zone id, an interface name or a number as text.
+    public mutating func setRemoteAddress(
+        _ address: UnsafeRawBufferPointer, port: UInt16, zone: String? = nil
+    ) throws(FlowsieveError) {
+        let family = try SocketFlow.family(of: address)
+        let scope = try SocketFlow.scope(zone)
+        withUnsafeMutableBytes(of: &raw.remote_address) { $0.copyMemory(from: address) }
+        (raw.remote_family, raw.remote_port) = (family, port)
+        raw.known |= UInt32(FSV_KNOWN_REMOTE)
+        set(scope, in: \.remote_scope, known: UInt32(FSV_KNOWN_REMOTE_SCOPE))
+    }
+
+    /// Sets the local endpoint in the same way.
+    public mutating func setLocalAddress(
+        _ address: UnsafeRawBufferPointer, port: UInt16, zone: String? = nil
+    ) throws(FlowsieveError) {
+        let family = try SocketFlow.family(of: address)
+        let scope = try SocketFlow.scope(zone)
+        withUnsafeMutableBytes(of: &raw.local_address) { $0.copyMemory(from: address) }
+        (raw.local_family, raw.local_port) = (family, port)
+        raw.known |= UInt32(FSV_KNOWN_LOCAL)
+        set(scope, in: \.local_scope, known: UInt32(FSV_KNOWN_LOCAL_SCOPE))
+    }
+
+    /// Whether the local address and the local port are known. Outbound TCP is asked about before they are.
+    public var isLocalEndpointKnown: Bool {
+        guard raw.known & UInt32(FSV_KNOWN_LOCAL) != 0, raw.local_port != 0 else { return false }
+        return withUnsafeBytes(of: raw.local_address) { address in
+            address.prefix(Int(raw.local_family) == FSV_FAMILY_IPV4 ? 4 : 16).contains { $0 != 0 }
+        }
+    }
+}
+
+extension SocketFlow {
+    private typealias Scope = (
+        CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar,
+        CChar, CChar
+    )
+
+    /// Gives the struct of the C interface, with the host name in it, for the time of a call.
+    func withFlow<Result>(_ body: (UnsafePointer<fsv_flow>) -> Result) -> Result {
+        var flow = raw
+        guard var name = remoteHostname else { return withUnsafePointer(to: &flow, body) }
+        // Names are kept as UTF-8 as a rule, and then this copies nothing.
+        return name.withUTF8 { bytes in
+            flow.known |= UInt32(FSV_KNOWN_HOSTNAME)
+            flow.remote_hostname = bytes.characters
+            flow.remote_hostname_len = bytes.count
+            return withUnsafePointer(to: &flow, body)
+        }
+    }
+
+    private mutating func set(
+        _ hostname: String, _ port: String,
+        _ set: (
+            UnsafeMutablePointer<fsv_flow>?, UnsafePointer<CChar>?, Int, UnsafePointer<CChar>?, Int
+        ) -> fsv_status
+    ) throws(FlowsieveError) {
+        var (host, port) = (hostname, port)
+        let status = host.withUTF8 { host in
+            port.withUTF8 { port in
+                set(&raw, host.characters, host.count, port.characters, port.count)
+            }
+        }
+        if status != FSV_STATUS_OK {
+            let code = FlowsieveError.Code(rawValue: status)
+            throw FlowsieveError(code: code, message: "endpoint `\(hostname)` port `\(port)`: \(code.message)")
+        }
+    }
+
+    private mutating func forgetHostname() {
+        raw.known &= ~UInt32(FSV_KNOWN_HOSTNAME)
+        (raw.remote_hostname, raw.remote_hostname_len) = (nil, 0)
+    }
+
+    private mutating func set(_ scope: Scope?, in field: WritableKeyPath<fsv_flow, Scope>, known: UInt32) {
+        if let scope {
+            raw[keyPath: field] = scope
+            raw.known |= known
+        } else {
+            raw.known &= ~known
+        }
+    }
+
+    private static func family(
+        of address: UnsafeRawBufferPointer
+    ) throws(FlowsieveError) -> fsv_family {
+        switch address.count {
+        case 4: return fsv_family(FSV_FAMILY_IPV4)
+        case 16: return fsv_family(FSV_FAMILY_IPV6)
+        case let count:
+            let message = "an address has 4 or 16 bytes, not \(count)"
+            throw FlowsieveError(code: .invalidHost, message: message)
+        }
+    }
+
+    private static func scope(_ zone: String?) throws(FlowsieveError) -> Scope? {
+        guard var zone else { return nil }
+        var scope: Scope = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        let fits = zone.withUTF8 { zone in
+            guard zone.count < MemoryLayout<Scope>.size else { return false }
+            withUnsafeMutableBytes(of: &scope) { $0.copyMemory(from: UnsafeRawBufferPointer(zone)) }
+            return true
+        }
+        guard fits else {
+            let code = FlowsieveError.Code.invalidScope
+            throw FlowsieveError(code: code, message: "zone id `\(zone)`: \(code.message)")
+        }
+        return scope
+    }
+}

@@ -1,0 +1,393 @@
+#if canImport(NetworkExtension)
+    import Flowsieve
+    import Foundation
+    import NetworkExtension
+    import os
+
+    /// A content filter by rules of any number: an NEFilterDataProvider to drop into a system extension.
+    ///
+    /// On start it reads the settings (``loadSettings()``), gives the framework a first stage
+    /// (``firstStage``), and answers `handleNewFlow` by the settings themselves. Subclasses override what
+    /// they want otherwise; the methods of NEFilterDataProvider are best left alone.
+    ///
+    /// The framework may call from several threads at once (S-75). Deciding takes no lock, save for flows
+    /// whose local endpoint has to be waited for, or which cannot be decided.
+    open class FlowsieveDataProvider: NEFilterDataProvider, @unchecked Sendable {
+        // Set in init, before anybody else has the provider, and never again. Nil if no matcher could be
+        // made, and then every flow gets the failure action.
+        private var live: LiveFlowMatcher?
+        private let state = State()
+
+        public override init() {
+            super.init()
+            // Until settings are in force, flows get the failure action.
+            do throws(FlowsieveError) {
+                let settings = try FilterSettings(rules: [], defaultAction: matcherOptions.failureAction)
+                live = try LiveFlowMatcher(settings, options: matcherOptions)
+                state.settings = settings
+            } catch {
+                log.fault("cannot make a matcher: \(error.message, privacy: .public)")
+            }
+        }
+
+        // MARK: What subclasses choose
+
+        /// How the settings are compiled, and what is done with flows that cannot be decided: the default
+        /// drops them. Asked once, in init.
+        open var matcherOptions: MatcherOptions {
+            var options = MatcherOptions()
+            options.countsHits = true
+            return options
+        }
+
+        /// Returns the settings to start with. The default reads the JSON text, as String or Data, under
+        /// "flowsieveSettings" in the vendor configuration of the filter's configuration.
+        open func loadSettings() throws -> FilterSettings {
+            let key = "flowsieveSettings"
+            switch filterConfiguration.vendorConfiguration?[key] {
+            case let text as String: return try FilterSettings(json: text)
+            case let data as Data: return try FilterSettings(json: data)
+            default:
+                let message = "the vendor configuration has no settings under `\(key)`"
+                throw FlowsieveError(code: .invalidSettings, message: message)
+            }
+        }
+
+        /// What the framework is given.
+        open var firstStage: FirstStage { .automatic }
+
+        /// Answers a new flow to which the settings give `filterData`. The default asks for its data.
+        open func handleFilteredFlow(
+            _ flow: NEFilterSocketFlow, decision: Decision
+        ) -> NEFilterNewFlowVerdict {
+            .filterDataVerdict(
+                withFilterInbound: true, peekInboundBytes: Int.max, filterOutbound: true,
+                peekOutboundBytes: Int.max)
+        }
+
+        /// Answers data of a flow to which the settings give `filterData`. The default allows the flow.
+        ///
+        /// A flow that had to wait for its local endpoint comes here without ``handleFilteredFlow(_:decision:)``.
+        open func handleFilteredData(
+            from flow: NEFilterSocketFlow, direction: NETrafficDirection, offset: Int, readBytes: Data,
+            decision: Decision
+        ) -> NEFilterDataVerdict {
+            .allow()
+        }
+
+        /// Where is logged.
+        open var log: Logger { Logger(subsystem: "flowsieve", category: "filter") }
+
+        /// Whether each new flow is logged, with its endpoints marked private. The default logs starts,
+        /// stops, reloads and failures, and counts the rest: see ``statistics()``.
+        open var logsFlows: Bool { false }
+
+        // MARK: What is called from outside
+
+        /// Puts settings in the place of the current ones: the extension decides by them from now on, and
+        /// the framework is given their first stage.
+        ///
+        /// If they cannot be compiled or planned, or the framework refuses the first stage, the former
+        /// settings stay or are put back, and the handler gets the error. Nothing is promised about flows
+        /// that the framework decides meanwhile (S-78). Reloads are done one after the other.
+        public final func reload(
+            _ settings: FilterSettings, completionHandler: @escaping @Sendable (Error?) -> Void
+        ) {
+            let isFirst = state.with { state in
+                state.reloads.append((settings, completionHandler))
+                return state.reloads.count == 1
+            }
+            if isFirst {
+                nextReload()
+            }
+        }
+
+        /// Decides a flow by the current settings; for a flow that cannot be decided, by the failure action.
+        public final func decide(_ flow: NEFilterSocketFlow) -> Decision {
+            read(flow).decision
+        }
+
+        /// What was done so far.
+        public final func statistics() -> FilterStatistics {
+            let counters = state.with(\.counters)
+            let matcher = try? live?.matcher()
+            return FilterStatistics(
+                generation: matcher?.generation ?? 0, hits: try? matcher?.hits(),
+                waited: counters.waited, failed: counters.failed, otherKinds: counters.otherKinds)
+        }
+
+        // MARK: NEFilterDataProvider
+
+        open override func startFilter(completionHandler: @escaping (Error?) -> Void) {
+            // The framework lets the handler be called from any thread; not every SDK marks it so.
+            let done = Unchecked(completionHandler)
+            let settings: FilterSettings
+            do {
+                settings = try loadSettings()
+            } catch {
+                log.error("not started: \(String(describing: error), privacy: .public)")
+                completionHandler(error)
+                return
+            }
+            reload(settings) { error in done.value(error) }
+        }
+
+        open override func stopFilter(
+            with reason: NEProviderStopReason, completionHandler: @escaping () -> Void
+        ) {
+            let counts = statistics()
+            log.notice("stopped, reason \(reason.rawValue): \(counts.description, privacy: .public)")
+            completionHandler()
+        }
+
+        open override func handleNewFlow(_ flow: NEFilterFlow) -> NEFilterNewFlowVerdict {
+            guard let flow = flow as? NEFilterSocketFlow else {
+                return newFlowVerdict(ofOtherKind())
+            }
+            let (decision, isLocalEndpointKnown) = read(flow)
+            if logsFlows {
+                logFlow(flow, decision)
+            }
+            if !decision.isFinal && !isLocalEndpointKnown && mustWait() {
+                // Of either side, whichever comes first: by then the socket is bound.
+                return .filterDataVerdict(
+                    withFilterInbound: true, peekInboundBytes: 1, filterOutbound: true,
+                    peekOutboundBytes: 1)
+            }
+            return decision.action == .filterData
+                ? handleFilteredFlow(flow, decision: decision) : newFlowVerdict(decision.action)
+        }
+
+        open override func handleInboundData(
+            from flow: NEFilterFlow, readBytesStartOffset offset: Int, readBytes: Data
+        ) -> NEFilterDataVerdict {
+            handleData(from: flow, .inbound, offset, readBytes)
+        }
+
+        open override func handleOutboundData(
+            from flow: NEFilterFlow, readBytesStartOffset offset: Int, readBytes: Data
+        ) -> NEFilterDataVerdict {
+            handleData(from: flow, .outbound, offset, readBytes)
+        }
+
+        open override func handleInboundDataComplete(for flow: NEFilterFlow) -> NEFilterDataVerdict {
+            handleData(from: flow, nil, 0, Data())
+        }
+
+        open override func handleOutboundDataComplete(for flow: NEFilterFlow) -> NEFilterDataVerdict {
+            handleData(from: flow, nil, 0, Data())
+        }
+    }
+
+    extension FlowsieveDataProvider {
+        private func read(
+            _ flow: NEFilterSocketFlow
+        ) -> (decision: Decision, isLocalEndpointKnown: Bool) {
+            let decision: Decision
+            do throws(FlowsieveError) {
+                let read = try SocketFlow(flow)
+                if let live {
+                    decision = live.decide(read)
+                } else {
+                    decision = Decision(failed: .invalidSettings, action: matcherOptions.failureAction)
+                }
+                guard case .failure(let code) = decision.reason else {
+                    return (decision, read.isLocalEndpointKnown)
+                }
+                countFailure(code.message)
+            } catch {
+                decision = Decision(failed: error.code, action: matcherOptions.failureAction)
+                countFailure(error.message)
+            }
+            return (decision, true)
+        }
+
+        /// Decides again: either the flow was waited for, or it is one whose data is filtered. If the local
+        /// endpoint is still not known, what is the action for now is taken.
+        private func handleData(
+            from flow: NEFilterFlow, _ direction: NETrafficDirection?, _ offset: Int, _ readBytes: Data
+        ) -> NEFilterDataVerdict {
+            guard let flow = flow as? NEFilterSocketFlow else {
+                return ofOtherKind() == .drop ? .drop() : .allow()
+            }
+            let decision = decide(flow)
+            switch (decision.action, direction) {
+            case (.drop, _): return .drop()
+            case (.filterData, .some(let direction)):
+                return handleFilteredData(
+                    from: flow, direction: direction, offset: offset, readBytes: readBytes,
+                    decision: decision)
+            case (.filterData, .none), (.allow, _): return .allow()
+            }
+        }
+
+        private func newFlowVerdict(_ action: FilterAction) -> NEFilterNewFlowVerdict {
+            action == .drop ? .drop() : .allow()
+        }
+
+        /// Flows other than socket flows are not seen on macOS as far as its documentation goes. No rule can
+        /// match them, so they get the failure action.
+        private func ofOtherKind() -> FilterAction {
+            state.with { $0.counters.otherKinds += 1 }
+            return matcherOptions.failureAction
+        }
+
+        /// Whether a rule has a local side: if none has, a flow that is not final lacks a host name, and that
+        /// does not come later (S-44).
+        private func mustWait() -> Bool {
+            state.with { state in
+                state.counters.waited += state.hasLocalRules ? 1 : 0
+                return state.hasLocalRules
+            }
+        }
+
+        private func countFailure(_ message: String) {
+            let count = state.with { state in
+                state.counters.failed += 1
+                return state.counters.failed
+            }
+            // The first, and then ever fewer.
+            if count & (count - 1) == 0 {
+                log.error("\(count) flows could not be decided, now: \(message, privacy: .private)")
+            }
+        }
+
+        private func logFlow(_ flow: NEFilterSocketFlow, _ decision: Decision) {
+            let (local, remote) = flow.endpointTexts
+            let direction = ["any", "inbound", "outbound"][safe: flow.direction.rawValue] ?? "any"
+            log.info(
+                """
+                Got a new flow with local endpoint \(local, privacy: .private), remote endpoint \
+                \(remote, privacy: .private), direction \(direction, privacy: .public)
+                """)
+            let rule = decision.rule.map(String.init) ?? "none"
+            log.info(
+                "action \(String(describing: decision.action), privacy: .public), rule \(rule, privacy: .public)")
+        }
+
+        private func nextReload() {
+            let next = state.with(\.reloads.first)
+            guard let (settings, completionHandler) = next else { return }
+            // Planning takes long for many rules, and the framework waits for nobody.
+            DispatchQueue.global(qos: .userInitiated).async {
+                self.install(settings) { error in
+                    let isLast = self.state.with { state in
+                        state.reloads.removeFirst()
+                        return state.reloads.isEmpty
+                    }
+                    completionHandler(error)
+                    if !isLast {
+                        self.nextReload()
+                    }
+                }
+            }
+        }
+
+        private func install(
+            _ settings: FilterSettings, completionHandler: @escaping @Sendable (Error?) -> Void
+        ) {
+            let former = state.with(\.settings)
+            let first: NEFilterSettings
+            let generation: UInt64
+            do throws(FlowsieveError) {
+                guard let live else {
+                    throw FlowsieveError(code: .invalidSettings, message: "there is no matcher")
+                }
+                let precedence = matcherOptions.precedence
+                first = try NEFilterSettings(
+                    try firstStage.settings(for: settings, precedence: precedence))
+                // Before they are in force, so that no flow that should be waited for is not.
+                let hasLocalRules = settings.hasLocalRules
+                state.with { $0.hasLocalRules = $0.hasLocalRules || hasLocalRules }
+                generation = try live.replace(with: settings)
+                state.with { state in
+                    (state.settings, state.hasLocalRules) = (settings, hasLocalRules)
+                }
+            } catch {
+                log.error("settings not taken: \(error.message, privacy: .public)")
+                completionHandler(error)
+                return
+            }
+            let count = first.rules.count
+            apply(first) { error in
+                if let error {
+                    let text = String(describing: error)
+                    self.log.error("first stage of \(count) rules refused: \(text, privacy: .public)")
+                    self.putBack(former)
+                } else {
+                    self.log.notice(
+                        "generation \(generation): \(settings.ruleCount) rules, first stage of \(count)")
+                }
+                completionHandler(error)
+            }
+        }
+
+        private func putBack(_ former: FilterSettings?) {
+            guard let former, let live else { return }
+            let hasLocalRules = former.hasLocalRules
+            state.with { $0.hasLocalRules = $0.hasLocalRules || hasLocalRules }
+            do throws(FlowsieveError) {
+                try live.replace(with: former)
+                state.with { ($0.settings, $0.hasLocalRules) = (former, hasLocalRules) }
+            } catch {
+                log.fault("former settings not put back: \(error.message, privacy: .public)")
+            }
+        }
+    }
+
+    /// What a provider did.
+    public struct FilterStatistics: Hashable, Sendable, CustomStringConvertible {
+        /// The number of the settings in force.
+        public let generation: UInt64
+        /// The decisions since those settings were put in force; nil if ``MatcherOptions/countsHits`` is off.
+        public let hits: Hits?
+        /// Flows whose local endpoint was waited for.
+        public let waited: Int
+        /// Decisions that could not be made.
+        public let failed: Int
+        /// Flows that are not socket flows.
+        public let otherKinds: Int
+
+        public var description: String {
+            var parts = ["generation \(generation)"]
+            if let hits {
+                parts.append("\(hits.byRule) decisions by rules, \(hits.byDefault) by default")
+                parts.append("\(hits.byLoopback) of loopback")
+            }
+            parts.append("\(waited) flows waited for, \(failed) failures, \(otherKinds) of other kinds")
+            return parts.joined(separator: ", ")
+        }
+    }
+
+    /// What changes in a provider, for one thread at a time.
+    private final class State: @unchecked Sendable {
+        private let lock = NSLock()
+        var settings: FilterSettings?
+        var hasLocalRules = false
+        var counters = Counters()
+        /// The first is being done.
+        var reloads: [(FilterSettings, @Sendable (Error?) -> Void)] = []
+
+        struct Counters {
+            var waited = 0
+            var failed = 0
+            var otherKinds = 0
+        }
+
+        func with<Result>(_ body: (State) -> Result) -> Result {
+            lock.withLock { body(self) }
+        }
+    }
+
+    private struct Unchecked<Value>: @unchecked Sendable {
+        let value: Value
+
+        init(_ value: Value) { self.value = value }
+    }
+
+    extension Array {
+        fileprivate subscript(safe index: Int) -> Element? {
+            indices.contains(index) ? self[index] : nil
+        }
+    }
+#endif

@@ -1,0 +1,315 @@
+import Foundation
+import Testing
+
+@testable import Flowsieve
+
+/// The filter of the README's story, which meant one host and was asked about every address.
+let story = """
+    {"rules": [{"networkRule": {"remoteNetwork": {"hostname": "111.111.111.111", "port": "0"},
+        "remotePrefix": PREFIX, "localNetwork": null, "localPrefix": 0, "protocol": "TCP",
+        "direction": "outbound"}, "action": "filterData", "label": "outgoing TCP"}],
+     "defaultAction": "allow"}
+    """
+
+func flow(
+    to remote: (String, String)?, from local: (String, String)? = ("0.0.0.0", "0"),
+    protocolNumber: UInt8 = 6, direction: TrafficDirection = .outbound, name: String? = nil
+) throws -> SocketFlow {
+    var flow = SocketFlow(protocolNumber: protocolNumber, direction: direction)
+    flow.remoteHostname = name
+    if let remote { try flow.setRemoteEndpoint(hostname: remote.0, port: remote.1) }
+    if let local { try flow.setLocalEndpoint(hostname: local.0, port: local.1) }
+    return flow
+}
+
+@Suite struct MatcherTests {
+    @Test func aPrefixOfZeroCatchesEveryAddressAndOneOf32TheHost() throws {
+        let (other, host) = (("111.222.111.222", "80"), ("111.111.111.111", "80"))
+        let wide = try FlowMatcher(FilterSettings(json: story.replacing("PREFIX", with: "0")))
+        #expect(wide.decide(try flow(to: other)).action == .filterData)
+        let meant = try FlowMatcher(FilterSettings(json: story.replacing("PREFIX", with: "32")))
+        #expect(meant.decide(try flow(to: other)).action == .allow)
+        let decision = meant.decide(try flow(to: host))
+        #expect(decision.action == .filterData)
+        #expect(decision.rule == 0)
+        #expect(decision.reason == .rule)
+        #expect(decision.isFinal)
+        #expect(decision.label == "outgoing TCP")
+    }
+
+    @Test func aLabelOutlivesTheMatcher() throws {
+        var decision: Decision?
+        do {
+            let matcher = try FlowMatcher(FilterSettings(json: story.replacing("PREFIX", with: "32")))
+            decision = matcher.decide(try flow(to: ("111.111.111.111", "80")))
+        }
+        #expect(decision?.label == "outgoing TCP")
+    }
+
+    @Test func rulesBuiltInCodeAreThoseReadFromText() throws {
+        let built = try FilterSettings(rules: sampleRules, defaultAction: .drop)
+        #expect(built.rules == sampleRules)
+        #expect(built.defaultAction == .drop)
+        let read = try FilterSettings(json: built.json())
+        #expect(read.rules == sampleRules)
+        #expect(read.defaultAction == .drop)
+    }
+
+    @Test func settingsSayWhetherTheLocalEndpointCanMatter() throws {
+        #expect(try FilterSettings(rules: sampleRules).hasLocalRules)
+        #expect(try !FilterSettings(json: story.replacing("PREFIX", with: "32")).hasLocalRules)
+    }
+
+    @Test func anErrorInTextSaysWhere() throws {
+        let text = "{\"rules\": [\n  {\"networkRule\": {\"destinationNetwork\": \"10.0.0.1\",\n"
+            + "    \"destinationPrefix\": 33, \"protocol\": \"TCP\"}, \"action\": \"drop\"}]}"
+        let error = failure { try FilterSettings(json: text) }
+        #expect(error?.code == .invalidSettings)
+        #expect(error?.line == 3)
+        #expect(error?.column != nil)
+        #expect(error?.rule == 0)
+        #expect(error?.message.contains("33") == true)
+    }
+
+    @Test func anInvalidRuleSaysWhatIsWrong() throws {
+        let network = HostEndpoint(hostname: "10.0.0.0", port: "0")
+        for (prefix, code) in [(33, FlowsieveError.Code.invalidPrefix), (-1, .invalidPrefix)] {
+            let rule = NetworkRule(destinationNetwork: network, prefix: prefix, protocol: .any)
+            let error = failure {
+                try FilterSettings(rules: [FilterRule(networkRule: rule, action: .drop)])
+            }
+            #expect(error?.code == code, "prefix \(prefix)")
+        }
+        let port = NetworkRule(
+            destinationNetwork: HostEndpoint(hostname: "10.0.0.0", port: "https"), prefix: 8, protocol: .any)
+        let error = failure {
+            try FilterSettings(rules: [FilterRule(networkRule: port, action: .drop)])
+        }
+        #expect(error?.code == .invalidPort)
+    }
+
+    @Test func zoneIdsAreComparedWhereBothHaveOne() throws {
+        let rule = NetworkRule(
+            remoteNetwork: HostEndpoint(hostname: "fe80::1%en0", port: "0"), remotePrefix: 128,
+            localNetwork: nil, localPrefix: 0, protocol: .any, direction: .any)
+        let settings = try FilterSettings(
+            rules: [FilterRule(networkRule: rule, action: .drop)], defaultAction: .allow)
+        let matcher = try FlowMatcher(settings)
+        for (host, action) in [
+            ("fe80::1%en0", FilterAction.drop), ("fe80::1%en1", .allow), ("fe80::1", .drop),
+        ] {
+            #expect(matcher.decide(try flow(to: (host, "443"), from: nil)).action == action, "\(host)")
+        }
+        // As bytes, it is the same flow.
+        var bytes = [UInt8](repeating: 0, count: 16)
+        (bytes[0], bytes[1], bytes[15]) = (0xfe, 0x80, 1)
+        for (zone, action) in [("en0", FilterAction.drop), ("en1", .allow), (nil, .drop)] {
+            var flow = SocketFlow(protocolNumber: 6, direction: .outbound)
+            try bytes.withUnsafeBytes { bytes in
+                try flow.setRemoteAddress(bytes, port: 443, zone: zone)
+            }
+            #expect(matcher.decide(flow).action == action, "\(zone ?? "no zone")")
+        }
+    }
+
+    @Test func aHostRuleNeedsAName() throws {
+        let matcher = try FlowMatcher(FilterSettings(rules: [hostRule], defaultAction: .allow))
+        let remote = ("93.184.216.34", "443")
+        #expect(matcher.decide(try flow(to: remote, name: "www.example.com")).action == .drop)
+        #expect(matcher.decide(try flow(to: remote, name: "www.example.org")).action == .allow)
+        // Longer than a Swift string keeps in itself.
+        let long = String(repeating: "a.", count: 40) + "example.com"
+        #expect(matcher.decide(try flow(to: remote, name: long)).action == .drop)
+        let without = matcher.decide(try flow(to: remote))
+        #expect(without.action == .allow)
+        #expect(without.reason == .pending)
+        #expect(!without.isFinal)
+        // An endpoint that is a name is the name of the flow, unless it has another (S-52).
+        #expect(matcher.decide(try flow(to: ("www.example.com", "443"))).action == .drop)
+        let named = try flow(to: ("www.example.com", "443"), name: "www.example.org")
+        #expect(matcher.decide(named).action == .allow)
+    }
+
+    @Test func aFlowSaysWhetherItsLocalEndpointIsKnown() throws {
+        for (local, isKnown) in [
+            (("0.0.0.0", "0"), false), (("::", "0"), false), (("0.0.0.0", "5353"), false),
+            (("192.168.1.5", "0"), false), (("192.168.1.5", "50000"), true), (("fe80::1%en0", "50000"), true),
+        ] {
+            #expect(try flow(to: nil, from: local).isLocalEndpointKnown == isKnown, "\(local)")
+        }
+        #expect(try !flow(to: nil, from: nil).isLocalEndpointKnown)
+    }
+
+    @Test func anEndpointThatIsWrongChangesNothing() throws {
+        var flow = try flow(to: ("10.0.0.1", "80"))
+        let before = withUnsafeBytes(of: flow.raw) { Array($0) }
+        for (host, port, code) in [
+            ("10.0.0.1:80", "80", FlowsieveError.Code.invalidHost), ("10.0.0.1", "http", .invalidPort),
+            ("10.0.0.1", "65536", .invalidPort), ("fe80::1%", "80", .invalidScope),
+        ] {
+            let error = failure {
+                try flow.setRemoteEndpoint(hostname: host, port: port)
+            }
+            #expect(error?.code == code, "\(host) \(port)")
+            #expect(error?.message.contains(host) == true)
+        }
+        #expect(withUnsafeBytes(of: flow.raw) { Array($0) } == before)
+        #expect(throws: FlowsieveError.self) {
+            try flow.setLocalEndpoint(hostname: "example.com", port: "80")
+        }
+        #expect(throws: FlowsieveError.self) {
+            try [UInt8](repeating: 1, count: 5).withUnsafeBytes { try flow.setRemoteAddress($0, port: 1) }
+        }
+    }
+
+    @Test func aFlowThatCannotBeDecidedGetsTheFailureAction() throws {
+        for failure in FilterAction.allCases {
+            var options = MatcherOptions()
+            options.failureAction = failure
+            options.countsHits = true
+            let settings = try FilterSettings(rules: sampleRules, defaultAction: .allow)
+            let matcher = try FlowMatcher(settings, options: options)
+            var broken = try flow(to: ("10.0.0.1", "80"))
+            broken.raw.known |= 1 << 31
+            let decision = matcher.decide(broken)
+            #expect(decision.action == failure)
+            #expect(decision.reason == .failure(.invalidFlow))
+            #expect(try matcher.hits().failed == 1)
+        }
+    }
+
+    @Test func countersCountByRuleDefaultAndLoopback() throws {
+        var options = MatcherOptions()
+        options.countsHits = true
+        let rules = try FilterSettings(rules: [hostRule], defaultAction: .drop)
+        let matcher = try FlowMatcher(rules, options: options)
+        _ = matcher.decide(try flow(to: ("10.0.0.1", "443"), name: "example.com"))
+        _ = matcher.decide(try flow(to: ("10.0.0.1", "443"), name: "example.org"))
+        let loopback = matcher.decide(try flow(to: ("127.0.0.1", "443"), name: "localhost"))
+        #expect(loopback.action == .allow)
+        #expect(loopback.reason == .loopback)
+        let hits = try matcher.hits()
+        #expect((hits.byRule, hits.byDefault, hits.byLoopback) == (1, 1, 1))
+        #expect(try matcher.ruleHits() == [1])
+        #expect(throws: FlowsieveError.self) { try FlowMatcher(rules).hits() }
+    }
+
+    @Test func anExplanationNamesTheRules() throws {
+        let matcher = try FlowMatcher(FilterSettings(json: story.replacing("PREFIX", with: "32")))
+        let text = try matcher.explain(try flow(to: ("111.222.111.222", "80")))
+        #expect(text.contains("111.111.111.111"))
+        #expect(text.contains("allow"))
+    }
+
+    @Test func aMatcherKeepsToItsBudget() throws {
+        var options = MatcherOptions()
+        options.maxBytes = 1
+        let settings = try FilterSettings(rules: sampleRules)
+        let error = failure { try FlowMatcher(settings, options: options) }
+        #expect(error?.code == .matcherTooLarge)
+    }
+
+    @Test func thousandsOfRulesAreTooManyForTheFrameworkAndArePlanned() throws {
+        let settings = try FilterSettings(rules: manyRules(1500), defaultAction: .allow)
+        #expect(try settings.frameworkIssues().count == 1)
+        let first = try settings.firstStage(limit: 100)
+        #expect(first.ruleCount <= 100)
+        #expect(try first.frameworkIssues().isEmpty)
+        let error = failure { try settings.firstStage(limit: -1) }
+        #expect(error?.code == .invalidArgument)
+    }
+}
+
+@Suite struct LiveTests {
+    /// Generation n drops flows to 10.0.0.n alone.
+    private func settings(_ generation: UInt64) throws -> FilterSettings {
+        let host = HostEndpoint(hostname: "10.0.0.\(generation % 200 + 1)", port: "0")
+        let rule = NetworkRule(destinationNetwork: host, prefix: 32, protocol: .any)
+        let labelled = FilterRule(networkRule: rule, action: .drop, label: "generation \(generation)")
+        return try FilterSettings(rules: [labelled], defaultAction: .allow)
+    }
+
+    @Test func everyDecisionIsOfOneGenerationWhileOthersReplace() async throws {
+        let live = try LiveFlowMatcher(settings(0))
+        let wrong = try await withThrowingTaskGroup(of: Int.self) { group in
+            for start in 0..<3 {
+                group.addTask {
+                    var wrong = 0
+                    for step in 0..<20_000 {
+                        let last = UInt64((start * 67 + step) % 200)
+                        let decision = live.decide(try flow(to: ("10.0.0.\(last + 1)", "443"), from: nil))
+                        let isMeant = decision.generation % 200 == last
+                        if (decision.action == .drop) != isMeant { wrong += 1 }
+                        if decision.label != (isMeant ? "generation \(decision.generation)" : nil) {
+                            wrong += 1
+                        }
+                    }
+                    return wrong
+                }
+            }
+            group.addTask {
+                for generation in UInt64(1)...500 {
+                    let given = try live.replace(with: self.settings(generation))
+                    guard given == generation else { return 1 }
+                }
+                return 0
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(wrong == 0)
+        #expect(live.generation == 500)
+        #expect(try live.matcher().generation == 500)
+    }
+
+    @Test func settingsThatCannotBeCompiledChangeNothing() throws {
+        var options = MatcherOptions()
+        options.maxBytes = UInt64(try FlowMatcher(settings(0)).sizeInBytes + 2000)
+        let live = try LiveFlowMatcher(settings(0), options: options)
+        let many = try FilterSettings(rules: manyRules(1000), defaultAction: .drop)
+        #expect(throws: FlowsieveError.self) { try live.replace(with: many) }
+        #expect(live.generation == 0)
+        #expect(live.decide(try flow(to: ("10.0.0.1", "443"))).action == .drop)
+    }
+}
+
+let hostRule = FilterRule(
+    networkRule: NetworkRule(
+        destinationHost: HostEndpoint(hostname: "example.com", port: "443"), protocol: .TCP),
+    action: .drop)
+
+let sampleRules = [
+    FilterRule(
+        networkRule: NetworkRule(
+            destinationNetwork: HostEndpoint(hostname: "10.0.0.0", port: "443"), prefix: 8, protocol: .TCP),
+        action: .drop, label: "intranet"),
+    hostRule,
+    FilterRule(
+        networkRule: NetworkRule(
+            remoteNetwork: nil, remotePrefix: 0, localNetwork: HostEndpoint(hostname: "::1", port: "22"),
+            localPrefix: 128, protocol: .any, direction: .inbound),
+        action: .filterData, label: ""),
+    FilterRule(
+        networkRule: NetworkRule(
+            remoteNetwork: HostEndpoint(hostname: "fe80::1%en0", port: "1000-2000"), remotePrefix: 64,
+            localNetwork: nil, localPrefix: 0, protocol: .number(132), direction: .any),
+        action: .allow),
+]
+
+/// Drops every second address of a network, so that no two merge.
+func manyRules(_ count: Int) -> [FilterRule] {
+    (0..<count).map { index in
+        let host = HostEndpoint(hostname: "10.1.\(index / 100).\(index % 100 * 2)", port: "0")
+        let rule = NetworkRule(destinationNetwork: host, prefix: 32, protocol: .any)
+        return FilterRule(networkRule: rule, action: .drop)
+    }
+}
+
+/// The error of what should throw one.
+func failure<Result>(_ body: () throws -> Result) -> FlowsieveError? {
+    do {
+        _ = try body()
+        return nil
+    } catch {
+        return error as? FlowsieveError
+    }
+}
