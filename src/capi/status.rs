@@ -83,19 +83,14 @@ pub(super) fn of(error: &Error) -> fsv_status {
         | UnknownAction { .. }
         | UnsupportedAction { .. }
         | UnknownLint { .. } => FSV_STATUS_INVALID_ARGUMENT,
-        UnknownKey
-        | DuplicateKey
-        | MissingKey { .. }
-        | ConflictingKeys { .. }
-        | WrongType { .. }
-        | NumberOutOfRange { .. }
-        | Syntax { .. }
-        | NotAFlowLine => FSV_STATUS_INVALID_SETTINGS,
         NotUtf8 => FSV_STATUS_NOT_UTF8,
         TooLarge { .. } => FSV_STATUS_TOO_LARGE,
         TooManyRules { .. } => FSV_STATUS_TOO_MANY_RULES,
         MatcherTooLarge { .. } => FSV_STATUS_MATCHER_TOO_LARGE,
         RuleIndexOutOfRange { .. } => FSV_STATUS_OUT_OF_RANGE,
+        // The others are about text of many values: settings, and lists and logs, which are not read
+        // through this interface.
+        _ => FSV_STATUS_INVALID_SETTINGS,
     }
 }
 
