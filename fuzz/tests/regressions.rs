@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 type Oracle = fn(&[u8]);
 
-const TARGETS: [(&str, Oracle); 3] = [
+const TARGETS: [(&str, Oracle); 4] = [
     ("agreement", flowsieve_fuzz::agreement),
+    ("capi", flowsieve_fuzz::capi),
     ("table_ops", flowsieve_fuzz::table_ops),
     ("text", flowsieve_fuzz::text),
 ];
