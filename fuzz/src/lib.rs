@@ -6,6 +6,7 @@
 //! | [`agreement`] | settings and flows, decoded | every matcher agrees with the reference, the reference with the naive match, "pending" and "final" with what could become known; lints are true and mended by what they suggest |
 //! | [`logs`] | a byte that chooses the format, and a log | reading never panics; every line is in one record; pieces are read as the whole is; the fast path agrees |
 //! | [`lists`] | a list in a format, or in one to be told | reading never panics; no entry is lost; there are no more rules than the text can hold |
+//! | [`capi`] | calls of the C interface, decoded | answers are those of the reference; nothing is written where a call fails; text comes back as it went in |
 //! | [`table_ops`] | operations, decoded | a table answers as a sorted list does |
 //!
 //! Run one with `cargo +nightly fuzz run agreement`. Without cargo-fuzz the same targets replay
@@ -23,6 +24,7 @@ use flowsieve::{
     Protocol, Zone,
 };
 use flowsieve_testkit::agreement::{check_agreement_on, check_rules};
+use flowsieve_testkit::capi::{Calls, check_calls};
 use flowsieve_testkit::completion::check_final;
 use flowsieve_testkit::lints::check_lints;
 use flowsieve_testkit::specs::Case;
@@ -130,6 +132,17 @@ pub fn agreement(data: &[u8]) {
     for flow in &flows {
         check_rules(&settings, flow);
         Precedence::ALL.iter().for_each(|precedence| check_final(&settings, *precedence, flow));
+    }
+}
+
+/// Decodes calls of the C interface and makes them.
+///
+/// # Panics
+///
+/// If an answer is not that of the reference.
+pub fn capi(data: &[u8]) {
+    if let Some(calls) = decode::<Calls>(data) {
+        check_calls(&calls);
     }
 }
 

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 type Oracle = fn(&[u8]);
 
-const TARGETS: [(&str, Oracle); 5] = [
+const TARGETS: [(&str, Oracle); 6] = [
     ("agreement", flowsieve_fuzz::agreement),
-    ("logs", flowsieve_fuzz::logs),
+    ("capi", flowsieve_fuzz::capi),
     ("lists", flowsieve_fuzz::lists),
+    ("logs", flowsieve_fuzz::logs),
     ("table_ops", flowsieve_fuzz::table_ops),
     ("text", flowsieve_fuzz::text),
 ];

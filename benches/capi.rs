@@ -1,0 +1,106 @@
+//! What the C interface costs: `decide/capi-workload/engine`, where `rust` is the call in Rust of the
+//! same flows and `c` the call in C; `c-counted` counts hits, `c-live` goes by a live matcher. And
+//! `text-to-decision/workload`, from two host and two port strings to the decision.
+
+#![allow(unsafe_code, reason = "functions in C take raw pointers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot be set up is of no use"
+)]
+
+mod measure;
+mod workload;
+
+use flowsieve::capi::*;
+use flowsieve::{AddressFamily, FlowEndpoint, Matcher, Precedence};
+use flowsieve_testkit::capi::{CFlow, CLive, CMatcher, COptions, CSettings};
+use measure::answer;
+use workload::{Workload, list};
+
+fn main() {
+    let mut criterion = measure::criterion();
+    for (name, family, size) in [
+        ("ipv4-1k", AddressFamily::V4, 1000),
+        ("ipv6-1k", AddressFamily::V6, 1000),
+        ("ipv4-100k", AddressFamily::V4, 100_000),
+    ] {
+        decide(&mut criterion, &list(name, family, size));
+    }
+    criterion.final_summary();
+}
+
+fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
+    let Workload { name, settings, flows, .. } = workload;
+    let matcher = Matcher::new(settings).unwrap();
+    let expected: Vec<u32> = flows.iter().map(|flow| answer(matcher.decide(flow).rule())).collect();
+    let in_c = CSettings::build(settings);
+    let options = COptions::new(Precedence::FirstMatch);
+    let mut counting = options;
+    counting.0.count_hits = 1;
+    let (plain, counted) = (CMatcher::new(&in_c, &options), CMatcher::new(&in_c, &counting));
+    let live = CLive::new(&in_c, &options);
+
+    let raw: Vec<fsv_flow> = flows.iter().map(|flow| *CFlow::by_fields(flow).raw()).collect();
+    let workload = format!("capi-{name}");
+    let id = |engine| ["decide", workload.as_str(), engine];
+    measure::independent(criterion, id("rust"), (flows, &expected), |flow| {
+        answer(matcher.decide(flow).rule())
+    });
+    let asked = (raw.as_slice(), expected.as_slice());
+    measure::independent(criterion, id("c"), asked, |flow| {
+        // SAFETY: the handle is owned, and the decision may be written to.
+        answer_in_c(|decision| unsafe { fsv_matcher_decide(plain.0, flow, decision) })
+    });
+    measure::independent(criterion, id("c-counted"), asked, |flow| {
+        // SAFETY: as above.
+        answer_in_c(|decision| unsafe { fsv_matcher_decide(counted.0, flow, decision) })
+    });
+    measure::independent(criterion, id("c-live"), asked, |flow| {
+        // SAFETY: as above.
+        answer_in_c(|decision| unsafe { fsv_live_decide(live.0, flow, decision) })
+    });
+
+    let texts: Vec<Texts> = flows.iter().map(Texts::of).collect();
+    let id = ["text-to-decision", name, "c"];
+    measure::independent(criterion, id, (&texts, &expected), |texts| {
+        let mut flow = texts.rest;
+        let ([remote, remote_port], [local, local_port]) = (&texts.remote, &texts.local);
+        // SAFETY: the texts are so long, and flow and decision may be written to.
+        unsafe {
+            let flow = &raw mut flow;
+            let set = |set: unsafe extern "C" fn(_, _, _, _, _) -> _, host: &str, port: &str| {
+                set(flow, host.as_ptr().cast(), host.len(), port.as_ptr().cast(), port.len())
+            };
+            assert_eq!(set(fsv_flow_set_remote, remote, remote_port), FSV_STATUS_OK);
+            assert_eq!(set(fsv_flow_set_local, local, local_port), FSV_STATUS_OK);
+            answer_in_c(|decision| fsv_matcher_decide(plain.0, flow, decision))
+        }
+    });
+}
+
+fn answer_in_c(decide: impl FnOnce(*mut fsv_decision) -> fsv_status) -> u32 {
+    let mut decision = fsv_decision::INIT;
+    assert_eq!(decide(&raw mut decision), FSV_STATUS_OK);
+    // One more than the index, 0 for none.
+    decision.rule.wrapping_add(1)
+}
+
+/// The ends of a flow as text, each of a host and a port, and a struct with all else.
+struct Texts {
+    remote: [String; 2],
+    local: [String; 2],
+    rest: fsv_flow,
+}
+
+impl Texts {
+    fn of(flow: &flowsieve::Flow<'_>) -> Texts {
+        let text = |end: Option<FlowEndpoint>| {
+            let end = end.unwrap();
+            [end.address().unwrap().to_string(), end.port().to_string()]
+        };
+        let (protocol, direction) = (flow.protocol().0, flow.direction() as u8);
+        let rest = fsv_flow { protocol, direction, ..fsv_flow::INIT };
+        Texts { remote: text(flow.remote()), local: text(flow.local()), rest }
+    }
+}
