@@ -18,6 +18,7 @@ let cInterface: Target =
     let frameworks: [Target] = [.target(name: "FlowsieveObjC", dependencies: ["CFlowsieve"], path: "ObjC")]
     let used: [Target.Dependency] = ["FlowsieveObjC"]
     let testsOverStubs: [Target] = []
+    let objectiveC: [Product] = [.library(name: "FlowsieveObjC", targets: ["FlowsieveObjC"])]
 #else
     let stub = { (name: String, dependencies: [Target.Dependency]) -> Target in
         .target(name: name, dependencies: dependencies, path: "Stubs/Swift/\(name)")
@@ -33,12 +34,13 @@ let cInterface: Target =
     let testsOverStubs: [Target] = [
         .testTarget(name: "FlowsieveProviderTests", dependencies: ["FlowsieveProvider"])
     ]
+    let objectiveC: [Product] = []
 #endif
 
 let package = Package(
     name: "Flowsieve",
     platforms: [.macOS(.v13)],
-    products: [
+    products: objectiveC + [
         .library(name: "Flowsieve", targets: ["Flowsieve"]),
         .library(name: "FlowsieveProvider", targets: ["FlowsieveProvider"]),
     ],
