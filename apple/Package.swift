@@ -17,6 +17,8 @@ let cInterface: Target =
 #if os(macOS)
     let frameworks: [Target] = [.target(name: "FlowsieveObjC", dependencies: ["CFlowsieve"], path: "ObjC")]
     let used: [Target.Dependency] = ["FlowsieveObjC"]
+    let testsOverStubs: [Target] = []
+    let objectiveC: [Product] = [.library(name: "FlowsieveObjC", targets: ["FlowsieveObjC"])]
 #else
     let stub = { (name: String, dependencies: [Target.Dependency]) -> Target in
         .target(name: name, dependencies: dependencies, path: "Stubs/Swift/\(name)")
@@ -28,21 +30,25 @@ let cInterface: Target =
         stub("FlowsieveObjC", ["NetworkExtension"]),
     ]
     let used: [Target.Dependency] = ["os", "Network", "NetworkExtension", "FlowsieveObjC"]
+    // They make flows, which the framework alone does on a Mac.
+    let testsOverStubs: [Target] = [
+        .testTarget(name: "FlowsieveProviderTests", dependencies: ["FlowsieveProvider"])
+    ]
+    let objectiveC: [Product] = []
 #endif
 
 let package = Package(
     name: "Flowsieve",
     platforms: [.macOS(.v13)],
-    products: [
+    products: objectiveC + [
         .library(name: "Flowsieve", targets: ["Flowsieve"]),
         .library(name: "FlowsieveProvider", targets: ["FlowsieveProvider"]),
     ],
-    targets: frameworks + [
+    targets: frameworks + testsOverStubs + [
         cInterface,
         .target(name: "Flowsieve", dependencies: ["CFlowsieve"]),
         .target(name: "FlowsieveProvider", dependencies: ["Flowsieve"] + used),
         .testTarget(name: "FlowsieveTests", dependencies: ["Flowsieve"]),
-        .testTarget(name: "FlowsieveProviderTests", dependencies: ["FlowsieveProvider"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -240,7 +240,7 @@ mod tests {
             let rules = code.matches("add(end(").count()
                 + code.matches("add(nil").count()
                 + code.matches("add(rules,").count()
-                + code.matches("NENetworkRule(\n").count()
+                + code.matches("destinationHostEndpoint:").count()
                 + code.matches("initWithDestinationHost").count();
             assert_eq!(rules, settings().rules().len(), "{code}");
             // scripts/print-settings gives a folder, and then compilers judge.
