@@ -21,7 +21,7 @@ const STYLE: &str = concat!(include_str!("page.css"), include_str!("../map/map.c
 const SCRIPT: &str = include_str!("page.js");
 
 /// The hashes of the two, SHA-256 in base64: nothing else is obeyed, whatever a label holds.
-const STYLE_HASH: &str = "N4OTWIpO36rlwRlBBoRdcfOUrzODAco3HG/JNn50BxI=";
+const STYLE_HASH: &str = "tzLBMpmhC3TtKsXvqpPw86g2gQjiYHyIJXMCGgOBwac=";
 const SCRIPT_HASH: &str = "RT8/cXers6To87JXHlDF56qsXlpZqYyo4mVJ9FBYguk=";
 
 fn write(page: &mut String, report: &Report<'_>) -> fmt::Result {
@@ -190,7 +190,12 @@ pub(crate) fn table(
     can_sort: bool,
     heads: &[(&str, &str)],
 ) -> fmt::Result {
-    let class = if can_sort { " class=\"sort\"" } else { "" };
+    let class = match (can_sort, heads.len() <= NARROW) {
+        (true, true) => " class=\"sort tight\"",
+        (true, false) => " class=\"sort\"",
+        (false, true) => " class=\"tight\"",
+        (false, false) => "",
+    };
     write!(
         page,
         "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\">\n\
@@ -205,6 +210,9 @@ pub(crate) fn table(
     page.push_str("</tr></thead>\n<tbody>\n");
     Ok(())
 }
+
+/// Columns up to which a table is no wider than it has to be.
+const NARROW: usize = 4;
 
 pub(crate) fn end_table(page: &mut String) {
     page.push_str("</tbody>\n</table>\n</div>\n");
