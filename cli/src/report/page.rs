@@ -21,7 +21,7 @@ const STYLE: &str = concat!(include_str!("page.css"), include_str!("../map/map.c
 const SCRIPT: &str = include_str!("page.js");
 
 /// The hashes of the two, SHA-256 in base64: nothing else is obeyed, whatever a label holds.
-const STYLE_HASH: &str = "tzLBMpmhC3TtKsXvqpPw86g2gQjiYHyIJXMCGgOBwac=";
+const STYLE_HASH: &str = "7p0DRDIqrwe/0x/Ss+XyyT4jJl+RkCNn0IyBvIGigpM=";
 const SCRIPT_HASH: &str = "RT8/cXers6To87JXHlDF56qsXlpZqYyo4mVJ9FBYguk=";
 
 fn write(page: &mut String, report: &Report<'_>) -> fmt::Result {
