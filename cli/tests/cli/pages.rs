@@ -3,7 +3,7 @@
 use crate::program::{directory, run};
 use std::fs;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "check",
     "explain",
     "lint",
@@ -11,6 +11,8 @@ const COMMANDS: [&str; 11] = [
     "shadow",
     "diff",
     "plan",
+    "map",
+    "replay",
     "match-vector",
     "bench",
     "completions",
