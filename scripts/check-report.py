@@ -285,6 +285,8 @@ def check_file(browser, path):
     found = []
     for scheme in ("light", "dark"):
         page = Page(browser, path, scheme, 1280)
+        # So that what is folded is looked at too.
+        page.eval("document.querySelectorAll('details').forEach(details => { details.open = true; })")
         picture = path.with_name(f"{path.stem}-{scheme}.png")
         judged = judge_picture(page.screenshot(picture), scheme)
         judged += judge_use(page) if path.suffix == ".html" else page.complaints()

@@ -252,10 +252,12 @@ pub(crate) fn bar(parts: &[(&str, f64)]) -> String {
         .to_owned();
     let mut x = 0.0;
     for (class, width) in parts.iter().filter(|(_, width)| *width > 0.0) {
+        // What is there is seen, however little.
+        let shown = width.max(1.0);
+        let from = f64::min(x, 100.0 - shown);
         let _ = write!(
             bar,
-            "<rect class=\"{class}\" x=\"{x:.2}\" width=\"{:.2}\" height=\"8\"/>",
-            width.max(0.5)
+            "<rect class=\"{class}\" x=\"{from:.2}\" width=\"{shown:.2}\" height=\"8\"/>"
         );
         x += width;
     }
