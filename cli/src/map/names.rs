@@ -20,8 +20,10 @@ pub(crate) struct Name {
 
 /// The most names on a map.
 const MAX_NAMES: usize = 60;
-/// The height of the smallest network that is named.
+/// The height of the smallest network that is named, where there are many.
 const MIN_NAMED: f64 = 12.0;
+/// So many networks are all named, as far as names have room.
+const FEW: usize = 40;
 const MIN_FONT: f64 = 9.0;
 const BESIDE_FONT: f64 = 10.0;
 const MAX_FONT: f64 = 20.0;
@@ -42,11 +44,12 @@ pub(crate) fn choose(
     let mut candidates: Vec<(usize, IpNet)> =
         coverage.rules().iter().copied().filter(|(_, net)| seen.insert(*net)).collect();
     candidates.sort_by_key(|(_, net)| (net.prefix_len(), *net));
+    let least = if candidates.len() <= FEW { 0.0 } else { MIN_NAMED };
     let mut names: Vec<Name> = Vec::new();
     for (rule, net) in candidates {
         let Some(Rect { x, y, width, height }) = curve.place(net) else { continue };
         let (width, height) = (f64::from(width) * scale, f64::from(height) * scale);
-        if height < MIN_NAMED || names.len() >= MAX_NAMES {
+        if height < least || names.len() >= MAX_NAMES {
             // What follows is no bigger.
             break;
         }

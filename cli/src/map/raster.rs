@@ -124,6 +124,11 @@ impl Drawing<'_> {
             }
         }
         self.grid()?;
+        for spot in &self.picture.spots {
+            let Spot { x, y, radius, action, .. } = spot;
+            let (x, y) = self.place(*x, *y);
+            self.mark(*action, (x, y), *radius as i32)?;
+        }
         for name in &self.picture.names {
             let font = match name.font_size {
                 18.0.. => &FONT_10X20,
@@ -136,11 +141,6 @@ impl Drawing<'_> {
             for (line, text) in (0..).zip(&name.lines) {
                 self.haloed(text, (x, first + line * line_height), font)?;
             }
-        }
-        for spot in &self.picture.spots {
-            let Spot { x, y, radius, action, .. } = spot;
-            let (x, y) = self.place(*x, *y);
-            self.mark(*action, (x, y), *radius as i32)?;
         }
         self.legend()
     }

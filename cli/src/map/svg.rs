@@ -49,9 +49,13 @@ impl Drawing<'_> {
         let rows = 2.0 + f64::from(u8::from(!picture.spots.is_empty()));
         let width = WIDTH + 2.0 * side;
         let height = top + map_height + rows * ROW + if is_alone { MARGIN } else { 4.0 };
+        let size = match is_alone {
+            true => format!(" width=\"{width}\" height=\"{height}\""),
+            false => String::new(),
+        };
         writeln!(
             svg,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"map\" viewBox=\"0 0 {width} {height}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"map\"{size} viewBox=\"0 0 {width} {height}\" \
              role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
              <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-desc\">{}</desc>",
             escape(&picture.title),
@@ -75,12 +79,12 @@ impl Drawing<'_> {
         self.cells(svg)?;
         self.grid(svg)?;
         writeln!(svg, "<path class=\"frame\" d=\"M0 0h{WIDTH}v{map_height}h-{WIDTH}z\"/>")?;
-        self.names(svg)?;
         for spot in &picture.spots {
             let flows = if spot.flows == 1 { "flow" } else { "flows" };
             let title = format!("{}: {} {flows}, {}", spot.net, spot.flows, spot.action);
             mark(svg, spot.action, (spot.x, spot.y, spot.radius), &title)?;
         }
+        self.names(svg)?;
         writeln!(svg, "</g>\n<g transform=\"translate({side} {})\">", top + map_height)?;
         self.legend(svg)?;
         svg.push_str("</g>\n</svg>\n");
@@ -91,7 +95,11 @@ impl Drawing<'_> {
     /// mixtures.
     fn patterns(&self, svg: &mut String) -> fmt::Result {
         svg.push_str("<defs>\n");
-        for content in Content::ALL {
+        for (content, rects) in self.picture.cells.rects() {
+            // The legend has all actions, and of the mixtures those that there are.
+            if rects.is_empty() && content.action().is_none() {
+                continue;
+            }
             let (class, size) = (class(content), 8);
             let ink = match content.action() {
                 Some(Action::Allow) => continue,
@@ -196,7 +204,7 @@ impl Drawing<'_> {
             .take(3)
             .collect();
         let mixed = self.picture.mixed_legend().map(|text| (mixed, text));
-        let mut x = 0.0;
+        let mut x = 0.0_f64;
         for (contents, text) in actions.chain(mixed) {
             for content in contents {
                 writeln!(
@@ -213,7 +221,7 @@ impl Drawing<'_> {
                 x + 4.0,
                 escape(&text)
             )?;
-            x += 28.0 + 7.6 * text.chars().count() as f64;
+            x += (28.0 + 7.6 * text.chars().count() as f64).round();
         }
         if !self.picture.spots.is_empty() {
             let mut x = 0.0;
@@ -226,7 +234,7 @@ impl Drawing<'_> {
                     x + 28.0,
                     23.0 + ROW
                 )?;
-                x += 52.0 + 7.6 * text.chars().count() as f64;
+                x += (52.0 + 7.6 * text.chars().count() as f64).round();
             }
             let text = "the larger, the more flows";
             writeln!(svg, "<text class=\"key\" x=\"{x}\" y=\"{}\">{text}</text>", 23.0 + ROW)?;

@@ -16,6 +16,8 @@ const ORDER: u8 = 8;
 const MAX_STRETCHES: usize = 40;
 /// Rows of the table of IPv6 prefixes.
 const MAX_PREFIXES: usize = 200;
+/// Maps of IPv6 prefixes within which not all flows fare alike.
+const MAX_MAPS: usize = 4;
 /// Prefixes of IPv6 are those that registries give to a provider.
 const V6_LEN: u8 = 32;
 
@@ -26,7 +28,7 @@ pub(crate) fn write(page: &mut String, report: &Report<'_>) -> fmt::Result {
     let Ok(question) = question else { return Ok(()) };
     let coverage = |window| Coverage::new(report.settings, report.precedence, &question, window);
     v4(page, report, &question, &coverage(Ipv4Net::default().into()))?;
-    v6(page, report, &coverage(Ipv6Net::default().into()))
+    v6(page, report, &question, &coverage(Ipv6Net::default().into()))
 }
 
 fn v4(
@@ -95,7 +97,12 @@ fn v4(
     Ok(())
 }
 
-fn v6(page: &mut String, report: &Report<'_>, coverage: &Coverage) -> fmt::Result {
+fn v6(
+    page: &mut String,
+    report: &Report<'_>,
+    question: &Question,
+    coverage: &Coverage,
+) -> fmt::Result {
     section(page, "v6", "IPv6 by prefix")?;
     let mut prefixes: BTreeMap<IpNet, ByAction> = BTreeMap::new();
     for (network, counts) in report.places.v6() {
@@ -113,13 +120,10 @@ fn v6(page: &mut String, report: &Report<'_>, coverage: &Coverage) -> fmt::Resul
         end_section(page);
         return Ok(());
     }
-    let (shares, by_port) = coverage.shares(coverage.window());
-    writeln!(
-        page,
+    page.push_str(
         "<p>What the rules do with outbound TCP flows to the addresses of each prefix, and the \
-         flows of the logs. Of all of IPv6: {}.</p>",
-        words(shares, by_port),
-    )?;
+         flows of the logs.</p>\n",
+    );
     let mut rows: Vec<_> = prefixes.into_iter().collect();
     rows.sort_by_key(|(net, counts)| (Reverse(counts.iter().sum::<u64>()), *net));
     let heads = [
@@ -152,9 +156,26 @@ fn v6(page: &mut String, report: &Report<'_>, coverage: &Coverage) -> fmt::Resul
         0 => {}
         more => writeln!(page, "<p class=\"note\">{more} more are not listed here.</p>")?,
     }
+    let is_mixed = |net: &IpNet| {
+        let (shares, by_port) = coverage.shares(*net);
+        by_port > 0.0 || shares.iter().filter(|share| **share > 0.0).count() > 1
+    };
+    let mixed = rows.iter().map(|(net, _)| *net).filter(is_mixed);
+    for (place, net) in mixed.take(MAX_MAPS).enumerate() {
+        let coverage = Coverage::new(report.settings, report.precedence, question, net);
+        let picture = Picture::new(report.name, report.settings, &coverage, question, ORDER, None);
+        writeln!(
+            page,
+            "<details><summary>Map of {net}</summary>\n<figure>\n<figcaption>{} {}.</figcaption>\n\
+             {}</figure>\n</details>",
+            escape(&picture.description),
+            escape(sentence(&picture.subtitle)),
+            draw_svg(&picture, &format!("map6-{place}"), Setting::InPage),
+        )?;
+    }
     page.push_str(
-        "<p class=\"note\">A prefix is drawn as a map by <code>flowsieve map SETTINGS --prefix \
-         PREFIX -o map.svg</code>.</p>\n",
+        "<p class=\"note\">Any prefix is drawn as a map, with the flows, by <code>flowsieve map \
+         SETTINGS --prefix PREFIX --flows FLOWS -o map.svg</code>.</p>\n",
     );
     end_section(page);
     Ok(())

@@ -7,6 +7,7 @@ use super::page::{
 use super::rules::left_out;
 use super::{Against, Change, Report, escape};
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fmt::{self, Write};
 
 /// Rows of the table.
@@ -47,7 +48,8 @@ pub(crate) fn write(page: &mut String, report: &Report<'_>, against: &Against<'_
         )?;
         if !change.examples.is_empty() {
             page.push_str("<ul class=\"plain\">");
-            for example in &change.examples {
+            let mut seen = HashSet::new();
+            for example in change.examples.iter().filter(|example| seen.insert(*example)) {
                 write!(page, "<li><code>{}</code></li>", escape(example))?;
             }
             page.push_str("</ul>");

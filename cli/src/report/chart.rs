@@ -61,10 +61,15 @@ fn write(svg: &mut String, latency: &Latency) -> fmt::Result {
     writeln!(svg, "\"/>\n<path class=\"axis\" d=\"M{LEFT} {base}H{}\"/>", WIDTH - RIGHT)?;
     for nanoseconds in ticks(low, high) {
         let x = x(nanoseconds);
+        let anchor = match x {
+            ..30.0 => "start",
+            x if x > WIDTH - 30.0 => "end",
+            _ => "middle",
+        };
         writeln!(
             svg,
             "<path class=\"axis\" d=\"M{x:.1} {base}v5\"/>\
-             <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+             <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
             base + 18.0,
             duration(nanoseconds),
         )?;

@@ -21,7 +21,7 @@ const STYLE: &str = concat!(include_str!("page.css"), include_str!("../map/map.c
 const SCRIPT: &str = include_str!("page.js");
 
 /// The hashes of the two, SHA-256 in base64: nothing else is obeyed, whatever a label holds.
-const STYLE_HASH: &str = "N4OTWIpO36rlwRlBBoRdcfOUrzODAco3HG/JNn50BxI=";
+const STYLE_HASH: &str = "7p0DRDIqrwe/0x/Ss+XyyT4jJl+RkCNn0IyBvIGigpM=";
 const SCRIPT_HASH: &str = "RT8/cXers6To87JXHlDF56qsXlpZqYyo4mVJ9FBYguk=";
 
 fn write(page: &mut String, report: &Report<'_>) -> fmt::Result {
@@ -190,7 +190,12 @@ pub(crate) fn table(
     can_sort: bool,
     heads: &[(&str, &str)],
 ) -> fmt::Result {
-    let class = if can_sort { " class=\"sort\"" } else { "" };
+    let class = match (can_sort, heads.len() <= NARROW) {
+        (true, true) => " class=\"sort tight\"",
+        (true, false) => " class=\"sort\"",
+        (false, true) => " class=\"tight\"",
+        (false, false) => "",
+    };
     write!(
         page,
         "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\">\n\
@@ -205,6 +210,9 @@ pub(crate) fn table(
     page.push_str("</tr></thead>\n<tbody>\n");
     Ok(())
 }
+
+/// Columns up to which a table is no wider than it has to be.
+const NARROW: usize = 4;
 
 pub(crate) fn end_table(page: &mut String) {
     page.push_str("</tbody>\n</table>\n</div>\n");
@@ -244,10 +252,12 @@ pub(crate) fn bar(parts: &[(&str, f64)]) -> String {
         .to_owned();
     let mut x = 0.0;
     for (class, width) in parts.iter().filter(|(_, width)| *width > 0.0) {
+        // What is there is seen, however little.
+        let shown = width.max(1.0);
+        let from = f64::min(x, 100.0 - shown);
         let _ = write!(
             bar,
-            "<rect class=\"{class}\" x=\"{x:.2}\" width=\"{:.2}\" height=\"8\"/>",
-            width.max(0.5)
+            "<rect class=\"{class}\" x=\"{from:.2}\" width=\"{shown:.2}\" height=\"8\"/>"
         );
         x += width;
     }

@@ -3,7 +3,7 @@
 use crate::program::{directory, run};
 use std::fs;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "check",
     "explain",
     "lint",
@@ -11,6 +11,8 @@ const COMMANDS: [&str; 13] = [
     "shadow",
     "diff",
     "plan",
+    "map",
+    "replay",
     "import",
     "export",
     "match-vector",

@@ -29,9 +29,9 @@ impl Header {
     pub(super) fn head(&mut self, line: &str) -> Result<Option<Other>, Error> {
         if is_header(line) {
             let layout = Layout::of_header(line.split(','), NAMES);
-            self.layout = Some(layout);
-            self.is_summary = false;
+            (self.layout, self.is_summary) = (None, false);
             layout.needs([(0, "srcAddr"), (1, "dstAddr"), (4, "proto")])?;
+            self.layout = Some(layout);
             return Ok(Some(Other::Header));
         }
         if line.starts_with(|c: char| c.is_ascii_alphabetic()) {

@@ -6,10 +6,11 @@ use crate::formats::logs::connection::{Connection, End};
 use crate::formats::logs::row::{Field, Layout};
 use crate::formats::logs::{Entry, LogOptions, Other, Skip};
 
-/// What the columns are: those of version 2 until a header says so.
+/// What the columns are: those of version 2 until a header says so; `None` after one that lacks
+/// some.
 #[derive(Clone, Debug)]
 pub(super) struct Header {
-    layout: Layout<8>,
+    layout: Option<Layout<8>>,
 }
 
 const FIELDS: [&str; 8] = [
@@ -30,7 +31,7 @@ pub(super) const VERSION_2_COLUMNS: usize = 14;
 impl Default for Header {
     fn default() -> Header {
         let columns = [Some(3), Some(4), Some(5), Some(6), Some(7), Some(13), None, None];
-        Header { layout: Layout::new(columns, VERSION_2_COLUMNS) }
+        Header { layout: Some(Layout::new(columns, VERSION_2_COLUMNS)) }
     }
 }
 
@@ -53,13 +54,19 @@ impl Header {
         ];
         // Athena and S3 write the names with underscores too.
         let line = line.replace('_', "-");
-        self.layout = Layout::of_header(line.split_ascii_whitespace(), names);
-        self.layout.needs([(0, "srcaddr"), (1, "dstaddr"), (4, "protocol")])?;
+        let layout = Layout::of_header(line.split_ascii_whitespace(), names);
+        self.layout = None;
+        layout.needs([(0, "srcaddr"), (1, "dstaddr"), (4, "protocol")])?;
+        self.layout = Some(layout);
         Ok(Some(Other::Header))
     }
 
     pub(super) fn row<'a>(&self, line: &'a str, options: &LogOptions) -> Result<Entry<'a>, Error> {
-        let picked = self.layout.pick(line.split_ascii_whitespace())?;
+        let Some(layout) = &self.layout else {
+            let expected = "`srcaddr`, `dstaddr` and `protocol` in it";
+            return Err(Error::new(ErrorKind::MissingHeader { expected }).at(1, 1));
+        };
+        let picked = layout.pick(line.split_ascii_whitespace())?;
         let mut fields = [None; FIELDS.len()];
         for ((field, text), name) in fields.iter_mut().zip(picked).zip(FIELDS) {
             *field = text.filter(|text| *text != "-").map(|text| Field::new(line, name, text));

@@ -55,10 +55,11 @@ impl Header {
             "fields" => {
                 let names = FIELDS.each_ref().map(std::slice::from_ref);
                 let layout = Layout::of_header(rest.split(self.separator), names);
-                self.layout = Some(layout);
+                self.layout = None;
                 if !self.is_other_log {
                     layout.needs([(0, FIELDS[0]), (2, FIELDS[2]), (4, FIELDS[4])])?;
                 }
+                self.layout = Some(layout);
             }
             _ => {}
         }
