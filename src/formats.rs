@@ -12,7 +12,8 @@
 //!
 //! Everything read is checked: an unknown key, a key that stands twice and a value out of range
 //! are errors with line, column, rule index and key. Nothing is skipped, nothing recurses, and
-//! text over a stated size is refused.
+//! text over a stated size is refused. Logs of other programs have keys and columns of their own,
+//! of which only those of the flow are looked at.
 
 mod fast_flow;
 pub mod flow_lines;

@@ -97,15 +97,14 @@ impl PacketReader {
             Err(error) => Some(wrong(&error)),
         };
         if problem.is_none() {
-            if self.reader.refill().is_ok() && self.reader.data().len() > before {
+            // Reading into a buffer that is full would look like the end of the file.
+            let is_full = before >= self.capacity;
+            if is_full && self.capacity < MAX_CAPACITY && self.reader.grow(2 * self.capacity) {
+                self.capacity *= 2;
                 return None;
             }
-            // A block that is larger than the buffer.
-            if !self.reader.reader_exhausted() && self.capacity < MAX_CAPACITY {
-                self.capacity *= 2;
-                if self.reader.grow(self.capacity) {
-                    return None;
-                }
+            if !is_full && self.reader.refill().is_ok() && self.reader.data().len() > before {
+                return None;
             }
         }
         self.is_finished = true;

@@ -140,7 +140,9 @@ pub(super) fn cut(text: &[u8]) -> usize {
         let before = text.get(..end - 1).unwrap_or(b"");
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         let line = String::from_utf8_lossy(text.get(start..end).unwrap_or(b""));
-        if socket_flow::Pair::of_line(line.trim_end_matches(['\r', '\n']), true).is_none() {
+        // The first line of a log may have a byte order mark.
+        let line = line.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+        if socket_flow::Pair::of_line(line, true).is_none() {
             return end;
         }
         end = start;
