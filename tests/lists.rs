@@ -340,6 +340,24 @@ fn lists_of_opensnitch_are_put_in_order_together_and_other_lists_stay_where_they
     }
 }
 
+#[test]
+fn settings_with_other_default_actions_are_not_joined_in_silence() {
+    let text = |default: &str| format!(r#"{{"rules": [], "defaultAction": "{default}"}}"#);
+    let problems = |defaults: [&str; 2], given: Option<Action>| {
+        let mut options = Options::default();
+        options.default_action = given;
+        let mut importer = Importer::new(options);
+        for default in defaults {
+            importer.read(default, &mut text(default).as_bytes(), &mut |_| {}).unwrap();
+        }
+        let imported = importer.finish(&mut |_| {});
+        (imported.counts().problems, imported.settings.default_action())
+    };
+    assert_eq!(problems(["drop", "drop"], None), (0, Action::Drop));
+    assert_eq!(problems(["drop", "allow"], None), (1, Action::Drop));
+    assert_eq!(problems(["drop", "allow"], Some(Action::Allow)), (0, Action::Allow));
+}
+
 /// The rules that were not refused, as a list of addresses is read: for either direction.
 fn written(settings: &FilterSettings, refused: &[usize], split: bool) -> FilterSettings {
     let mut rules = Vec::new();
@@ -459,7 +477,8 @@ proptest! {
             (net.prefix_len() > 1).then_some(net)
         }).collect();
         let rule = |net: &ipnet::IpNet| {
-            let endpoint = Endpoint::from_parts(Host::Address(net.network(), None), Ports::ANY);
+            // The last address, as the first may be a wildcard.
+            let endpoint = Endpoint::from_parts(Host::Address(net.broadcast(), None), Ports::ANY);
             let bits = net.prefix_len().into();
             FilterRule::new(NetworkRule::destination_network(endpoint, bits, Protocol::Any).unwrap(), Action::Drop)
         };

@@ -262,7 +262,17 @@ impl Importer {
         let read = read_format(format, &mut input, &mut out);
         self.files.push(File { name: name.to_owned(), format, counts });
         if let Some(default) = read? {
-            self.settings_default.get_or_insert(default);
+            let before = *self.settings_default.get_or_insert(default);
+            if before != default && self.options.default_action.is_none() {
+                // One of the two is lost, which somebody has to choose.
+                let expected = "the same default action as in the settings before, or one given";
+                let kind = ErrorKind::UnexpectedText { expected, found: default.to_string() };
+                let error = Error::new(kind).for_key("defaultAction").at(1, 1);
+                if let Some(file) = self.files.last_mut() {
+                    file.counts.problems += 1;
+                }
+                sink(&Event { name, line: 1, column: 1, outcome: Outcome::Problem(&error) });
+            }
         }
         if !together {
             self.end_group(sink);

@@ -8,7 +8,6 @@ use crate::rule::{Action, FilterRule, Initializer, NetworkRule, Protocol, Remote
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixSet;
 use std::collections::{HashMap, HashSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Returns rules that give every flow the same action under
 /// [`FirstMatch`](crate::Precedence::FirstMatch), and of these as few as can be found.
@@ -104,7 +103,7 @@ fn merge_run(run: Vec<FilterRule>, taken: &mut HashMap<Kind, Taken>, merged: &mu
         };
         let is_kept = match remote {
             Mergeable::Net(net) => {
-                if !before.holds(net) && !group.own.wildcard_holds(net) {
+                if !before.holds(net) {
                     if let Some(whole) = group.own.longest(net) {
                         let label = || (rule.label().map(Into::into), 0);
                         group.labels.entry(whole).or_insert_with(label).1 += 1;
@@ -192,22 +191,10 @@ impl Taken {
 
     /// Whether one earlier rule takes all flows to a network.
     fn holds(&self, net: IpNet) -> bool {
-        let is_in_set = match net {
+        // No wildcard does: an explicit network also matches flows from a loopback address (S-18).
+        match net {
             IpNet::V4(net) => self.v4.get_lpm(&net).is_some(),
             IpNet::V6(net) => self.v6.get_lpm(&net).is_some(),
-        };
-        is_in_set || self.wildcard_holds(net)
-    }
-
-    /// Whether a wildcard takes all flows to a network, which holds no loopback address (S-14).
-    fn wildcard_holds(&self, net: IpNet) -> bool {
-        match net {
-            IpNet::V4(own) => {
-                self.wildcards.contains(&AddressFamily::V4) && !own.contains(&Ipv4Addr::LOCALHOST)
-            }
-            IpNet::V6(own) => {
-                self.wildcards.contains(&AddressFamily::V6) && !own.contains(&Ipv6Addr::LOCALHOST)
-            }
         }
     }
 
@@ -245,7 +232,7 @@ impl Group {
         let v4 = self.own.v4.iter().map(|net| IpNet::V4(net.trunc()));
         let v6 = self.own.v6.iter().map(|net| IpNet::V6(net.trunc()));
         let nets: Vec<IpNet> = v4.chain(v6).collect();
-        for net in nets.into_iter().filter(|net| !self.own.wildcard_holds(*net)) {
+        for net in nets {
             let label = match self.labels.remove(&net) {
                 Some((Some(label), 1)) => Some(label),
                 Some((Some(label), count)) => {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// An entry that adds nothing to another.
+/// An entry that lies within another, or is the same.
 pub(super) struct Overlap {
     pub(super) record: usize,
     pub(super) note: Note,
@@ -19,7 +19,8 @@ pub(super) struct Overlap {
 }
 
 /// Finds the entries all rules of which are the same as others, or lie within others, that do the
-/// same; in the order of the records.
+/// same; in the order of the records. Without such entries a list that only adds says the same;
+/// where a rule between the two acts otherwise, as in a pf table, it may not.
 ///
 /// Only rules that differ in their remote alone are compared.
 ///
@@ -94,7 +95,7 @@ struct Remotes<'a> {
     names: Vec<(&'a str, u32)>,
 }
 
-/// A rule that adds nothing to one of another record, or of its own.
+/// A rule that lies within one of another record, or of its own.
 struct Part {
     record: u32,
     of: u32,
@@ -165,7 +166,7 @@ fn names(names: &[(&str, u32)], parts: &mut Vec<Part>) {
     }
 }
 
-/// Keeps the records all rules of which add nothing.
+/// Keeps the records all rules of which lie within others.
 fn whole(mut parts: Vec<Part>, records: &[Record]) -> Vec<Overlap> {
     parts.sort_by_key(|part| part.record);
     let mut overlaps = Vec::new();

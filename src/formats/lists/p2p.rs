@@ -15,19 +15,22 @@ impl ReadLine for Reader {
         if text.is_empty() || text.starts_with('#') {
             return Ok(());
         }
-        match range(text) {
-            Some((part, entry)) => out.take(line.place(part), entry),
-            None => match address::entry(text) {
-                Ok(entry) => out.accept(line.place(text), entry),
-                Err(error) if !text.contains(':') => out.take(line.place(text), Err(error)),
-                Err(_) => {
-                    let expected = "`label:first-last`";
-                    let found = text.to_owned();
-                    let error = Error::new(ErrorKind::UnexpectedText { expected, found });
-                    out.take(line.place(text), Err(error))
-                }
-            },
+        // An IPv6 range by itself is no label and the rest of it.
+        let whole = address::entry(text);
+        if whole.is_ok() {
+            return out.take(line.place(text), whole);
         }
+        if let Some((part, entry)) = range(text) {
+            return out.take(line.place(part), entry);
+        }
+        let error = match text.contains(':') {
+            true => {
+                let (expected, found) = ("`label:first-last`", text.to_owned());
+                Err(Error::new(ErrorKind::UnexpectedText { expected, found }))
+            }
+            false => whole,
+        };
+        out.take(line.place(text), error)
     }
 }
 
@@ -55,5 +58,5 @@ fn range(text: &str) -> Option<(&str, Result<Entry<'static>, Error>)> {
 /// Whether a line is an entry of this format with a label.
 pub(super) fn explains(line: &Line<'_>) -> bool {
     let text = line.text.trim();
-    range(text).is_some_and(|(part, entry)| part.len() < text.len() && entry.is_ok())
+    address::entry(text).is_err() && range(text).is_some_and(|(_, entry)| entry.is_ok())
 }
