@@ -236,7 +236,7 @@ mod tests {
     fn every_kind_of_rule_is_printed() {
         let printed = [("swift", Language::Swift), ("m", Language::ObjectiveC)];
         for (suffix, language) in printed {
-            let code = code(language, &settings());
+            let code = code(language, &settings(), "makeFirstStage");
             let rules = code.matches("add(end(").count()
                 + code.matches("add(nil").count()
                 + code.matches("add(rules,").count()
