@@ -80,7 +80,7 @@ impl<'a> Class<'a> {
                 for other in others {
                     let is_other = other.1.action() != own.1.action();
                     *budget = budget.saturating_sub(1);
-                    if is_other && (*budget == 0 || meet(own.1, other.1)) {
+                    if is_other && (*budget == 0 || may_meet(own.1, other.1)) {
                         found.entry(own.0).or_insert(other.0);
                         found.entry(other.0).or_insert(own.0);
                     }
