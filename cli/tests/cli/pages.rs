@@ -3,7 +3,7 @@
 use crate::program::{directory, run};
 use std::fs;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "check",
     "explain",
     "lint",
@@ -15,6 +15,8 @@ const COMMANDS: [&str; 11] = [
     "bench",
     "completions",
     "man",
+    "map",
+    "replay",
 ];
 
 #[test]
