@@ -100,8 +100,11 @@ fn flows(family: AddressFamily, rules: &Workload) -> Vec<Flow<'static>> {
     (0..FLOWS).map(|_| flow()).collect()
 }
 
+/// How a flow is written.
+type Line = fn(&Flow<'_>) -> String;
+
 /// Each format with how a flow is written in it.
-const FORMATS: [(LogFormat, fn(&Flow<'_>) -> String); 5] = [
+const FORMATS: [(LogFormat, Line); 5] = [
     (LogFormat::FlowLines, flow_lines::write),
     (LogFormat::Macos, |flow| {
         let [remote, local] = ends(flow).map(|(address, port)| match address.is_ipv6() {
