@@ -103,8 +103,13 @@ impl PacketReader {
                 self.capacity *= 2;
                 return None;
             }
-            if !is_full && self.reader.refill().is_ok() && self.reader.data().len() > before {
-                return None;
+            if !is_full && self.reader.refill().is_ok() {
+                let now = self.reader.data().len();
+                // Nothing is left, and nothing follows: the end, behind a whole packet.
+                self.is_finished = now == 0;
+                if now > before || now == 0 {
+                    return None;
+                }
             }
         }
         self.is_finished = true;

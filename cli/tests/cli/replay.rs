@@ -277,14 +277,21 @@ fn format_can_be_forced_and_columns_of_csv_given() {
     assert_eq!(ended.stderr, "<stdin>:1:1: header without column `id.orig_h`\n");
     assert_eq!(of_type(&found, "source")[0]["format"], "zeek");
 
-    let csv = "dst,port\n10.0.0.5,80\n192.0.2.1,53\n";
-    let args = [settings, "-", "--columns", "remote,remote-port"];
+    let csv = "dst,port,way\n10.0.0.5,80,out\n192.0.2.1,53,out\n";
+    let args = [settings, "-", "--columns", "remote,remote-port,direction"];
     let (ended, found) = lines(&args, csv.as_bytes());
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert_eq!(of_type(&found, "source")[0]["format"], "csv");
     assert_eq!(summary(&found)["flows"], 2);
     assert_eq!(summary(&found)["protocolUnknown"], 2);
-    let args = [settings, "-", "--columns", "remote=dst,remote-port=port", "--protocol", "udp"];
+    let args = [
+        settings,
+        "-",
+        "--columns",
+        "remote=dst,remote-port=port,direction=way",
+        "--protocol",
+        "udp",
+    ];
     let (_, found) = lines(&args, csv.as_bytes());
     let hits: Vec<_> =
         of_type(&found, "hits").iter().map(|line| line["flows"].as_u64().unwrap()).collect();
