@@ -1,6 +1,8 @@
 //! [`Endpoint`]: NWHostEndpoint, and the endpoint strings seen in flows and logs (S-25, S-26,
 //! S-50 to S-52).
 
+mod address_text;
+
 use crate::error::{Error, ErrorKind};
 use crate::hostname::HostName;
 use std::fmt;
@@ -196,13 +198,19 @@ pub(crate) enum HostText<'a> {
 }
 
 impl HostText<'_> {
+    /// Reads an address without a zone id, as most hosts are, from text that may not be UTF-8.
+    #[inline]
+    pub(crate) fn address(text: &[u8]) -> Option<IpAddr> {
+        address_text::address(text)
+    }
+
     pub(crate) fn read(text: &str) -> Result<HostText<'_>, Error> {
         let not_an_address = || Error::new(ErrorKind::NotAnAddress { host: text.to_owned() });
-        if let Ok(address) = text.parse::<IpAddr>() {
+        if let Some(address) = HostText::address(text.as_bytes()) {
             return Ok(HostText::Address(address, None));
         }
         if let Some((address, zone)) = text.split_once('%')
-            && let Ok(address) = address.parse::<Ipv6Addr>()
+            && let Some(address) = address_text::v6(address.as_bytes())
         {
             return Ok(HostText::Address(address.into(), Some(Zone::new(zone)?)));
         }
@@ -328,14 +336,21 @@ impl Ports {
     /// [`ErrorKind::InvalidPort`] for everything else: signs, blanks, service names, ranges, `*`
     /// and values above 65535.
     pub fn from_apple_text(text: &str) -> Result<Ports, Error> {
+        let port = Ports::port_of_text(text.as_bytes());
         let invalid = || Error::new(ErrorKind::InvalidPort { port: text.to_owned() });
-        if !text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(invalid());
-        }
-        match text.trim_start_matches('0') {
-            "" => Ok(Ports::ANY),
-            digits => digits.parse().map(Ports::one).map_err(|_| invalid()),
-        }
+        port.map(Ports::one).ok_or_else(invalid)
+    }
+
+    /// Reads a port as [`from_apple_text`](Ports::from_apple_text) does, 0 for any, from text that
+    /// may not be UTF-8.
+    #[inline]
+    pub(crate) fn port_of_text(text: &[u8]) -> Option<u16> {
+        let port = text.iter().try_fold(0_u32, |port, byte| {
+            let digit = u32::from(byte.wrapping_sub(b'0'));
+            // Beyond all ports, more digits change nothing.
+            (digit <= 9).then_some((port * 10 + digit).min(65_536))
+        });
+        u16::try_from(port?).ok()
     }
 
     /// Returns whether these are all ports.

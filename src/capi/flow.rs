@@ -4,8 +4,8 @@ use crate::capi::boundary::guard;
 use crate::capi::handle;
 use crate::capi::status::{
     self, Checked, FSV_STATUS_INVALID_ARGUMENT, FSV_STATUS_INVALID_FLOW, FSV_STATUS_INVALID_HOST,
-    FSV_STATUS_INVALID_SCOPE, FSV_STATUS_INVALID_SIZE, FSV_STATUS_NOT_UTF8,
-    FSV_STATUS_NULL_POINTER, FSV_STATUS_UNSUPPORTED_FAMILY, fsv_status,
+    FSV_STATUS_INVALID_PORT, FSV_STATUS_INVALID_SCOPE, FSV_STATUS_INVALID_SIZE,
+    FSV_STATUS_NOT_UTF8, FSV_STATUS_NULL_POINTER, FSV_STATUS_UNSUPPORTED_FAMILY, fsv_status,
 };
 use crate::capi::types::{
     FSV_DIRECTION_ANY, FSV_DIRECTION_INBOUND, FSV_DIRECTION_OUTBOUND, FSV_FAMILY_IPV4,
@@ -130,11 +130,15 @@ struct End<'a> {
 impl<'a> End<'a> {
     #[inline]
     fn of_text(host: &'a [u8], port: &'a [u8]) -> Checked<End<'a>> {
-        let (host, port) = (utf8(host)?, utf8(port)?);
-        let host = HostText::read(host).map_err(|error| status::of(&error))?;
-        let ports = Ports::from_apple_text(port).map_err(|error| status::of(&error))?;
+        let host = match HostText::address(host) {
+            Some(address) => HostText::Address(address, None),
+            None => HostText::read(utf8(host)?).map_err(|error| status::of(&error))?,
+        };
         // Any port stands for one that is not known.
-        Ok(End { host, port: ports.as_one().unwrap_or(0) })
+        match Ports::port_of_text(port) {
+            Some(port) => Ok(End { host, port }),
+            None => utf8(port).and(Err(FSV_STATUS_INVALID_PORT)),
+        }
     }
 
     fn of_socket_address(bytes: &[u8]) -> Checked<End<'static>> {
