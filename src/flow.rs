@@ -320,7 +320,7 @@ impl FlowTraits {
     #[inline]
     pub(crate) fn of_case(case: usize) -> u16 {
         // Of unknown direction, inbound, outbound.
-        let direction = if case % 3 == 0 { 0b11 } else { case % 3 };
+        let direction = if case.is_multiple_of(3) { 0b11 } else { case % 3 };
         (direction as u16) << (case / 3 * 2)
     }
 }

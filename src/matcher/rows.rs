@@ -276,7 +276,7 @@ impl<const W: usize> Rows<W> {
             let start = self.words.len();
             self.words.resize(start + pairs * Chunk::<W>::COLUMNS, 0);
             let words = self.words.get_mut(start..).unwrap_or_default();
-            let none = (rules.len() % 2 != 0).then_some(&RowRule::NONE);
+            let none = (!rules.len().is_multiple_of(2)).then_some(&RowRule::NONE);
             for (lane, rule) in rules.iter().chain(none).enumerate() {
                 let (halves, fields) = rule.fields();
                 for (column, half) in halves.into_iter().enumerate() {
