@@ -26,7 +26,7 @@ use std::str::FromStr;
 /// assert!(!flow.is_loopback());
 /// # Ok::<(), flowsieve::Error>(())
 /// ```
-// What every decision reads stands first, in 52 bytes. Flows are not aligned to lines: where many stand
+// What every decision reads stands first, in 56 bytes. Flows are not aligned to lines: where many stand
 // in a row, lines left out keep the processor from loading ahead.
 #[derive(Clone, PartialEq, Eq)]
 #[repr(C)]
@@ -36,6 +36,8 @@ pub struct Flow<'a> {
     protocol: IpProtocol,
     direction: Direction,
     case: FlowCase,
+    /// INVARIANT: those of the case and of whether it is a loopback flow.
+    traits: FlowTraits,
     remote_hostname: Option<Cow<'a, str>>,
     /// Of the remote and the local address.
     zones: [Option<Zone>; 2],
@@ -49,7 +51,9 @@ impl<'a> Flow<'a> {
     pub fn new(protocol: IpProtocol, direction: Direction) -> Flow<'a> {
         let (remote, local) = (End::NIL, End::NIL);
         let case = FlowCase::new(protocol, direction);
-        Flow { remote, local, protocol, direction, case, remote_hostname: None, zones: [None; 2] }
+        let traits = FlowTraits::new(case, false);
+        let (remote_hostname, zones) = (None, [None; 2]);
+        Flow { remote, local, protocol, direction, case, traits, remote_hostname, zones }
     }
 
     /// Sets the remote endpoint.
@@ -64,7 +68,7 @@ impl<'a> Flow<'a> {
     /// [`ErrorKind::PortRangeInFlow`].
     pub fn with_remote(mut self, endpoint: Endpoint) -> Result<Flow<'a>, Error> {
         let FlowEndpoint { end, zone } = FlowEndpoint::new(&endpoint)?;
-        (self.remote, self.zones) = (end, [zone, self.zones[1]]);
+        self.set_remote(end, zone);
         if let Host::Name(name) = endpoint.host()
             && self.remote_hostname.is_none()
         {
@@ -94,7 +98,7 @@ impl<'a> Flow<'a> {
             return Err(Error::new(ErrorKind::NameAsLocalEndpoint { host }));
         }
         let FlowEndpoint { end, zone } = FlowEndpoint::new(&endpoint)?;
-        (self.local, self.zones) = (end, [self.zones[0], zone]);
+        self.set_local(end, zone);
         Ok(self)
     }
 
@@ -105,7 +109,7 @@ impl<'a> Flow<'a> {
         zone: Option<Zone>,
         port: u16,
     ) -> Flow<'a> {
-        (self.remote, self.zones) = (End::of_address(address, port), [zone, self.zones[1]]);
+        self.set_remote(End::of_address(address, port), zone);
         self
     }
 
@@ -116,8 +120,20 @@ impl<'a> Flow<'a> {
         zone: Option<Zone>,
         port: u16,
     ) -> Flow<'a> {
-        (self.local, self.zones) = (End::of_address(address, port), [self.zones[0], zone]);
+        self.set_local(End::of_address(address, port), zone);
         self
+    }
+
+    #[inline]
+    fn set_remote(&mut self, end: End, zone: Option<Zone>) {
+        (self.remote, self.zones) = (end, [zone, self.zones[1]]);
+        self.traits = FlowTraits::new(self.case, self.is_loopback());
+    }
+
+    #[inline]
+    fn set_local(&mut self, end: End, zone: Option<Zone>) {
+        (self.local, self.zones) = (end, [self.zones[0], zone]);
+        self.traits = FlowTraits::new(self.case, self.is_loopback());
     }
 
     /// Sets the remote host name: `remoteHostname` of the flow, or the queried name of a DNS flow
@@ -190,6 +206,12 @@ impl<'a> Flow<'a> {
     #[inline]
     pub(crate) fn case(&self) -> FlowCase {
         self.case
+    }
+
+    /// Returns what else rules tell apart, as it is compared with many of them at once.
+    #[inline]
+    pub(crate) fn traits(&self) -> FlowTraits {
+        self.traits
     }
 
     /// Returns the zone ids of the remote and the local address.
@@ -272,6 +294,44 @@ impl FlowCase {
             IpProtocol(number) => (6, number),
         };
         FlowCase { index: first + direction as u8, number }
+    }
+}
+
+/// The case of a flow and whether it is a loopback flow, as bits: a rule is compared by those that it
+/// does not match. Found when a flow is made, as its case is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlowTraits {
+    /// The traits that the flow has: TCP inbound and outbound, UDP, other protocols, loopback. A flow
+    /// of unknown direction has those of both. For other protocols, all bits of `number` too.
+    pub(crate) asked: u16,
+    /// The number of another protocol, from bit [`NUMBER`](FlowTraits::NUMBER); 0 for TCP and UDP.
+    pub(crate) number: u16,
+}
+
+impl FlowTraits {
+    /// All traits.
+    pub(crate) const ALL: u16 = 0b111_1111;
+    /// The trait of loopback flows.
+    pub(crate) const LOOPBACK: u16 = 1 << 6;
+    /// The first bit of the number of another protocol.
+    pub(crate) const NUMBER: u32 = 8;
+
+    #[inline]
+    fn new(case: FlowCase, is_loopback: bool) -> FlowTraits {
+        let of_loopback = if is_loopback { FlowTraits::LOOPBACK } else { 0 };
+        let of_number = if case.index < 6 { 0 } else { 0xff << FlowTraits::NUMBER };
+        FlowTraits {
+            asked: FlowTraits::of_case(case.index.into()) | of_loopback | of_number,
+            number: u16::from(case.number) << FlowTraits::NUMBER,
+        }
+    }
+
+    /// Returns the traits of the flows of a case, given by its index.
+    #[inline]
+    pub(crate) fn of_case(case: usize) -> u16 {
+        // Of unknown direction, inbound, outbound.
+        let direction = if case.is_multiple_of(3) { 0b11 } else { case % 3 };
+        (direction as u16) << (case / 3 * 2)
     }
 }
 

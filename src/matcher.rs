@@ -31,7 +31,7 @@ use crate::matcher::locals::LocalPorts;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
 use crate::matcher::scan::{Probe, Scan};
-use crate::matcher::sided::{Sided, SidedQuery};
+use crate::matcher::sided::Sided;
 use crate::matcher::unbound::Unbound;
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
@@ -349,16 +349,14 @@ impl Matcher {
     #[inline(always)]
     fn decide_by_pairs(&self, lanes: impl Lanes, flow: &Flow<'_>, places: [Place; 2]) -> Decision {
         let (remote, _) = flow.ends();
-        let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
         let family = remote.folded_family().unwrap_or(AddressFamily::V4);
-        let query = SidedQuery { flow, case, is_loopback };
         let best = match family {
-            AddressFamily::V4 => self.sided_v4.find(lanes, places, query, Ranked::NONE),
-            family => self.find_sided(lanes, family, places, query, Ranked::NONE),
+            AddressFamily::V4 => self.sided_v4.find(lanes, places, flow, Ranked::NONE),
+            family => self.find_sided(lanes, family, places, flow, Ranked::NONE),
         };
         match self.has.hosts {
             true => self.decide_by_host(flow, best),
-            false => self.decision(best, is_loopback),
+            false => self.decision(best, flow.is_loopback()),
         }
     }
 
@@ -402,8 +400,7 @@ impl Matcher {
         }
         best = self.plain.find(leaf, case, remote.port(), best);
         if has_sided {
-            let query = SidedQuery { flow, case, is_loopback };
-            best = self.find_sided(lanes, family, places(family, by_remote), query, best);
+            best = self.find_sided(lanes, family, places(family, by_remote), flow, best);
         }
         if self.has.hosts {
             return self.decide_by_host(flow, best);
@@ -463,12 +460,20 @@ impl Matcher {
         flows: &[Flow<'_>],
         decisions: &mut [Decision],
     ) {
-        let places = self.group_places(lanes, flows);
-        for ((flow, places), decision) in flows.iter().zip(places).zip(decisions) {
-            *decision = match self.known_family(flow) {
-                Some(_) => self.decide_by_pairs(lanes, flow, places),
-                None => lanes.call(Decide { matcher: self, flow }),
-            };
+        let is_of = |family| flows.iter().all(|flow| self.known_family(flow) == Some(family));
+        if self.has.hosts || !is_of(AddressFamily::V4) {
+            let places = self.group_places(lanes, flows);
+            for ((flow, places), decision) in flows.iter().zip(places).zip(decisions) {
+                *decision = match self.known_family(flow) {
+                    Some(_) => self.decide_by_pairs(lanes, flow, places),
+                    None => lanes.call(Decide { matcher: self, flow }),
+                };
+            }
+            return;
+        }
+        let best = self.sided_v4.find_group_v4(lanes, flows);
+        for ((flow, best), decision) in flows.iter().zip(best).zip(decisions) {
+            *decision = self.decision(best, flow.is_loopback());
         }
     }
 
@@ -643,10 +648,8 @@ impl Matcher {
         }
         match self.known_family(query.flow) {
             Some(family) => {
-                let (flow, case, is_loopback) = (query.flow, query.case, query.is_loopback);
-                let places = self.sided_places(Scalar, family, flow, true);
-                let query = SidedQuery { flow, case, is_loopback };
-                outcome.offer(self.find_sided(Scalar, family, places, query, outcome.best));
+                let places = self.sided_places(Scalar, family, query.flow, true);
+                outcome.offer(self.find_sided(Scalar, family, places, query.flow, outcome.best));
             }
             None => {
                 query.scan_anywhere(&self.anywhere, &mut outcome);
@@ -679,12 +682,12 @@ impl Matcher {
         lanes: impl Lanes,
         family: AddressFamily,
         places: [Place; 2],
-        query: SidedQuery<'_>,
+        flow: &Flow<'_>,
         best: Ranked,
     ) -> Ranked {
         match family {
-            AddressFamily::V4 => self.sided_v4.find_if_any(lanes, places, query, best),
-            AddressFamily::V6 => self.sided_v6.find_if_any(lanes, places, query, best),
+            AddressFamily::V4 => self.sided_v4.find_if_any(lanes, places, flow, best),
+            AddressFamily::V6 => self.sided_v6.find_if_any(lanes, places, flow, best),
         }
     }
 

@@ -24,9 +24,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// The size, in bytes, from which a batch of flows is decided in groups, which load what they read
-/// together: about half of what the second-level cache holds, or all of it where all rules are in
-/// [`Sided`], whose look-ups wait less for each other.
-const GROUPS_FROM: [usize; 2] = [1 << 19, 1 << 20];
+/// together: about half of what the second-level cache holds.
+const GROUPS_FROM: usize = 1 << 19;
 
 pub(super) fn compile(
     settings: &FilterSettings,
@@ -206,9 +205,7 @@ pub(super) fn compile(
     };
     matcher.lists.shrink_to_fit();
     matcher.has.few = is_few;
-    let [of_plain, of_pairs] = GROUPS_FROM;
-    let groups_from = if has_pairs { of_pairs } else { of_plain };
-    let is_large = || matcher.size_bytes() > groups_from;
+    let is_large = || matcher.size_bytes() > GROUPS_FROM;
     matcher.has.groups = options.look_ahead.unwrap_or_else(is_large);
     let lens = matcher.sided_v4.len() + matcher.sided_v6.len();
     matcher.has.sided_groups = lens > rules.len() / 8;

@@ -34,7 +34,7 @@ pub(super) struct Intervals<V> {
 
 /// A bit for each value of 16 bits, set where a run of values begins; empty where it is not used.
 #[derive(Debug, Default)]
-struct Bitmap {
+pub(super) struct Bitmap {
     words: Vec<Word>,
 }
 
@@ -91,6 +91,11 @@ impl Node {
     /// Returns the number of places that precede those of the intervals.
     pub(super) fn directory(self) -> usize {
         if self.shape & 3 == Node::DIRECTORY { self.number() } else { 0 }
+    }
+
+    /// Whether the ends are so many that they are searched by halving.
+    pub(super) fn is_search(self) -> bool {
+        self.shape & 3 == Node::SEARCH
     }
 
     fn number(self) -> usize {
@@ -245,7 +250,7 @@ impl<V: Value> Intervals<V> {
             list.push((u16::of(end), value));
         }
         let node = self.add_half(&list);
-        if node.shape & 3 != Node::SEARCH {
+        if !node.is_search() {
             return node;
         }
         self.bitmaps.push(Bitmap::new(list.iter().map(|(end, _)| *end), node.base));
@@ -383,10 +388,33 @@ impl<V: Value> Intervals<V> {
         values
     }
 
+    /// Returns the values of the first `count` of some IPv4 addresses, a step at a time for all of
+    /// them; for the others, anything.
+    #[inline(always)]
+    pub(super) fn get_group_v4(
+        &self,
+        lanes: impl Lanes,
+        addresses: &[u32; GROUP],
+        count: usize,
+    ) -> [V; GROUP] {
+        let mut nodes = [Node::EMPTY; GROUP];
+        for (node, address) in nodes.iter_mut().zip(addresses).take(count) {
+            if let Some(own) = self.nodes.get(self.root.run((address >> 16) as u16)) {
+                *node = *own;
+                self.halves.prefetch(*own);
+            }
+        }
+        let mut values = [self.rest; GROUP];
+        for ((value, node), address) in values.iter_mut().zip(nodes).zip(addresses).take(count) {
+            *value = *self.half(lanes, node, *address as u16);
+        }
+        values
+    }
+
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         let bitmaps = self.bitmaps.iter().chain([&self.root]);
-        bitmaps.map(|bitmap| memory::of_vec(&bitmap.words)).sum::<usize>()
+        bitmaps.map(Bitmap::size_bytes).sum::<usize>()
             + memory::of_vec(&self.bitmaps)
             + memory::of_vec(&self.nodes)
             + memory::of_vec(&self.links)
@@ -398,7 +426,7 @@ impl<V: Value> Intervals<V> {
 
 impl Bitmap {
     /// Makes a bitmap of runs with these ends, numbered from `first`.
-    fn new(ends: impl Iterator<Item = u16>, first: u32) -> Bitmap {
+    pub(super) fn new(ends: impl Iterator<Item = u16>, first: u32) -> Bitmap {
         let mut words = vec![Word::default(); 1 << 10];
         let mut start = 0u16;
         for end in ends {
@@ -417,10 +445,15 @@ impl Bitmap {
 
     /// Returns the number of the run that holds `value`; greater than all if the bitmap is empty.
     #[inline(always)]
-    fn run(&self, value: u16) -> usize {
+    pub(super) fn run(&self, value: u16) -> usize {
         let Some(word) = self.words.get(usize::from(value >> 6)) else { return usize::MAX };
         let up_to = word.starts << (!value & 63);
         word.run.wrapping_add(up_to.count_ones()) as usize
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        memory::of_vec(&self.words)
     }
 }
 

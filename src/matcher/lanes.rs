@@ -26,7 +26,7 @@ pub(super) trait Lanes: Copy {
     fn match_row<const W: usize>(
         self,
         chunk: Chunk<'_, W>,
-        query: &RowQuery<'_>,
+        query: RowQuery<'_>,
         other: &[u32; W],
     ) -> u32 {
         chunk.matching(query, other)
@@ -329,7 +329,7 @@ mod x86 {
                 fn match_row<const W: usize>(
                     self,
                     chunk: Chunk<'_, W>,
-                    query: &RowQuery<'_>,
+                    query: RowQuery<'_>,
                     other: &[u32; W],
                 ) -> u32 {
                     // SAFETY: as before.
@@ -347,7 +347,7 @@ mod x86 {
         avx512_u64,
         avx512_remote,
         avx512_local,
-        avx512_row,
+        avx2_row,
         run_avx512
     );
 
@@ -472,67 +472,43 @@ mod x86 {
         bits(_mm256_and_si256(join(eight(0), eight(1)), ports))
     }
 
-    /// Loads the fields of eight rules of a chunk; 0 where there are fewer.
-    #[target_feature(enable = "avx2")]
+    /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
+    #[target_feature(enable = "avx2,bmi2")]
     #[inline]
-    fn avx2_column<const W: usize>(
-        chunk: Chunk<'_, W>,
-        present: __m256i,
-        column: usize,
-        first: usize,
-    ) -> __m256i {
-        let at = chunk.words().as_ptr().cast::<i32>();
-        // SAFETY: only lanes that are `present` are read: rules of the chunk, the columns of which
-        // are within its words.
-        unsafe {
-            let at = at.wrapping_add(column * chunk.count() + first);
-            _mm256_maskload_epi32(at, present)
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn avx2_row<const W: usize>(
-        chunk: Chunk<'_, W>,
-        query: &RowQuery<'_>,
-        other: &[u32; W],
-    ) -> u32 {
-        let eight = |first: usize| {
-            let count = _mm256_set1_epi32(chunk.count() as i32 - first as i32);
-            let present = _mm256_cmpgt_epi32(count, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-            let column = |column| avx2_column(chunk, present, column, first);
-            let zero = _mm256_setzero_si256();
-            let low = _mm256_set1_epi32(0xffff);
-            let outside = |port: u32, ports| {
-                let offset = _mm256_sub_epi32(_mm256_set1_epi32(port as i32), ports);
-                _mm256_cmpgt_epi32(_mm256_and_si256(offset, low), _mm256_srli_epi32::<16>(ports))
-            };
-            let cases = column(Chunk::<W>::CASES);
-            let held = _mm256_and_si256(cases, _mm256_set1_epi32(query.case as i32));
-            let fails = _mm256_or_si256(
-                outside(query.remote_port, column(Chunk::<W>::REMOTE_PORTS)),
-                outside(query.local_port, column(Chunk::<W>::LOCAL_PORTS)),
-            );
-            let fails = _mm256_or_si256(fails, _mm256_cmpeq_epi32(held, zero));
-            let numbers = _mm256_xor_si256(cases, _mm256_set1_epi32(query.number as i32));
-            let numbers_of = _mm256_set1_epi32(Chunk::<W>::NUMBERS as i32);
-            let mut differ = _mm256_and_si256(numbers, numbers_of);
-            for (word, own) in other.iter().enumerate() {
-                let differs = _mm256_xor_si256(
-                    _mm256_set1_epi32(*own as i32),
-                    column(Chunk::<W>::VALUE + word),
-                );
-                let masked = _mm256_and_si256(differs, column(Chunk::<W>::MASK + word));
-                differ = _mm256_or_si256(differ, masked);
-            }
-            let holds = _mm256_andnot_si256(fails, _mm256_cmpeq_epi32(differ, zero));
-            let holds = _mm256_and_si256(holds, present);
-            _mm256_movemask_ps(_mm256_castsi256_ps(holds)) as u32
+    fn avx2_row<const W: usize>(chunk: Chunk<'_, W>, query: RowQuery<'_>, other: &[u32; W]) -> u32 {
+        // SAFETY: a line may be read where a column of 32 bits begins, half a line where one of 16
+        // does.
+        let eight = |column: usize, first: usize| unsafe {
+            _mm256_loadu_si256(chunk.column(column).wrapping_add(first).cast())
         };
-        match chunk.count() > 8 {
-            true => eight(0) | eight(8) << 8,
-            false => eight(0),
-        }
+        let sixteen = |column: usize| eight(column, 0);
+        let all = |half: u16| _mm256_set1_epi16(half as i16);
+        // Not zero where a port is outside.
+        let outside = |port: u16, first: usize, more: usize| {
+            _mm256_subs_epu16(_mm256_sub_epi16(all(port), sixteen(first)), sixteen(more))
+        };
+        let differ = |first: usize| {
+            let mut differ = _mm256_setzero_si256();
+            for (word, own) in other.iter().enumerate() {
+                let own = _mm256_set1_epi32(*own as i32);
+                let bits = _mm256_xor_si256(own, eight(Chunk::<W>::VALUE + 2 * word, first));
+                let bits = _mm256_and_si256(bits, eight(Chunk::<W>::MASK + 2 * word, first));
+                differ = _mm256_or_si256(differ, bits);
+            }
+            differ
+        };
+        let traits = _mm256_xor_si256(all(query.traits.number), sixteen(Chunk::<W>::TRAITS));
+        let fails = [
+            _mm256_and_si256(traits, all(query.traits.asked)),
+            outside(query.remote_port, Chunk::<W>::REMOTE_FIRST, Chunk::<W>::REMOTE_MORE),
+            outside(query.local_port, Chunk::<W>::LOCAL_FIRST, Chunk::<W>::LOCAL_MORE),
+            // Narrowed, with signs, what is not zero stays so.
+            join(differ(0), differ(8)),
+        ];
+        let zero = _mm256_setzero_si256();
+        let fails = fails.into_iter().fold(zero, |a, b| _mm256_or_si256(a, b));
+        let holds = _mm256_movemask_epi8(_mm256_cmpeq_epi16(fails, zero)) as u32;
+        holds & _bzhi_u32(0x5555_5555, chunk.count() as u32 * 2)
     }
 
     impl Avx512 {
@@ -616,41 +592,6 @@ mod x86 {
     fn avx512_local<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
         let ports = avx512_ports(probe.local_port, &block.local_first, &block.local_more);
         (ports & avx512_addresses(&probe.local, &block.local_value, &block.local_mask)).into()
-    }
-
-    #[target_feature(enable = "avx512f,bmi2")]
-    #[inline]
-    fn avx512_row<const W: usize>(
-        chunk: Chunk<'_, W>,
-        query: &RowQuery<'_>,
-        other: &[u32; W],
-    ) -> u32 {
-        let (at, count) = (chunk.words().as_ptr().cast::<i32>(), chunk.count());
-        let present = _bzhi_u32(0xffff, count as u32) as u16;
-        // SAFETY: only lanes that are `present` are read: rules of the chunk, the columns of which
-        // are within its words.
-        let column = |column: usize| unsafe {
-            _mm512_maskz_loadu_epi32(present, at.wrapping_add(column * count))
-        };
-        let all = |word: u32| _mm512_set1_epi32(word as i32);
-        // A difference of ports in the high half, below which `ports` has how many more there are.
-        let in_ports = |port: u32, ports| {
-            let offset = _mm512_sub_epi32(all(port << 16), _mm512_slli_epi32::<16>(ports));
-            _mm512_cmple_epu32_mask(offset, ports)
-        };
-        let cases = column(Chunk::<W>::CASES);
-        let numbers = _mm512_xor_si512(cases, all(query.number));
-        let mut differ = _mm512_and_si512(numbers, all(Chunk::<W>::NUMBERS));
-        for (word, own) in other.iter().enumerate() {
-            let bits = _mm512_xor_si512(all(*own), column(Chunk::<W>::VALUE + word));
-            let bits = _mm512_and_si512(bits, column(Chunk::<W>::MASK + word));
-            differ = _mm512_or_si512(differ, bits);
-        }
-        let holds = _mm512_mask_test_epi32_mask(present, cases, all(query.case))
-            & _mm512_testn_epi32_mask(differ, differ)
-            & in_ports(query.remote_port, column(Chunk::<W>::REMOTE_PORTS))
-            & in_ports(query.local_port, column(Chunk::<W>::LOCAL_PORTS));
-        holds.into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`PortTable`]: the best of the rules that depend on a port, protocol and direction alone.
 
-use crate::matcher::intervals::{Ends, Node};
+use crate::matcher::intervals::{Bitmap, Ends, Node};
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
@@ -12,6 +12,8 @@ pub(super) struct PortTable {
     /// The runs of ports between which no rule tells.
     ends: Ends<u16>,
     node: Node,
+    /// In place of these, where the runs are so many that they would be searched by halving.
+    bitmap: Option<Bitmap>,
     /// For the place of each run, the first rule in each case.
     runs: Vec<[Ranked; COMMON_CASES]>,
 }
@@ -59,25 +61,35 @@ impl PortTable {
         }
         let mut ends = Ends::new();
         let starts = starts.iter().skip(1).map(|start| (start - 1) as u16);
-        let node = ends.add(&starts.chain([u16::MAX]).collect::<Vec<_>>(), false);
+        let last_ports: Vec<u16> = starts.chain([u16::MAX]).collect();
+        let mut node = ends.add(&last_ports, false);
+        let bitmap = node.is_search().then(|| Bitmap::new(last_ports.into_iter(), 0));
+        if bitmap.is_some() {
+            (ends, node) = (Ends::new(), Node::EMPTY);
+        }
         ends.finish();
         let directory = std::iter::repeat_n(NO_RULES, node.directory());
         let mut runs: Vec<_> = directory.chain(runs).collect();
         runs.shrink_to_fit();
-        PortTable { ends, node, runs }
+        PortTable { ends, node, bitmap, runs }
     }
 
     /// Returns the first rule that matches a port in a case; none for a case of another protocol.
     #[inline(always)]
     pub(super) fn get(&self, lanes: impl Lanes, port: u16, case: Case) -> Ranked {
-        let run = self.runs.get(self.ends.place(lanes, self.node, port));
+        let place = match &self.bitmap {
+            Some(bitmap) => bitmap.run(port),
+            None => self.ends.place(lanes, self.node, port),
+        };
+        let run = self.runs.get(place);
         let ranked = run.and_then(|run| run.get(case.index()));
         ranked.copied().unwrap_or(Ranked::NONE)
     }
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        self.ends.size_bytes() + memory::of_vec(&self.runs)
+        let bitmap = self.bitmap.as_ref().map_or(0, Bitmap::size_bytes);
+        self.ends.size_bytes() + bitmap + memory::of_vec(&self.runs)
     }
 }
 
@@ -118,6 +130,22 @@ mod tests {
                     );
                 }
             }
+        }
+        // So many runs that a bitmap finds them.
+        let many: Vec<Leaf> = (0..3000u16)
+            .map(|number| {
+                let port = number.wrapping_mul(0x9e37) | 1;
+                let ranked = Ranked::new(number.into(), Action::Drop);
+                Leaf::new(ranked, Ports::one(port), Protocol::Tcp, Direction::Any)
+            })
+            .collect();
+        let table = PortTable::new(&many);
+        assert!(table.bitmap.is_some());
+        let case = Case::of(&Flow::new(IpProtocol::TCP, Direction::Inbound));
+        for port in 0..=u16::MAX {
+            let first = many.iter().find(|leaf| leaf.matches(case, port));
+            let expected = first.map_or(Ranked::NONE, |leaf| leaf.ranked);
+            assert_eq!(table.get(Scalar, port, case), expected, "{port}");
         }
         let none = PortTable::new(&[]);
         let case = Case::of(&Flow::new(IpProtocol::TCP, Direction::Any));

@@ -2,10 +2,10 @@
 //! flow, without a branch on what matches.
 
 use crate::endpoint::Zone;
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowTraits};
 use crate::matcher::intervals::{Node, Value};
 use crate::matcher::lanes::{Lanes, prefetch};
-use crate::matcher::leaf::{Case, Leaf, Ranked};
+use crate::matcher::leaf::{CASES, Leaf, Ranked};
 use crate::matcher::memory;
 use std::hint::select_unpredictable;
 
@@ -26,8 +26,8 @@ impl Place {
 
     /// The place of the row that begins at a word, a multiple of [`ALIGN`].
     ///
-    /// A rule takes 16 words at most, so that half of the places are enough for two rows of each
-    /// rule that a matcher can have.
+    /// A row of one rule takes 24 words at most, so that half of the places are enough for a row of
+    /// each rule that a matcher can have, and for merged rows.
     fn of_word(word: usize) -> Place {
         Place((word / ALIGN) as u32)
     }
@@ -69,9 +69,6 @@ impl Value for Place {
 /// Rows begin at multiples of so many words, so that 31 bits number them.
 const ALIGN: usize = 4;
 
-/// The words after the last row, so that a vector of four may be loaded where a column ends.
-const PADDING: usize = 3;
-
 /// A rule of a row: all that is compared, less the address that leads to the row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowRule<const W: usize> {
@@ -79,9 +76,9 @@ pub(super) struct RowRule<const W: usize> {
     /// The first and the last remote port.
     remote_ports: (u16, u16),
     local_ports: (u16, u16),
-    /// The cases of flows that are not loopback flows, from bit 0, of those that are, from bit
-    /// [`LOOPBACK`], and the number of another protocol, from bit [`NUMBER`].
-    cases: u32,
+    /// Bits of [`FlowTraits`]: the traits that the rule does not match, and the number of another
+    /// protocol.
+    traits: u16,
     /// The other address: value and mask, from the high words to the low ones.
     value: [u32; W],
     mask: [u32; W],
@@ -89,12 +86,9 @@ pub(super) struct RowRule<const W: usize> {
     zones: [Option<Zone>; 2],
 }
 
-/// The first bit of the cases of loopback flows.
-const LOOPBACK: u32 = 9;
-/// The bit of rules that have a zone id.
-const ZONED: u32 = 1 << 18;
-/// The first bit of the number of another protocol.
-const NUMBER: u32 = 24;
+/// Beside the traits of flows that it does not match and a protocol's number, the bit of rules that
+/// have a zone id; no flow asks for it.
+const ZONED: u16 = 1 << 7;
 
 impl<const W: usize> RowRule<W> {
     pub(super) fn new(
@@ -104,13 +98,28 @@ impl<const W: usize> RowRule<W> {
         [value, mask]: [[u32; W]; 2],
         zones: [Option<Zone>; 2],
     ) -> RowRule<W> {
-        let own = u32::from(leaf.cases);
-        let loopback = if may_be_loopback { own << LOOPBACK } else { 0 };
+        let of_cases = (0..CASES).filter(|case| leaf.cases >> case & 1 != 0);
+        let mut matched = of_cases.fold(0, |matched, case| matched | FlowTraits::of_case(case));
+        if may_be_loopback {
+            matched |= FlowTraits::LOOPBACK;
+        }
         let zoned = if zones == [None; 2] { 0 } else { ZONED };
-        let cases = own | loopback | zoned | u32::from(leaf.number) << NUMBER;
+        let number = u16::from(leaf.number) << FlowTraits::NUMBER;
+        let traits = FlowTraits::ALL & !matched | zoned | number;
         let remote_ports = leaf.ports();
-        RowRule { ranked: leaf.ranked, remote_ports, local_ports, cases, value, mask, zones }
+        RowRule { ranked: leaf.ranked, remote_ports, local_ports, traits, value, mask, zones }
     }
+
+    /// A rule that matches no flow, to fill a row up.
+    const NONE: RowRule<W> = RowRule {
+        ranked: Ranked::NONE,
+        remote_ports: (0, 0),
+        local_ports: (0, 0),
+        traits: FlowTraits::ALL,
+        value: [0; W],
+        mask: [0; W],
+        zones: [None; 2],
+    };
 
     pub(super) fn single_remote_port(&self) -> Option<u16> {
         let (first, last) = self.remote_ports;
@@ -122,107 +131,114 @@ impl<const W: usize> RowRule<W> {
         (first == last).then_some(first)
     }
 
-    /// Returns the fields, each as it stands in its column.
-    fn fields(&self) -> impl Iterator<Item = u32> {
-        let ports = |(first, last): (u16, u16)| u32::from(last - first) << 16 | u32::from(first);
-        let ports = [ports(self.remote_ports), ports(self.local_ports)];
-        let ranked = [self.ranked.bits(), self.cases];
-        ranked.into_iter().chain(ports).chain(self.value).chain(self.mask)
+    /// Returns the fields of 16 bits, then those of 32, each as it stands in its column.
+    fn fields(&self) -> ([u16; HALVES], impl Iterator<Item = u32>) {
+        let ((remote, last_remote), (local, last_local)) = (self.remote_ports, self.local_ports);
+        let halves = [remote, last_remote - remote, local, last_local - local, self.traits];
+        (halves, self.value.into_iter().chain([self.ranked.bits()]).chain(self.mask))
     }
 }
 
 /// What a flow is compared by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowQuery<'a> {
-    /// The case, as one bit.
-    pub(super) case: u32,
-    /// The number of another protocol, in place.
-    pub(super) number: u32,
-    pub(super) remote_port: u32,
-    pub(super) local_port: u32,
+    pub(super) traits: FlowTraits,
+    pub(super) remote_port: u16,
+    pub(super) local_port: u16,
     pub(super) flow: &'a Flow<'a>,
 }
 
 impl<'a> RowQuery<'a> {
     #[inline(always)]
-    pub(super) fn new(flow: &'a Flow<'a>, case: Case, is_loopback: bool) -> RowQuery<'a> {
+    pub(super) fn new(flow: &'a Flow<'a>) -> RowQuery<'a> {
         let (remote, local) = flow.ends();
-        RowQuery {
-            case: 1 << (case.index() as u32 + u32::from(is_loopback) * LOOPBACK),
-            number: u32::from(case.number()) << NUMBER,
-            remote_port: remote.port().into(),
-            local_port: local.port().into(),
-            flow,
-        }
-    }
-
-    /// Whether the zone ids of a rule, of its remote and its local side, agree with the flow's.
-    pub(super) fn agrees(&self, zones: &[Option<Zone>; 2]) -> bool {
-        let mut pairs = zones.iter().zip(self.flow.zones());
-        pairs.all(|(own, zone)| own.is_none() || zone.is_none() || *own == zone)
+        let (remote_port, local_port) = (remote.port(), local.port());
+        RowQuery { traits: flow.traits(), remote_port, local_port, flow }
     }
 }
+
+/// Whether the zone ids of a rule, of its remote and its local side, agree with the flow's.
+fn agree(flow: &Flow<'_>, zones: &[Option<Zone>; 2]) -> bool {
+    let mut pairs = zones.iter().zip(flow.zones());
+    pairs.all(|(own, zone)| own.is_none() || zone.is_none() || *own == zone)
+}
+
+/// The number of fields of 16 bits.
+const HALVES: usize = 5;
 
 /// Up to sixteen rules of a row, field by field: the columns follow each other, each as long as
-/// there are rules. `W` is the number of words in an address.
+/// there are rules, those of 16 bits first. `W` is the number of words in an address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chunk<'a, const W: usize> {
-    /// INVARIANT: [`PADDING`] words more than [`COLUMNS`](Self::COLUMNS) times the count.
+    /// INVARIANT: [`WORDS`](Self::WORDS), some of which need not belong to the chunk.
     words: &'a [u32],
-    /// INVARIANT: at most [`LANES`].
-    count: usize,
+    /// The number of pairs of rules.
+    ///
+    /// INVARIANT: at most half of [`LANES`].
+    pairs: usize,
+    has_more: bool,
 }
 
+// Columns are counted in columns of 16 bits, of which one of 32 bits is two. Those that are compared
+// stand where two additions of the processor's own lead to.
 impl<'a, const W: usize> Chunk<'a, W> {
-    pub(super) const RANKED: usize = 0;
-    pub(super) const CASES: usize = 1;
-    pub(super) const REMOTE_PORTS: usize = 2;
-    pub(super) const LOCAL_PORTS: usize = 3;
-    pub(super) const VALUE: usize = 4;
-    pub(super) const MASK: usize = 4 + W;
-    pub(super) const COLUMNS: usize = 4 + 2 * W;
-    /// The bits of the number of another protocol.
-    pub(super) const NUMBERS: u32 = 0xff << NUMBER;
+    pub(super) const REMOTE_FIRST: usize = 0;
+    pub(super) const REMOTE_MORE: usize = 1;
+    pub(super) const LOCAL_FIRST: usize = 2;
+    pub(super) const LOCAL_MORE: usize = 3;
+    pub(super) const TRAITS: usize = 4;
+    pub(super) const VALUE: usize = HALVES;
+    const RANKED: usize = HALVES + 2 * W;
+    pub(super) const MASK: usize = HALVES + 2 * W + 2;
+    const COLUMNS: usize = HALVES + 4 * W + 2;
 
-    /// Takes the first rules of what `words` begins with, up to [`LANES`].
-    #[inline(always)]
-    fn new(words: &'a [u32], count: usize) -> Option<Chunk<'a, W>> {
-        let count = count.min(LANES);
-        let words = words.get(..count * Self::COLUMNS + PADDING)?;
-        Some(Chunk { words, count })
-    }
+    /// The number of words that sixteen rules take.
+    const WORDS: usize = LANES / 2 * Self::COLUMNS;
 
+    /// In the word before a chunk, beside the number of pairs: another chunk follows.
+    const MORE: u32 = 1 << 31;
+
+    /// Returns the number of rules; even.
     #[inline(always)]
     pub(super) fn count(self) -> usize {
-        self.count
+        self.pairs * 2
     }
 
+    /// Returns where a column begins. A whole line may be read there, half a line for a column of 16
+    /// bits; what is beyond the rules is of no account.
     #[inline(always)]
-    pub(super) fn words(self) -> &'a [u32] {
-        self.words
+    pub(super) fn column(self, column: usize) -> *const u32 {
+        self.words.as_ptr().wrapping_add(column * self.pairs)
     }
 
     #[inline(always)]
     fn field(self, column: usize, lane: usize) -> u32 {
-        self.words.get(column * self.count + lane).copied().unwrap_or(0)
+        self.words.get(column * self.pairs + lane).copied().unwrap_or(0)
     }
 
-    /// Returns a bit for each rule that matches a flow whose other address is `other`.
     #[inline(always)]
-    pub(super) fn matching(self, query: &RowQuery<'_>, other: &[u32; W]) -> u32 {
+    fn half(self, column: usize, lane: usize) -> u16 {
+        (self.field(column, lane / 2) >> (lane % 2 * 16)) as u16
+    }
+
+    /// Returns a bit for each rule that matches a flow whose other address is `other`: bit 0 for the
+    /// first, bit 2 for the second, and so on.
+    #[inline(always)]
+    pub(super) fn matching(self, query: RowQuery<'_>, other: &[u32; W]) -> u32 {
+        let FlowTraits { asked, number } = query.traits;
         let mut bits = 0;
-        for lane in 0..self.count {
-            let cases = self.field(Self::CASES, lane);
-            let in_ports = |port: u32, ports: u32| port.wrapping_sub(ports) & 0xffff <= ports >> 16;
-            let mut holds = (cases & query.case != 0)
-                & ((cases ^ query.number) & Self::NUMBERS == 0)
-                & in_ports(query.remote_port, self.field(Self::REMOTE_PORTS, lane))
-                & in_ports(query.local_port, self.field(Self::LOCAL_PORTS, lane));
+        for lane in 0..self.count() {
+            let in_ports = |port: u16, first: usize, more: usize| {
+                port.wrapping_sub(self.half(first, lane)) <= self.half(more, lane)
+            };
+            let mut holds = ((self.half(Self::TRAITS, lane) ^ number) & asked == 0)
+                & in_ports(query.remote_port, Self::REMOTE_FIRST, Self::REMOTE_MORE)
+                & in_ports(query.local_port, Self::LOCAL_FIRST, Self::LOCAL_MORE);
             for (word, own) in other.iter().enumerate() {
-                let value = self.field(Self::VALUE + word, lane);
-                holds &= (own ^ value) & self.field(Self::MASK + word, lane) == 0;
+                let value = self.field(Self::VALUE + 2 * word, lane);
+                holds &= (own ^ value) & self.field(Self::MASK + 2 * word, lane) == 0;
             }
-            bits |= u32::from(holds) << lane;
+            bits |= u32::from(holds) << (lane * 2);
         }
         bits
     }
@@ -231,7 +247,10 @@ impl<'a, const W: usize> Chunk<'a, W> {
 /// The rows.
 #[derive(Debug)]
 pub(super) struct Rows<const W: usize> {
-    /// Each row: the number of its rules, then these, sixteen at a time, as chunks.
+    /// Each row: chunks of sixteen rules, and one of the rest, each after a word that says how many
+    /// pairs it has and whether another follows.
+    ///
+    /// INVARIANT: the words of a chunk of sixteen follow the last one.
     words: Vec<u32>,
     /// The zone ids of rules that have some, by rank.
     zones: Vec<(Ranked, [Option<Zone>; 2])>,
@@ -249,14 +268,24 @@ impl<const W: usize> Rows<W> {
             return Place::EMPTY;
         }
         let place = Place::of_word(self.words.len());
-        self.words.push(rules.len() as u32);
-        for rules in rules.chunks(LANES) {
+        let last = (rules.len() - 1) / LANES;
+        for (chunk, rules) in rules.chunks(LANES).enumerate() {
+            let pairs = rules.len().div_ceil(2);
+            let more = if chunk < last { Chunk::<W>::MORE } else { 0 };
+            self.words.push(pairs as u32 | more);
             let start = self.words.len();
-            self.words.resize(start + rules.len() * Chunk::<W>::COLUMNS, 0);
-            let columns = self.words.get_mut(start..).unwrap_or_default();
-            for (lane, rule) in rules.iter().enumerate() {
-                for (column, field) in columns.chunks_exact_mut(rules.len()).zip(rule.fields()) {
-                    if let Some(word) = column.get_mut(lane) {
+            self.words.resize(start + pairs * Chunk::<W>::COLUMNS, 0);
+            let words = self.words.get_mut(start..).unwrap_or_default();
+            let none = (!rules.len().is_multiple_of(2)).then_some(&RowRule::NONE);
+            for (lane, rule) in rules.iter().chain(none).enumerate() {
+                let (halves, fields) = rule.fields();
+                for (column, half) in halves.into_iter().enumerate() {
+                    if let Some(word) = words.get_mut(column * pairs + lane / 2) {
+                        *word |= u32::from(half) << (lane % 2 * 16);
+                    }
+                }
+                for (column, field) in fields.enumerate() {
+                    if let Some(word) = words.get_mut((HALVES + 2 * column) * pairs + lane) {
                         *word = field;
                     }
                 }
@@ -271,12 +300,15 @@ impl<const W: usize> Rows<W> {
 
     /// To be called after the last row was added.
     pub(super) fn finish(&mut self) {
-        self.words.resize(self.words.len() + PADDING, 0);
+        self.words.resize(self.words.len() + Chunk::<W>::WORDS, 0);
         self.words.shrink_to_fit();
         self.zones.sort_unstable_by_key(|(ranked, _)| *ranked);
         self.zones.dedup_by_key(|(ranked, _)| *ranked);
         self.zones.shrink_to_fit();
     }
+
+    /// The words that a rule takes.
+    pub(super) const WORDS_OF_RULE: usize = Chunk::<W>::COLUMNS.div_ceil(2);
 
     /// Returns the number of words that the rows take.
     pub(super) fn len(&self) -> usize {
@@ -296,47 +328,109 @@ impl<const W: usize> Rows<W> {
         &self,
         lanes: impl Lanes,
         place: Place,
-        query: &RowQuery<'_>,
+        query: RowQuery<'_>,
         other: &[u32; W],
         best: Ranked,
     ) -> Ranked {
-        let Some((count, mut words)) = self.words.get(place.word()..).and_then(|w| w.split_first())
-        else {
-            return best;
-        };
-        let mut count = *count as usize;
-        loop {
-            let Some(chunk) = Chunk::<W>::new(words, count) else { return best };
-            let mut bits = lanes.match_row(chunk, query, other);
-            if !self.zones.is_empty() {
-                bits = self.within_zones(chunk, query, bits);
-            }
-            let first = bits.trailing_zeros() as usize % LANES;
-            let ranked = Ranked::of_bits(chunk.field(Chunk::<W>::RANKED, first));
-            if (bits != 0) | (count <= LANES) {
-                return select_unpredictable(bits != 0, ranked, Ranked::NONE).min(best);
-            }
-            count -= LANES;
-            words = words.get(LANES * Chunk::<W>::COLUMNS..).unwrap_or_default();
-            if words.first().is_none_or(|ranked| Ranked::of_bits(*ranked) >= best) {
+        let (first, more) = self.find_in_chunk(lanes, place.word(), query, other);
+        match more {
+            Some(more) if first == Ranked::NONE => self.find_from(lanes, more, query, other, best),
+            _ => first.min(best),
+        }
+    }
+
+    /// Does the same of what follows the first chunk of a row.
+    #[inline(always)]
+    pub(super) fn find_further(
+        &self,
+        lanes: impl Lanes,
+        place: Place,
+        query: RowQuery<'_>,
+        other: &[u32; W],
+        best: Ranked,
+    ) -> Ranked {
+        self.find_from(lanes, place.word() + 1 + Chunk::<W>::WORDS, query, other, best)
+    }
+
+    /// Returns the first rule of the first chunk of a row that matches, and whether others follow.
+    #[inline(always)]
+    pub(super) fn find_in_first(
+        &self,
+        lanes: impl Lanes,
+        place: Place,
+        query: RowQuery<'_>,
+        other: &[u32; W],
+    ) -> (Ranked, bool) {
+        let (first, more) = self.find_in_chunk(lanes, place.word(), query, other);
+        (first, more.is_some())
+    }
+
+    /// Does what [`find`](Rows::find) does with a chunk, given by where it begins, and those after it.
+    #[inline(always)]
+    fn find_from(
+        &self,
+        lanes: impl Lanes,
+        start: usize,
+        query: RowQuery<'_>,
+        other: &[u32; W],
+        best: Ranked,
+    ) -> Ranked {
+        let mut next = Some(start);
+        while let Some(start) = next {
+            let before = self.chunk(start).map(|chunk| chunk.field(Chunk::<W>::RANKED, 0));
+            if before.is_none_or(|ranked| Ranked::of_bits(ranked) >= best) {
                 return best;
             }
+            let (first, more) = self.find_in_chunk(lanes, start, query, other);
+            if first != Ranked::NONE {
+                return first.min(best);
+            }
+            next = more;
         }
+        best
+    }
+
+    #[inline(always)]
+    fn chunk(&self, start: usize) -> Option<Chunk<'_, W>> {
+        let (head, words) = self.words.get(start..start + 1 + Chunk::<W>::WORDS)?.split_first()?;
+        let pairs = (*head & !Chunk::<W>::MORE) as usize;
+        Some(Chunk { words, pairs, has_more: head & Chunk::<W>::MORE != 0 })
+    }
+
+    /// Returns the first rule that matches of a chunk, given by where it begins, and where the next
+    /// one of the row does.
+    #[inline(always)]
+    fn find_in_chunk(
+        &self,
+        lanes: impl Lanes,
+        start: usize,
+        query: RowQuery<'_>,
+        other: &[u32; W],
+    ) -> (Ranked, Option<usize>) {
+        let Some(chunk) = self.chunk(start) else { return (Ranked::NONE, None) };
+        let mut bits = lanes.match_row(chunk, query, other);
+        if !self.zones.is_empty() {
+            bits = self.within_zones(chunk, query.flow, bits);
+        }
+        let first = bits.trailing_zeros() as usize / 2 % LANES;
+        let ranked = Ranked::of_bits(chunk.field(Chunk::<W>::RANKED, first));
+        let more = chunk.has_more.then_some(start + 1 + Chunk::<W>::WORDS);
+        (select_unpredictable(bits != 0, ranked, Ranked::NONE), more)
     }
 
     /// Returns the bits of the rules whose zone ids agree with the flow's, up to the first.
     #[cold]
-    fn within_zones(&self, chunk: Chunk<'_, W>, query: &RowQuery<'_>, bits: u32) -> u32 {
+    fn within_zones(&self, chunk: Chunk<'_, W>, flow: &Flow<'_>, bits: u32) -> u32 {
         let mut bits = bits;
         while bits != 0 {
-            let lane = bits.trailing_zeros() as usize;
-            if chunk.field(Chunk::<W>::CASES, lane) & ZONED == 0 {
+            let lane = bits.trailing_zeros() as usize / 2;
+            if chunk.half(Chunk::<W>::TRAITS, lane) & ZONED == 0 {
                 break;
             }
             let ranked = Ranked::of_bits(chunk.field(Chunk::<W>::RANKED, lane));
             let own = self.zones.binary_search_by_key(&ranked, |(ranked, _)| *ranked).ok();
             let own = own.and_then(|index| self.zones.get(index));
-            if own.is_none_or(|(_, zones)| query.agrees(zones)) {
+            if own.is_none_or(|(_, zones)| agree(flow, zones)) {
                 break;
             }
             bits &= bits - 1;
@@ -364,8 +458,8 @@ mod tests {
             let link = Place::of_link(index);
             assert_eq!((link.link(), link.node(&nodes)), (Some(index), None));
         }
-        // Two rows of each of the most rules, of the most words.
-        for word in [0, ALIGN, Ranked::MAX_RULES * 2 * 16] {
+        // A row of each of the most rules, of the most words, and merged ones.
+        for word in [0, ALIGN, Ranked::MAX_RULES * 24 + (1 << 30)] {
             let row = Place::of_word(word);
             assert_eq!((row.link(), row.node(&nodes), row.word()), (None, None, word));
         }

@@ -8,14 +8,15 @@
 
 use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
-use crate::matcher::intervals::{Intervals, Wanted, bounds};
+use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
-use crate::matcher::rows::{Chunk, Place, RowQuery, RowRule, Rows};
+use crate::matcher::rows::{Place, RowQuery, RowRule, Rows};
 use crate::matcher::words::{words_of, words_of_net};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
+use std::hint::select_unpredictable;
 
 /// A rule with what is compared, for flows of one family.
 #[derive(Clone, Copy, Debug)]
@@ -99,14 +100,6 @@ const FEW_WIDE: usize = 8;
 
 /// The length from which rules for single ports are kept apart.
 const LONG: usize = 32;
-
-/// What is to be found for a flow.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SidedQuery<'a> {
-    pub(super) flow: &'a Flow<'a>,
-    pub(super) case: Case,
-    pub(super) is_loopback: bool,
-}
 
 impl<const W: usize> Sided<W> {
     /// Makes the index; the rules are in ascending rank. `has_all` says whether all rules are among
@@ -197,19 +190,18 @@ impl<const W: usize> Sided<W> {
         &self,
         lanes: impl Lanes,
         [of_remote, of_local]: [Place; 2],
-        query: SidedQuery<'_>,
+        flow: &Flow<'_>,
         best: Ranked,
     ) -> Ranked {
-        let SidedQuery { flow, case, is_loopback } = query;
         let (remote, local) = flow.ends();
-        let query = RowQuery::new(flow, case, is_loopback);
+        let query = RowQuery::new(flow);
         // Neither waits for what the other finds.
         let none = Ranked::NONE;
-        let by_remote = self.by_remote.find(lanes, of_remote, &query, &words_of(local), none);
-        let by_local = self.by_local.find(lanes, of_local, &query, &words_of(remote), none);
+        let by_remote = self.by_remote.find(lanes, of_remote, query, &words_of(local), none);
+        let by_local = self.by_local.find(lanes, of_local, query, &words_of(remote), none);
         let best = best.min(by_remote).min(by_local);
         match W {
-            1 if !self.wide.is_empty => self.wide.find(lanes, &query, case, best),
+            1 if !self.wide.is_empty => self.wide.find(lanes, query, best),
             _ => best,
         }
     }
@@ -220,12 +212,12 @@ impl<const W: usize> Sided<W> {
         &self,
         lanes: impl Lanes,
         places: [Place; 2],
-        query: SidedQuery<'_>,
+        flow: &Flow<'_>,
         best: Ranked,
     ) -> Ranked {
         match (places == [Place::EMPTY; 2]) & self.wide.is_empty {
             true => best,
-            false => lanes.call(Find { sided: self, places, query, best }),
+            false => lanes.call(Find { sided: self, places, flow, best }),
         }
     }
 
@@ -233,6 +225,50 @@ impl<const W: usize> Sided<W> {
     pub(super) fn size_bytes(&self) -> usize {
         let sides = [&self.by_remote, &self.by_local].map(Side::size_bytes);
         sides.iter().sum::<usize>() + self.wide.size_bytes()
+    }
+}
+
+impl Sided<1> {
+    /// Returns the first rule that matches each of a group of IPv4 flows, up to [`GROUP`], a step at a
+    /// time for all of them.
+    #[inline(always)]
+    pub(super) fn find_group_v4(&self, lanes: impl Lanes, flows: &[Flow<'_>]) -> [Ranked; GROUP] {
+        let (by_remote, by_local) = (&self.by_remote, &self.by_local);
+        let of_remotes = by_remote.group_places(lanes, flows, |flow| flow.ends().0);
+        let of_locals = by_local.group_places(lanes, flows, |flow| flow.ends().1);
+        let mut best = [Ranked::NONE; GROUP];
+        by_remote.find_group(lanes, &of_remotes, flows, |flow| flow.ends().1, &mut best);
+        by_local.find_group(lanes, &of_locals, flows, |flow| flow.ends().0, &mut best);
+        if !self.wide.is_empty {
+            for (best, flow) in best.iter_mut().zip(flows) {
+                *best = self.wide.find(lanes, RowQuery::new(flow), *best);
+            }
+        }
+        best
+    }
+}
+
+impl Side<1> {
+    /// Returns the places that one end of each flow leads to, and begins to load what is there.
+    #[inline(always)]
+    fn group_places(
+        &self,
+        lanes: impl Lanes,
+        flows: &[Flow<'_>],
+        end: impl for<'f> Fn(&'f Flow<'_>) -> &'f End,
+    ) -> [Place; GROUP] {
+        let mut addresses = [0; GROUP];
+        for (address, flow) in addresses.iter_mut().zip(flows) {
+            *address = end(flow).folded_bits().1 as u32;
+        }
+        let places = self.addresses.get_group_v4(lanes, &addresses, flows.len());
+        for place in places.iter().take(flows.len()) {
+            match place.link() {
+                None => self.rows.prefetch(*place),
+                Some(link) => prefetch(self.links.get(link)),
+            }
+        }
+        places
     }
 }
 
@@ -264,7 +300,7 @@ struct Around<const W: usize> {
 impl<const W: usize> Side<W> {
     fn new(mut rules: Vec<(IpNet, RowRule<W>)>) -> Side<W> {
         rules.sort_by_key(|(net, _)| *net);
-        let max_copies = (rules.len() * MAX_COPIES * Chunk::<W>::COLUMNS).min(MAX_WORDS);
+        let max_copies = (rules.len() * MAX_COPIES * Rows::<W>::WORDS_OF_RULE).min(MAX_WORDS);
         let (mut rows, mut links, mut networks) = (Rows::new(), Vec::new(), Vec::new());
         // The networks that contain the one at hand.
         let mut path: Vec<Around<W>> = Vec::new();
@@ -328,13 +364,52 @@ impl<const W: usize> Side<W> {
         &self,
         lanes: impl Lanes,
         place: Place,
-        query: &RowQuery<'_>,
+        query: RowQuery<'_>,
         other: &[u32; W],
         best: Ranked,
     ) -> Ranked {
         match place.link() {
             None => self.rows.find(lanes, place, query, other, best),
-            Some(link) => lanes.call(FindInLinks { side: self, link, query, other, best }),
+            Some(link) => {
+                lanes.call(FindInLinks { side: self, link, flow: query.flow, other: *other, best })
+            }
+        }
+    }
+
+    /// Puts the first rule that matches in place of `best` where it goes before, for each of a group
+    /// of flows. `other` is the end that does not lead to the place.
+    #[inline(always)]
+    fn find_group(
+        &self,
+        lanes: impl Lanes,
+        places: &[Place; GROUP],
+        flows: &[Flow<'_>],
+        other: impl for<'f> Fn(&'f Flow<'_>) -> &'f End,
+        best: &mut [Ranked; GROUP],
+    ) {
+        // The numbers of the flows that have more to read, which no machine could foresee.
+        let (mut further, mut count) = ([0u8; GROUP], 0);
+        for (number, ((flow, place), best)) in flows.iter().zip(places).zip(&mut *best).enumerate()
+        {
+            let link = place.link();
+            let row = select_unpredictable(link.is_none(), *place, Place::EMPTY);
+            let (query, other) = (RowQuery::new(flow), words_of(other(flow)));
+            let (first, has_more) = self.rows.find_in_first(lanes, row, query, &other);
+            *best = first.min(*best);
+            if let Some(further) = further.get_mut(count) {
+                *further = number as u8;
+            }
+            count += usize::from(has_more & (first == Ranked::NONE) | link.is_some());
+        }
+        for number in further.into_iter().take(count).map(usize::from) {
+            let of_flow = (flows.get(number), places.get(number), best.get_mut(number));
+            if let (Some(flow), Some(place), Some(best)) = of_flow {
+                let (query, other) = (RowQuery::new(flow), words_of(other(flow)));
+                *best = match place.link() {
+                    None => self.rows.find_further(lanes, *place, query, &other, *best),
+                    Some(_) => self.find(lanes, *place, query, &other, *best),
+                };
+            }
         }
     }
 
@@ -350,7 +425,7 @@ impl<const W: usize> Side<W> {
 struct Find<'a, const W: usize> {
     sided: &'a Sided<W>,
     places: [Place; 2],
-    query: SidedQuery<'a>,
+    flow: &'a Flow<'a>,
     best: Ranked,
 }
 
@@ -359,18 +434,17 @@ impl<const W: usize> Job for Find<'_, W> {
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Ranked {
-        let Find { sided, places: [of_remote, of_local], query, mut best } = self;
-        let SidedQuery { flow, case, is_loopback } = query;
+        let Find { sided, places: [of_remote, of_local], flow, mut best } = self;
         let (remote, local) = flow.ends();
-        let query = RowQuery::new(flow, case, is_loopback);
+        let query = RowQuery::new(flow);
         if of_remote != Place::EMPTY {
-            best = sided.by_remote.find(lanes, of_remote, &query, &words_of(local), best);
+            best = sided.by_remote.find(lanes, of_remote, query, &words_of(local), best);
         }
         if of_local != Place::EMPTY {
-            best = sided.by_local.find(lanes, of_local, &query, &words_of(remote), best);
+            best = sided.by_local.find(lanes, of_local, query, &words_of(remote), best);
         }
-        match sided.wide.first(case) < best {
-            true => sided.wide.find(lanes, &query, case, best),
+        match sided.wide.first(Case::of(flow)) < best {
+            true => sided.wide.find(lanes, query, best),
             false => best,
         }
     }
@@ -380,8 +454,8 @@ impl<const W: usize> Job for Find<'_, W> {
 struct FindInLinks<'a, const W: usize> {
     side: &'a Side<W>,
     link: usize,
-    query: &'a RowQuery<'a>,
-    other: &'a [u32; W],
+    flow: &'a Flow<'a>,
+    other: [u32; W],
     best: Ranked,
 }
 
@@ -390,19 +464,20 @@ impl<const W: usize> Job for FindInLinks<'_, W> {
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Ranked {
-        let FindInLinks { side: Side { rows, links, .. }, link, query, other, mut best } = self;
+        let FindInLinks { side: Side { rows, links, .. }, link, flow, other, mut best } = self;
+        let query = RowQuery::new(flow);
         let mut next = Some(link);
         while let Some(link) = next.and_then(|link| links.get(link)) {
             if link.first >= best {
                 return best;
             }
-            best = rows.find(lanes, link.others, query, other, best);
+            best = rows.find(lanes, link.others, query, &other, best);
             if link.has_ports() {
-                best = link.find_by_port(lanes, rows, query, other, best);
+                best = link.find_by_port(lanes, rows, query, &other, best);
             }
             next = link.parent.link();
             if next.is_none() {
-                best = rows.find(lanes, link.parent, query, other, best);
+                best = rows.find(lanes, link.parent, query, &other, best);
             }
         }
         best
@@ -413,8 +488,8 @@ impl<const W: usize> Job for FindInLinks<'_, W> {
 struct FindByPort<'a, const W: usize> {
     link: &'a Link,
     rows: &'a Rows<W>,
-    query: &'a RowQuery<'a>,
-    other: &'a [u32; W],
+    flow: &'a Flow<'a>,
+    other: [u32; W],
     best: Ranked,
 }
 
@@ -423,12 +498,12 @@ impl<const W: usize> Job for FindByPort<'_, W> {
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Ranked {
-        let FindByPort { link, rows, query, other, mut best } = self;
-        for place in [
-            link.by_remote_port.get(query.remote_port as u16),
-            link.by_local_port.get(query.local_port as u16),
-        ] {
-            best = rows.find(lanes, place, query, other, best);
+        let FindByPort { link, rows, flow, other, mut best } = self;
+        let query = RowQuery::new(flow);
+        for place in
+            [link.by_remote_port.get(query.remote_port), link.by_local_port.get(query.local_port)]
+        {
+            best = rows.find(lanes, place, query, &other, best);
         }
         best
     }
@@ -462,11 +537,11 @@ impl Link {
         &self,
         lanes: impl Lanes,
         rows: &Rows<W>,
-        query: &RowQuery<'_>,
+        query: RowQuery<'_>,
         other: &[u32; W],
         best: Ranked,
     ) -> Ranked {
-        lanes.call(FindByPort { link: self, rows, query, other, best })
+        lanes.call(FindByPort { link: self, rows, flow: query.flow, other: *other, best })
     }
 
     fn size_bytes(&self) -> usize {
@@ -552,8 +627,9 @@ impl Wide {
     }
 
     #[inline(always)]
-    fn find(&self, lanes: impl Lanes, query: &RowQuery<'_>, case: Case, best: Ranked) -> Ranked {
-        let Some(link) = self.links.get(case.protocol()) else { return best };
+    fn find(&self, lanes: impl Lanes, query: RowQuery<'_>, best: Ranked) -> Ranked {
+        let protocol = Case::of(query.flow).protocol();
+        let Some(link) = self.links.get(protocol) else { return best };
         let (remote, local) = query.flow.ends();
         let ([remote], [local]) = (words_of(remote), words_of(local));
         let both = [remote, local];
