@@ -12,7 +12,7 @@ use flowsieve_testkit::specs::Case;
 use flowsieve_testkit::universe::{self, Universe};
 use ipnet::{IpNet, Ipv4Net};
 use proptest::prelude::*;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 #[test]
 fn no_flow_of_the_universe_is_missed() {
@@ -177,6 +177,206 @@ fn small_plans_are_as_good_as_any_first_stage() {
             assert_eq!(sent(by_space.first_stage(), &flows), least[1], "space, {}", shown());
         }
     }
+}
+
+#[test]
+fn small_plans_over_protocols_and_directions_are_as_good_as_any_first_stage() {
+    for (whole, seeds, limits) in [
+        ("10.0.0.0/31", 0..16, 1..=3),
+        ("10.0.0.0/30", 30..36, 1..=3),
+        ("2001:db8::/127", 42..48, 1..=2),
+    ] {
+        let small = Small::new(whole.parse().unwrap());
+        for seed in seeds {
+            let mut random = Random(seed);
+            let rules = (0..1 + random.below(5)).map(|_| {
+                FilterRule::new(random.pick(&small.rules).0.clone(), random.pick(&Action::ALL))
+            });
+            let rules = rules.collect();
+            // What is around the addresses weighs so much that it is not sent, and any other
+            // default is worse there.
+            let default = [Action::Allow, Action::Drop][random.below(2)];
+            let settings = FilterSettings::new(rules, default);
+            let weights: Vec<usize> = small.flows.iter().map(|_| random.below(6)).collect();
+            let own = small.flows.iter().zip(&weights);
+            let own = own.flat_map(|(flow, weight)| vec![flow.clone(); *weight]);
+            let sample: Vec<Flow<'static>> =
+                own.chain(small.outside.iter().flat_map(|flow| vec![flow.clone(); 200])).collect();
+            let is_known = |flow: &Flow<'_>| flow.direction() != Direction::Any;
+            let alike: Vec<usize> =
+                small.flows.iter().map(|flow| usize::from(is_known(flow))).collect();
+            for limit in limits.clone() {
+                let shown = || format!("{limit} rules for\n{}", universe::shown(&settings));
+                for (weights, sample) in [(&weights, sample.as_slice()), (&alike, &[])] {
+                    let plan = plan(&settings, Precedence::FirstMatch, limit, sample).unwrap();
+                    check(&plan, &settings, Precedence::FirstMatch, limit, &small.flows);
+                    let first = plan.first_stage();
+                    let sent: usize = small
+                        .flows
+                        .iter()
+                        .zip(weights)
+                        .filter(|(flow, _)| decide(first, flow) == Action::FilterData)
+                        .map(|(_, weight)| weight)
+                        .sum();
+                    let least = small.least(&settings, limit, weights);
+                    assert_eq!(sent, least, "{}planned\n{}", shown(), universe::shown(first));
+                    for flow in small.outside.iter().filter(|flow| is_known(flow)) {
+                        assert_eq!(decide(first, flow), default, "{}", shown());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A few addresses, TCP and UDP, and each direction.
+struct Small {
+    /// Every rule of networks of these addresses, with the flows that it matches, a bit for each.
+    rules: Vec<(NetworkRule, u32)>,
+    flows: Vec<Flow<'static>>,
+    /// Flows to an address that no network holds.
+    outside: Vec<Flow<'static>>,
+}
+
+impl Small {
+    fn new(whole: IpNet) -> Small {
+        let flows_to = |remote: IpAddr| {
+            [IpProtocol::TCP, IpProtocol::UDP].into_iter().flat_map(move |protocol| {
+                [Direction::Outbound, Direction::Inbound, Direction::Any].map(|direction| {
+                    let local = match remote {
+                        IpAddr::V4(_) => IpAddr::from([10, 9, 9, 9]),
+                        IpAddr::V6(_) => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 9]),
+                    };
+                    Flow::new(protocol, direction)
+                        .with_remote_address(remote, None, 443)
+                        .with_local_address(local, None, 555)
+                })
+            })
+        };
+        let flows: Vec<_> = whole.subnets(whole.max_prefix_len()).unwrap().collect();
+        let flows: Vec<_> = flows.into_iter().flat_map(|net| flows_to(net.addr())).collect();
+        let outside = match whole {
+            IpNet::V4(_) => IpAddr::from([11, 0, 0, 1]),
+            IpNet::V6(_) => IpAddr::from([0x2a00, 0, 0, 0, 0, 0, 0, 1]),
+        };
+        let mut rules = Vec::new();
+        for net in (whole.prefix_len()..=whole.max_prefix_len())
+            .flat_map(|bits| whole.subnets(bits).unwrap())
+        {
+            for protocol in [Protocol::Any, Protocol::Tcp, Protocol::Udp] {
+                for direction in [Direction::Any, Direction::Inbound, Direction::Outbound] {
+                    let host = Endpoint::from_parts(Host::Address(net.addr(), None), Ports::ANY);
+                    let bits = u64::from(net.prefix_len());
+                    let rule =
+                        NetworkRule::remote_network(Some(host), bits, None, 0, protocol, direction);
+                    let rule = rule.unwrap();
+                    let matched = flows.iter().enumerate().filter(|(_, flow)| rule.matches(flow));
+                    let matched = matched.map(|(place, _)| 1 << place).sum();
+                    rules.push((rule, matched));
+                }
+            }
+        }
+        Small { rules, flows, outside: flows_to(outside).collect() }
+    }
+
+    /// The least weight that any list of so many rules sends, with the default of the settings.
+    fn least(&self, settings: &FilterSettings, limit: usize, weights: &[usize]) -> usize {
+        let wrong = |is_wrong: &dyn Fn(&Flow<'static>) -> bool| -> u32 {
+            let flows = self.flows.iter().enumerate().filter(|(_, flow)| is_wrong(flow));
+            flows.map(|(place, _)| 1 << place).sum()
+        };
+        let of_local = |flow: &Flow<'static>| {
+            let local: IpAddr = match flow.remote().unwrap().folded_address().unwrap() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            };
+            decide(settings, &flow.clone().with_local_address(local, None, 80))
+        };
+        // Two rules may look after flows from a local loopback address.
+        let rooms = [(Some(limit), false), (limit.checked_sub(2), true)];
+        let of_room = rooms.into_iter().filter_map(|(room, is_guarded)| {
+            let by_rule = Action::ALL.map(|action| {
+                wrong(&|flow| {
+                    action != Action::FilterData
+                        && (decide(settings, flow) != action
+                            || !is_guarded && of_local(flow) != action)
+                })
+            });
+            let by_default = wrong(&|flow| {
+                decide(settings, flow) != settings.default_action()
+                    || !is_guarded && of_local(flow) != Action::Allow
+            });
+            let mut least = usize::MAX;
+            let all = (1_u32 << self.flows.len()) - 1;
+            self.go_on(all, 0, room?, &by_rule, by_default, weights, &mut least);
+            Some(least)
+        });
+        of_room.min().unwrap()
+    }
+
+    /// Adds rules for the flows that are left, as long as none gets a wrong action.
+    #[allow(clippy::too_many_arguments, reason = "a search that carries what is left")]
+    fn go_on(
+        &self,
+        left: u32,
+        sent: usize,
+        room: usize,
+        by_rule: &[u32; 3],
+        by_default: u32,
+        weights: &[usize],
+        least: &mut usize,
+    ) {
+        if sent >= *least {
+            return;
+        }
+        if left & by_default == 0 {
+            *least = sent;
+        }
+        if room == 0 {
+            return;
+        }
+        for (_, matched) in &self.rules {
+            let taken = matched & left;
+            for (action, wrong) in Action::ALL.iter().zip(by_rule) {
+                if taken == 0 || taken & wrong != 0 {
+                    continue;
+                }
+                let more = match action {
+                    Action::FilterData => {
+                        let places = (0..weights.len()).filter(|place| taken >> place & 1 == 1);
+                        places.map(|place| weights[place]).sum()
+                    }
+                    _ => 0,
+                };
+                let (left, sent) = (left & !taken, sent + more);
+                self.go_on(left, sent, room - 1, by_rule, by_default, weights, least);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_differs_in_protocol_and_direction_shares_rules() {
+    let rule = |text: Option<&str>, protocol, direction| {
+        let net = text.map(|text| text.parse::<IpNet>().unwrap());
+        let host = net.map(|net| Endpoint::from_parts(Host::Address(net.addr(), None), Ports::ANY));
+        let bits = net.map_or(0, |net| net.prefix_len().into());
+        let rule = NetworkRule::remote_network(host, bits, None, 0, protocol, direction).unwrap();
+        FilterRule::new(rule, Action::Drop)
+    };
+    let rules = vec![
+        rule(Some("192.0.2.1/32"), Protocol::Tcp, Direction::Outbound),
+        rule(Some("192.0.2.1/32"), Protocol::Udp, Direction::Outbound),
+        rule(None, Protocol::Tcp, Direction::Inbound),
+        rule(None, Protocol::Udp, Direction::Inbound),
+    ];
+    let settings = FilterSettings::new(rules, Action::Allow);
+    let plan = plan(&settings, Precedence::FirstMatch, 10, &[]).unwrap();
+    check(&plan, &settings, Precedence::FirstMatch, 10, &[]);
+    let rules = plan.first_stage().rules().iter().map(|rule| rule.network_rule().to_string());
+    let expected = ["any outbound, remote 192.0.2.1/32", "any inbound, remote any"];
+    assert_eq!(rules.collect::<Vec<_>>(), expected);
+    assert_eq!(plan.share(), 0.0);
 }
 
 #[test]

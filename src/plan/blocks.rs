@@ -171,6 +171,50 @@ impl<'a> Labels<'a> {
         Labels { space, items, cover, sample: points, is_sampled: !sample.is_empty() }
     }
 
+    /// Returns the flows of some classes of protocols and directions, which have a share of those of
+    /// TCP and UDP, inbound and outbound.
+    pub(super) fn block_of(&self, protocols: Runs, directions: Runs, share: f64) -> Block {
+        let mut region = self.not_loopback();
+        region[Axis::Protocol] = protocols;
+        region[Axis::Direction] = directions;
+        let (protocol, direction, port) = (Protocol::Any, Direction::Any, None);
+        Block { protocol, direction, port, region, share }
+    }
+
+    /// Returns the one action of the flows of a block that have no remote address, and what they
+    /// weigh.
+    pub(super) fn nameless(&self, block: &Block) -> (Option<Action>, f64) {
+        let axes = self.space.axes();
+        let mut region = block.region.clone();
+        region[Axis::Remote] = Runs::one(0, axes.host_class(Axis::Remote, Point::V4(0)) - 1);
+        self.left_to_default(&region)
+    }
+
+    /// Returns the one action of the flows of some classes of protocols and directions, to any
+    /// remote address or none, and what they weigh.
+    pub(super) fn of_classes(&self, protocols: Runs, directions: Runs) -> (Option<Action>, f64) {
+        self.left_to_default(&self.block_of(protocols, directions, 0.0).region)
+    }
+
+    fn left_to_default(&self, region: &PerAxis<Runs>) -> (Option<Action>, f64) {
+        let holds = |classes: &PerAxis<u32>| {
+            Axis::ALL.into_iter().all(|axis| region[axis].contains(classes[axis]))
+        };
+        let weight = self.sample.iter().filter(|(classes, _)| holds(classes)).count();
+        (self.one_action_of(region), weight as f64)
+    }
+
+    /// Returns what all flows weigh.
+    pub(super) fn whole(&self) -> f64 {
+        if self.is_sampled { self.sample.len() as f64 } else { 1.0 }
+    }
+
+    /// Returns how many classes of protocols and of directions there are.
+    pub(super) fn class_counts(&self) -> (u32, u32) {
+        let axes = self.space.axes();
+        (axes.len(Axis::Protocol), axes.len(Axis::Direction))
+    }
+
     /// Every flow that is not a loopback flow.
     fn not_loopback(&self) -> PerAxis<Runs> {
         let axes = self.space.axes();

@@ -24,7 +24,7 @@ use crate::rule::Action;
 pub(crate) type Stretch = (u128, u128, Label);
 
 /// What may be given to the flows to an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Label {
     /// By a prefix: this action, or `filterData`.
     pub(crate) by_prefix: Action,
@@ -35,7 +35,7 @@ pub(crate) struct Label {
 }
 
 /// What is given to a node from above: an action, by a prefix or, in the second half, by default.
-const GIVEN: [(Action, bool); 6] = [
+pub(super) const GIVEN: [(Action, bool); 6] = [
     (Action::Allow, true),
     (Action::Drop, true),
     (Action::FilterData, true),
@@ -253,12 +253,12 @@ pub(crate) fn is_as_good_by_default(action: Action, stretches: &[Stretch]) -> bo
 }
 
 /// The place of an action that is given by a prefix.
-fn place_of(action: Action) -> usize {
+pub(super) fn place_of(action: Action) -> usize {
     GIVEN.iter().position(|given| *given == (action, true)).unwrap_or(FILTER_DATA)
 }
 
 /// The place of an action that is given by default.
-fn default_place(action: Action) -> usize {
+pub(super) fn default_place(action: Action) -> usize {
     place_of(action) + BY_PREFIX.len()
 }
 
@@ -505,7 +505,7 @@ impl Build<'_> {
 }
 
 /// What it costs that addresses of a label and a weight are given something.
-fn cost_of(given: usize, label: Label, weight: f64) -> f64 {
+pub(super) fn cost_of(given: usize, label: Label, weight: f64) -> f64 {
     let Some((action, by_prefix)) = GIVEN.get(given).copied() else { return f64::INFINITY };
     let right = if by_prefix { Some(label.by_prefix) } else { label.by_default };
     match right {
