@@ -526,7 +526,7 @@ impl fmt::Display for ErrorKind {
                 let plural = if *found == 1 { "" } else { "s" };
                 write!(f, "row of {found} column{plural}: expected {expected}")
             }
-            MissingColumn { column } => write!(f, "header without column {}", Quoted(column)),
+            MissingColumn { column } => write!(f, "there is no column {}", Quoted(column)),
             InvalidColumns { reason } => {
                 write!(f, "columns of which no flow can be made: {reason}")
             }
@@ -734,7 +734,7 @@ mod tests {
             ),
             (InvalidLogAddress { text: text("1.2.3") }, "`1.2.3` is not an IP address"),
             (ColumnCount { found: 1, expected: 14 }, "row of 1 column: expected 14"),
-            (MissingColumn { column: text("srcaddr") }, "header without column `srcaddr`"),
+            (MissingColumn { column: text("srcaddr") }, "there is no column `srcaddr`"),
             (MissingHeader { expected: "`#fields`" }, "row before its header: expected `#fields`"),
             (
                 UnknownColumn { word: text("src") },

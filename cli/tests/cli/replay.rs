@@ -274,7 +274,7 @@ fn format_can_be_forced_and_columns_of_csv_given() {
     let settings = file("replay_as", "rules.json", SETTINGS);
     let settings = settings.to_str().unwrap();
     let (ended, found) = lines(&[settings, "-", "--as", "zeek"], b"#fields\tx\n");
-    assert_eq!(ended.stderr, "<stdin>:1:1: header without column `id.orig_h`\n");
+    assert_eq!(ended.stderr, "<stdin>:1:1: there is no column `id.orig_h`\n");
     assert_eq!(of_type(&found, "source")[0]["format"], "zeek");
 
     let csv = "dst,port,way\n10.0.0.5,80,out\n192.0.2.1,53,out\n";

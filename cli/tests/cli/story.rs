@@ -90,4 +90,4 @@ fn the_readme_shows_what_is_printed() {
     assert_eq!((mended.status, mended.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"));
 }
 
-const COMMANDS_SHOWN: usize = 3;
+const COMMANDS_SHOWN: usize = 4;
