@@ -124,7 +124,7 @@ pub fn write(settings: &FilterSettings) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Writes what [`write`] does, piece by piece.
+/// Writes what [`write()`] does, piece by piece.
 ///
 /// # Errors
 ///
