@@ -49,9 +49,21 @@ impl<'a> Flow<'a> {
     /// `direction` is the initial direction of the flow (S-35); [`Direction::Any`] stands for one
     /// that is not known.
     pub fn new(protocol: IpProtocol, direction: Direction) -> Flow<'a> {
-        let (remote, local) = (End::NIL, End::NIL);
+        Flow::of_ends(protocol, direction, End::NIL, End::NIL)
+    }
+
+    /// Makes a flow of which nothing else is known than its ends.
+    // PERF: made at once. A flow that is moved is read again before its parts have been written, for
+    // which the processor waits each time; decide/capi-ipv4-1k.
+    #[inline]
+    pub(crate) fn of_ends(
+        protocol: IpProtocol,
+        direction: Direction,
+        remote: End,
+        local: End,
+    ) -> Flow<'a> {
         let case = FlowCase::new(protocol, direction);
-        let traits = FlowTraits::new(case, false);
+        let traits = FlowTraits::new(case, remote.is_loopback | local.is_loopback);
         let (remote_hostname, zones) = (None, [None; 2]);
         Flow { remote, local, protocol, direction, case, traits, remote_hostname, zones }
     }
@@ -82,8 +94,7 @@ impl<'a> Flow<'a> {
     ///
     /// Together they make the flow that [`Flow::with_remote`] makes of such an endpoint.
     pub fn with_named_remote(mut self, port: u16) -> Flow<'a> {
-        self.remote = End { kind: Kind::Name, port, ..End::NIL };
-        self.zones[0] = None;
+        self.set_remote(End::of_name(port), None);
         self
     }
 
@@ -122,6 +133,16 @@ impl<'a> Flow<'a> {
     ) -> Flow<'a> {
         self.set_local(End::of_address(address, port), zone);
         self
+    }
+
+    /// Sets the host name, borrowed, in place.
+    pub(crate) fn set_remote_hostname(&mut self, name: &'a str) {
+        self.remote_hostname = Some(Cow::Borrowed(name));
+    }
+
+    /// Sets the zone ids of the remote and the local address.
+    pub(crate) fn set_zones(&mut self, zones: [Option<Zone>; 2]) {
+        self.zones = zones;
     }
 
     #[inline]
@@ -287,6 +308,7 @@ pub(crate) struct FlowCase {
 }
 
 impl FlowCase {
+    #[inline]
     fn new(protocol: IpProtocol, direction: Direction) -> FlowCase {
         let (first, number) = match protocol {
             IpProtocol::TCP => (0, 0),
@@ -368,11 +390,17 @@ enum Kind {
 }
 
 impl End {
-    const NIL: End =
+    pub(crate) const NIL: End =
         End { high: 0, low: 0, port: 0, kind: Kind::Nil, family: None, is_loopback: false };
 
+    /// Makes the remote end that holds a name.
     #[inline]
-    fn of_address(address: IpAddr, port: u16) -> End {
+    pub(crate) fn of_name(port: u16) -> End {
+        End { kind: Kind::Name, port, ..End::NIL }
+    }
+
+    #[inline]
+    pub(crate) fn of_address(address: IpAddr, port: u16) -> End {
         let (kind, folded) = match (address, address.to_canonical()) {
             (IpAddr::V6(_), IpAddr::V4(folded)) => (Kind::Mapped, IpAddr::V4(folded)),
             (_, IpAddr::V4(address)) => (Kind::V4, IpAddr::V4(address)),
@@ -436,7 +464,7 @@ impl FlowEndpoint {
         };
         let (end, zone) = match *endpoint.host() {
             Host::Address(address, zone) => (End::of_address(address, port), zone),
-            Host::Name(_) => (End { kind: Kind::Name, port, ..End::NIL }, None),
+            Host::Name(_) => (End::of_name(port), None),
         };
         Ok(FlowEndpoint { end, zone })
     }

@@ -14,7 +14,7 @@ use crate::capi::types::{
     fsv_direction, fsv_family, fsv_flow,
 };
 use crate::endpoint::{HostText, Ports, Zone};
-use crate::flow::{Direction, Flow, IpProtocol};
+use crate::flow::{self, Direction, Flow, IpProtocol};
 use std::ffi::{c_char, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -29,30 +29,35 @@ const ALL: u32 = FAST | FSV_KNOWN_HOSTNAME | SCOPES;
 /// The contract of the header for the host name, for as long as `'a`.
 #[inline(always)]
 pub(super) unsafe fn read<'a>(raw: &fsv_flow) -> Checked<Flow<'a>> {
-    let flow = read_ends(raw)?;
-    match raw.known & !FAST {
-        0 => Ok(flow),
+    let direction = direction(raw.direction)?;
+    let (remote, local) = (remote_end(raw)?, local_end(raw)?);
+    let mut flow = Flow::of_ends(IpProtocol(raw.protocol), direction, remote, local);
+    if raw.known & !FAST != 0 {
         // SAFETY: passed on.
-        _ => unsafe { read_rest(raw, flow) },
+        unsafe { read_rest(raw, &mut flow) }?;
+    }
+    Ok(flow)
+}
+
+#[inline(always)]
+fn remote_end(raw: &fsv_flow) -> Checked<flow::End> {
+    if raw.known & FSV_KNOWN_REMOTE == 0 {
+        return Ok(flow::End::NIL);
+    }
+    match address(raw.remote_family, &raw.remote_address) {
+        Some(address) => Ok(flow::End::of_address(address, raw.remote_port)),
+        None if raw.remote_family == FSV_FAMILY_NAME => Ok(flow::End::of_name(raw.remote_port)),
+        None => Err(FSV_STATUS_INVALID_FLOW),
     }
 }
 
 #[inline(always)]
-fn read_ends<'a>(raw: &fsv_flow) -> Checked<Flow<'a>> {
-    let mut flow = Flow::new(IpProtocol(raw.protocol), direction(raw.direction)?);
-    if raw.known & FSV_KNOWN_REMOTE != 0 {
-        flow = match (raw.remote_family, address(raw.remote_family, &raw.remote_address)) {
-            (_, Some(address)) => flow.with_remote_address(address, None, raw.remote_port),
-            (FSV_FAMILY_NAME, None) => flow.with_named_remote(raw.remote_port),
-            _ => return Err(FSV_STATUS_INVALID_FLOW),
-        };
+fn local_end(raw: &fsv_flow) -> Checked<flow::End> {
+    if raw.known & FSV_KNOWN_LOCAL == 0 {
+        return Ok(flow::End::NIL);
     }
-    if raw.known & FSV_KNOWN_LOCAL != 0 {
-        let address = address(raw.local_family, &raw.local_address);
-        let address = address.ok_or(FSV_STATUS_INVALID_FLOW)?;
-        flow = flow.with_local_address(address, None, raw.local_port);
-    }
-    Ok(flow)
+    let address = address(raw.local_family, &raw.local_address);
+    Ok(flow::End::of_address(address.ok_or(FSV_STATUS_INVALID_FLOW)?, raw.local_port))
 }
 
 /// Adds what few flows have.
@@ -61,30 +66,30 @@ fn read_ends<'a>(raw: &fsv_flow) -> Checked<Flow<'a>> {
 ///
 /// The contract of the header for the host name, for as long as `'a`.
 #[inline(never)]
-unsafe fn read_rest<'a>(raw: &fsv_flow, mut flow: Flow<'a>) -> Checked<Flow<'a>> {
+unsafe fn read_rest<'a>(raw: &fsv_flow, flow: &mut Flow<'a>) -> Checked<()> {
     let known = |bit: u32| raw.known & bit != 0;
     if known(!ALL) || (known(SCOPES) && (raw.size as usize) < size_of::<fsv_flow>()) {
         return Err(FSV_STATUS_INVALID_FLOW);
     }
-    if known(FSV_KNOWN_REMOTE_SCOPE) {
-        let scoped = known(FSV_KNOWN_REMOTE) && raw.remote_family == FSV_FAMILY_IPV6;
-        let zone = scoped.then(|| scope(&raw.remote_scope)).ok_or(FSV_STATUS_INVALID_FLOW)??;
-        let address = Ipv6Addr::from(raw.remote_address).into();
-        flow = flow.with_remote_address(address, Some(zone), raw.remote_port);
-    }
-    if known(FSV_KNOWN_LOCAL_SCOPE) {
-        let scoped = known(FSV_KNOWN_LOCAL) && raw.local_family == FSV_FAMILY_IPV6;
-        let zone = scoped.then(|| scope(&raw.local_scope)).ok_or(FSV_STATUS_INVALID_FLOW)??;
-        let address = Ipv6Addr::from(raw.local_address).into();
-        flow = flow.with_local_address(address, Some(zone), raw.local_port);
-    }
+    let zone = |bit: u32, of: u32, family: fsv_family, text: &[c_char; 16]| {
+        if !known(bit) {
+            return Ok(None);
+        }
+        let is_scoped = known(of) && family == FSV_FAMILY_IPV6;
+        is_scoped.then(|| scope(text)).ok_or(FSV_STATUS_INVALID_FLOW)?.map(Some)
+    };
+    let (remote, local) = (FSV_KNOWN_REMOTE, FSV_KNOWN_LOCAL);
+    flow.set_zones([
+        zone(FSV_KNOWN_REMOTE_SCOPE, remote, raw.remote_family, &raw.remote_scope)?,
+        zone(FSV_KNOWN_LOCAL_SCOPE, local, raw.local_family, &raw.local_scope)?,
+    ]);
     if known(FSV_KNOWN_HOSTNAME) {
         let (name, len) = (raw.remote_hostname, raw.remote_hostname_len);
         // SAFETY: passed on.
         let name = unsafe { handle::bytes(name, len, FSV_MAX_HOSTNAME_BYTES) }?;
-        flow = flow.with_remote_hostname(utf8(name)?);
+        flow.set_remote_hostname(utf8(name)?);
     }
-    Ok(flow)
+    Ok(())
 }
 
 #[inline(always)]
