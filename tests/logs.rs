@@ -89,7 +89,7 @@ fn every_log_is_read_as_its_golden_file_says() {
         let records = read(&golden, &golden.log);
         let lines: Vec<String> = records.iter().map(shown).collect();
         let found = format!("{head}\n{}\n", lines.join("\n"));
-        if std::env::var_os("FLOWSIEVE_BLESS").is_some() {
+        if std::env::var_os("BLESS").is_some() {
             fs::write(&golden.expected, &found).unwrap();
         }
         let expected = fs::read_to_string(&golden.expected).unwrap();
