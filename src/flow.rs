@@ -401,22 +401,38 @@ impl End {
 
     #[inline]
     pub(crate) fn of_address(address: IpAddr, port: u16) -> End {
-        let (kind, folded) = match (address, address.to_canonical()) {
-            (IpAddr::V6(_), IpAddr::V4(folded)) => (Kind::Mapped, IpAddr::V4(folded)),
-            (_, IpAddr::V4(address)) => (Kind::V4, IpAddr::V4(address)),
-            (_, IpAddr::V6(address)) => (Kind::V6, IpAddr::V6(address)),
-        };
-        let (bits, loopback) = match folded {
-            IpAddr::V4(address) => (address.to_bits().into(), Ipv4Addr::LOCALHOST.to_bits().into()),
-            IpAddr::V6(address) => (address.to_bits(), Ipv6Addr::LOCALHOST.to_bits()),
-        };
+        match address {
+            IpAddr::V4(address) => End::of_v4(address.to_bits(), port),
+            IpAddr::V6(address) => End::of_v6(address.to_bits(), port),
+        }
+    }
+
+    /// Makes the end of an IPv4 address.
+    #[inline]
+    pub(crate) fn of_v4(bits: u32, port: u16) -> End {
+        End {
+            high: 0,
+            low: bits.into(),
+            port,
+            kind: Kind::V4,
+            family: Some(AddressFamily::V4),
+            is_loopback: bits == Ipv4Addr::LOCALHOST.to_bits(),
+        }
+    }
+
+    /// Makes the end of an IPv6 address, which is folded if it is an IPv4-mapped one (S-20).
+    #[inline]
+    pub(crate) fn of_v6(bits: u128, port: u16) -> End {
+        if bits >> 32 == 0xffff {
+            return End { kind: Kind::Mapped, ..End::of_v4(bits as u32, port) };
+        }
         End {
             high: (bits >> 64) as u64,
             low: bits as u64,
             port,
-            kind,
-            family: Some(AddressFamily::of(folded)),
-            is_loopback: bits == loopback,
+            kind: Kind::V6,
+            family: Some(AddressFamily::V6),
+            is_loopback: bits == Ipv6Addr::LOCALHOST.to_bits(),
         }
     }
 

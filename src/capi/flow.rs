@@ -30,7 +30,14 @@ const ALL: u32 = FAST | FSV_KNOWN_HOSTNAME | SCOPES;
 #[inline(always)]
 pub(super) unsafe fn read<'a>(raw: &fsv_flow) -> Checked<Flow<'a>> {
     let direction = direction(raw.direction)?;
-    let (remote, local) = (remote_end(raw)?, local_end(raw)?);
+    let remote =
+        end(raw, FSV_KNOWN_REMOTE, raw.remote_family, &raw.remote_address, raw.remote_port);
+    let local = end(raw, FSV_KNOWN_LOCAL, raw.local_family, &raw.local_address, raw.local_port);
+    let remote = match remote {
+        None if raw.remote_family == FSV_FAMILY_NAME => flow::End::of_name(raw.remote_port),
+        remote => remote.ok_or(FSV_STATUS_INVALID_FLOW)?,
+    };
+    let local = local.ok_or(FSV_STATUS_INVALID_FLOW)?;
     let mut flow = Flow::of_ends(IpProtocol(raw.protocol), direction, remote, local);
     if raw.known & !FAST != 0 {
         // SAFETY: passed on.
@@ -39,25 +46,24 @@ pub(super) unsafe fn read<'a>(raw: &fsv_flow) -> Checked<Flow<'a>> {
     Ok(flow)
 }
 
+/// Makes the end that holds an address, or nil if `known` says so; `None` for another family.
 #[inline(always)]
-fn remote_end(raw: &fsv_flow) -> Checked<flow::End> {
-    if raw.known & FSV_KNOWN_REMOTE == 0 {
-        return Ok(flow::End::NIL);
+fn end(
+    raw: &fsv_flow,
+    known: u32,
+    family: fsv_family,
+    bytes: &[u8; 16],
+    port: u16,
+) -> Option<flow::End> {
+    match family {
+        _ if raw.known & known == 0 => Some(flow::End::NIL),
+        FSV_FAMILY_IPV4 => {
+            let [a, b, c, d, ..] = *bytes;
+            Some(flow::End::of_v4(u32::from_be_bytes([a, b, c, d]), port))
+        }
+        FSV_FAMILY_IPV6 => Some(flow::End::of_v6(u128::from_be_bytes(*bytes), port)),
+        _ => None,
     }
-    match address(raw.remote_family, &raw.remote_address) {
-        Some(address) => Ok(flow::End::of_address(address, raw.remote_port)),
-        None if raw.remote_family == FSV_FAMILY_NAME => Ok(flow::End::of_name(raw.remote_port)),
-        None => Err(FSV_STATUS_INVALID_FLOW),
-    }
-}
-
-#[inline(always)]
-fn local_end(raw: &fsv_flow) -> Checked<flow::End> {
-    if raw.known & FSV_KNOWN_LOCAL == 0 {
-        return Ok(flow::End::NIL);
-    }
-    let address = address(raw.local_family, &raw.local_address);
-    Ok(flow::End::of_address(address.ok_or(FSV_STATUS_INVALID_FLOW)?, raw.local_port))
 }
 
 /// Adds what few flows have.
@@ -90,18 +96,6 @@ unsafe fn read_rest<'a>(raw: &fsv_flow, flow: &mut Flow<'a>) -> Checked<()> {
         flow.set_remote_hostname(utf8(name)?);
     }
     Ok(())
-}
-
-#[inline(always)]
-fn address(family: fsv_family, bytes: &[u8; 16]) -> Option<IpAddr> {
-    match family {
-        FSV_FAMILY_IPV4 => {
-            let [a, b, c, d, ..] = *bytes;
-            Some(Ipv4Addr::new(a, b, c, d).into())
-        }
-        FSV_FAMILY_IPV6 => Some(Ipv6Addr::from(*bytes).into()),
-        _ => None,
-    }
 }
 
 /// Returns a direction.
