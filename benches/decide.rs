@@ -68,7 +68,8 @@ fn decide(criterion: &mut Criterion, workload: &Workload) {
         return;
     }
     for strategy in Strategy::ALL {
-        if strategy == Strategy::Scan && rule_count > SCANNED_RULES {
+        let goes_through_all = matches!(strategy, Strategy::Scan | Strategy::Blocks);
+        if goes_through_all && rule_count > SCANNED_RULES {
             continue;
         }
         let matcher = Matcher::builder().strategy(strategy).build(settings).unwrap();
