@@ -206,6 +206,7 @@ impl<'a, const W: usize> Chunk<'a, W> {
 
     /// Returns where a column begins. A whole line may be read there, half a line for a column of 16
     /// bits; what is beyond the rules is of no account.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "read by its vectors only"))]
     #[inline(always)]
     pub(super) fn column(self, column: usize) -> *const u32 {
         self.words.as_ptr().wrapping_add(column * self.pairs)
