@@ -136,11 +136,13 @@ impl<'a> Flow<'a> {
     }
 
     /// Sets the host name, borrowed, in place.
+    #[cfg(feature = "capi")]
     pub(crate) fn set_remote_hostname(&mut self, name: &'a str) {
         self.remote_hostname = Some(Cow::Borrowed(name));
     }
 
     /// Sets the zone ids of the remote and the local address.
+    #[cfg(feature = "capi")]
     pub(crate) fn set_zones(&mut self, zones: [Option<Zone>; 2]) {
         self.zones = zones;
     }
