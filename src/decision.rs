@@ -24,17 +24,17 @@ pub struct Decision {
 
 const NO_RULE: u32 = u32::MAX;
 
-/// Why a [`Decision`] came out as it did.
+/// Why a [`Decision`] came out as it did. The numbers are those of the C interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A rule matched.
-    Rule,
+    Rule = 1,
     /// No rule matched, so the default action applies (S-62).
-    Default,
+    Default = 2,
     /// No rule matched a loopback flow, which is then allowed (S-64).
-    Loopback,
+    Loopback = 3,
     /// As things stand one of the others holds, but an earlier rule could still match.
-    Pending,
+    Pending = 4,
 }
 
 impl Decision {

@@ -31,10 +31,10 @@ impl Labels {
         Labels(labels().map(|label| label.map(&mut text)).collect())
     }
 
-    /// Returns the label of a rule: NULL and 0 if it has none.
+    /// Returns the label of a rule: NULL and 0 if it has none, or there is no such rule.
     #[inline(always)]
-    pub(super) fn of_rule(&self, rule: usize) -> (*const c_char, usize) {
-        match self.0.get(rule) {
+    pub(super) fn of_rule(&self, rule: u32) -> (*const c_char, usize) {
+        match self.0.get(rule as usize) {
             Some(Some(label)) => (label.as_ptr().cast(), label.len()),
             _ => (std::ptr::null(), 0),
         }

@@ -13,10 +13,10 @@ use crate::capi::status::{
 };
 use crate::capi::text;
 use crate::capi::types::{
-    FSV_ACTION_DROP, FSV_NO_RULE, FSV_REASON_DEFAULT, FSV_REASON_LOOPBACK, FSV_REASON_PENDING,
-    FSV_REASON_RULE, fsv_action, fsv_decision, fsv_flow, fsv_hits, fsv_matcher_options,
+    FSV_ACTION_DROP, FSV_NO_RULE, fsv_action, fsv_decision, fsv_flow, fsv_hits,
+    fsv_matcher_options, fsv_reason,
 };
-use crate::decision::{Decision, Reason};
+use crate::decision::Decision;
 use crate::error::{Error, ErrorKind};
 use crate::flow::Flow;
 use crate::matcher::Matcher;
@@ -133,14 +133,14 @@ impl fsv_matcher {
         flow: *const fsv_flow,
         decision: *mut fsv_decision,
     ) -> Checked<()> {
-        let mut room = MaybeUninit::uninit();
+        let (mut room, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         // SAFETY: passed on.
         let (out, flow) = unsafe {
             let out = handle::out_struct(decision)?;
-            (out, flow::read(handle::input(flow, &mut room)?)?)
+            (out, flow::read(handle::input(flow, &mut room)?, &mut place)?)
         };
-        let decision = self.matcher.decide(&flow);
-        out.write(self.answer(&flow, decision, out.size()));
+        let decision = self.matcher.decide(flow);
+        out.write(self.answer(flow, decision, out.size()));
         Ok(())
     }
 
@@ -187,10 +187,9 @@ impl fsv_matcher {
         if let Some(counters) = &self.counters {
             counters.count(decision.rule(), flow.is_loopback());
         }
-        let (label, label_len) = match decision.rule() {
-            Some(rule) => self.labels.of_rule(rule),
-            None => (std::ptr::null(), 0),
-        };
+        let rule = decision.rule().map_or(FSV_NO_RULE, |rule| rule as u32);
+        // PERF: no rule has the number that stands for none, so that it need not be asked for.
+        let (label, label_len) = self.labels.of_rule(rule);
         let pending_count = match (decision.pending(), self.options.count_pending) {
             (false, _) => 0,
             (true, false) => 1,
@@ -199,15 +198,10 @@ impl fsv_matcher {
         fsv_decision {
             size,
             action: decision.action() as fsv_action,
-            reason: match decision.reason() {
-                Reason::Rule => FSV_REASON_RULE,
-                Reason::Default => FSV_REASON_DEFAULT,
-                Reason::Loopback => FSV_REASON_LOOPBACK,
-                Reason::Pending => FSV_REASON_PENDING,
-            },
+            reason: decision.reason() as fsv_reason,
             is_final: decision.is_final().into(),
             reserved: 0,
-            rule: decision.rule().map_or(FSV_NO_RULE, |rule| rule as u32),
+            rule,
             pending_count,
             generation: self.generation,
             label,
@@ -233,9 +227,9 @@ impl fsv_matcher {
 ///
 /// The contract of the header, for as long as `'a`.
 unsafe fn read_of<'a>(flows: &Structs<'a, fsv_flow>, index: usize) -> Checked<Flow<'a>> {
-    let mut room = MaybeUninit::uninit();
+    let (mut room, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
     // SAFETY: passed on.
-    unsafe { flow::read(flows.input(index, &mut room)?) }
+    unsafe { flow::read(flows.input(index, &mut room)?, &mut place) }.map(|flow| flow.clone())
 }
 
 /// The memory of settings, in bytes.
@@ -332,14 +326,14 @@ pub unsafe extern "C" fn fsv_matcher_pending_rules(
     needed: *mut usize,
 ) -> fsv_status {
     guard(|| {
-        let mut room = MaybeUninit::uninit();
+        let (mut room, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         // SAFETY: the contract of the header.
         let (matcher, buffer, flow) = unsafe {
             let matcher = handle::borrow(matcher)?;
             let buffer = handle::buffer(rules, capacity, needed)?;
-            (matcher, buffer, flow::read(handle::input(flow, &mut room)?)?)
+            (matcher, buffer, flow::read(handle::input(flow, &mut room)?, &mut place)?)
         };
-        let pending = matcher.matcher.pending_rules(&flow);
+        let pending = matcher.matcher.pending_rules(flow);
         buffer.fill(&pending.into_iter().map(|rule| rule as u32).collect::<Vec<u32>>())
     })
 }
@@ -354,15 +348,15 @@ pub unsafe extern "C" fn fsv_matcher_explain(
     needed: *mut usize,
 ) -> fsv_status {
     guard(|| {
-        let mut room = MaybeUninit::uninit();
+        let (mut room, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         // SAFETY: the contract of the header.
         let (matcher, buffer, flow) = unsafe {
             let matcher = handle::borrow(matcher)?;
             let buffer = handle::buffer(buffer, capacity, needed)?;
-            (matcher, buffer, flow::read(handle::input(flow, &mut room)?)?)
+            (matcher, buffer, flow::read(handle::input(flow, &mut room)?, &mut place)?)
         };
         let settings = matcher.settings.as_ref().ok_or(FSV_STATUS_NOT_KEPT)?;
-        let explained = explain::text(settings, matcher.options.precedence, &flow);
+        let explained = explain::text(settings, matcher.options.precedence, flow);
         text::fill(buffer, &explained.map_err(|_| FSV_STATUS_PANIC)?)
     })
 }

@@ -1,6 +1,7 @@
 //! The structs and numbers of the header, laid out and valued as there.
 
 use crate::capi::handle::Sized32;
+use crate::decision::Reason;
 use crate::flow::Direction;
 use crate::rule::Action;
 use std::ffi::c_char;
@@ -48,13 +49,13 @@ pub const FSV_PRECEDENCE_LONGEST_PREFIX: fsv_precedence = 1;
 /// No reason yet.
 pub const FSV_REASON_NONE: fsv_reason = 0;
 /// A rule matched.
-pub const FSV_REASON_RULE: fsv_reason = 1;
+pub const FSV_REASON_RULE: fsv_reason = Reason::Rule as u8;
 /// The default action applies.
-pub const FSV_REASON_DEFAULT: fsv_reason = 2;
+pub const FSV_REASON_DEFAULT: fsv_reason = Reason::Default as u8;
 /// A loopback flow that no rule matched.
-pub const FSV_REASON_LOOPBACK: fsv_reason = 3;
+pub const FSV_REASON_LOOPBACK: fsv_reason = Reason::Loopback as u8;
 /// An earlier rule could still match.
-pub const FSV_REASON_PENDING: fsv_reason = 4;
+pub const FSV_REASON_PENDING: fsv_reason = Reason::Pending as u8;
 /// No rule.
 pub const FSV_NO_RULE: u32 = u32::MAX;
 /// No prefix length: NSNotFound.
