@@ -1,6 +1,7 @@
-//! What the C interface costs: `decide/capi-workload/engine`, where `rust` is the call in Rust of the
-//! same flows and `c` the call in C; `c-counted` counts hits, `c-live` goes by a live matcher. And
-//! `text-to-decision/workload`, from two host and two port strings to the decision.
+//! What the C interface costs: `decide/capi-workload/engine`, where `rust` is the call in Rust with a
+//! flow that is there already, `rust-made` the one that makes its flow of addresses and ports, and `c`
+//! the call in C, which makes it of the same in a struct; `c-counted` counts hits, `c-live` goes by a
+//! live matcher. And `text-to-decision/workload`, from two host and two port strings to the decision.
 
 #![allow(unsafe_code, reason = "functions in C take raw pointers")]
 #![allow(
@@ -13,9 +14,10 @@ mod measure;
 mod workload;
 
 use flowsieve::capi::*;
-use flowsieve::{AddressFamily, FlowEndpoint, Matcher, Precedence};
+use flowsieve::{AddressFamily, Direction, Flow, FlowEndpoint, IpProtocol, Matcher, Precedence};
 use flowsieve_testkit::capi::{CFlow, CLive, CMatcher, COptions, CSettings};
 use measure::answer;
+use std::net::IpAddr;
 use workload::{Workload, list};
 
 fn main() {
@@ -46,6 +48,13 @@ fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
     let id = |engine| ["decide", workload.as_str(), engine];
     measure::independent(criterion, id("rust"), (flows, &expected), |flow| {
         answer(matcher.decide(flow).rule())
+    });
+    let parts: Vec<Parts> = flows.iter().map(Parts::of).collect();
+    measure::independent(criterion, id("rust-made"), (&parts, &expected), |parts| {
+        let flow = Flow::new(parts.protocol, parts.direction)
+            .with_remote_address(parts.remote.0, None, parts.remote.1)
+            .with_local_address(parts.local.0, None, parts.local.1);
+        answer(matcher.decide(&flow).rule())
     });
     let asked = (raw.as_slice(), expected.as_slice());
     measure::independent(criterion, id("c"), asked, |flow| {
@@ -86,6 +95,25 @@ fn answer_in_c(decide: impl FnOnce(*mut fsv_decision) -> fsv_status) -> u32 {
     decision.rule.wrapping_add(1)
 }
 
+/// What a caller in Rust has of a flow.
+struct Parts {
+    protocol: IpProtocol,
+    direction: Direction,
+    remote: (IpAddr, u16),
+    local: (IpAddr, u16),
+}
+
+impl Parts {
+    fn of(flow: &Flow<'_>) -> Parts {
+        let end = |end: Option<FlowEndpoint>| {
+            let end = end.unwrap();
+            (end.address().unwrap(), end.port())
+        };
+        let (protocol, direction) = (flow.protocol(), flow.direction());
+        Parts { protocol, direction, remote: end(flow.remote()), local: end(flow.local()) }
+    }
+}
+
 /// The ends of a flow as text, each of a host and a port, and a struct with all else.
 struct Texts {
     remote: [String; 2],
@@ -94,7 +122,7 @@ struct Texts {
 }
 
 impl Texts {
-    fn of(flow: &flowsieve::Flow<'_>) -> Texts {
+    fn of(flow: &Flow<'_>) -> Texts {
         let text = |end: Option<FlowEndpoint>| {
             let end = end.unwrap();
             [end.address().unwrap().to_string(), end.port().to_string()]

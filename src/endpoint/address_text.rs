@@ -1,5 +1,8 @@
 //! The text of addresses, byte by byte: what the standard library reads, several times as fast,
 //! since a flow from text is decided in less time than its parser takes.
+//!
+//! Eight bytes at a time, without branches, is not faster: it takes as many instructions as there are
+//! branches that are foreseen.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,26 +18,33 @@ pub(crate) fn address(text: &[u8]) -> Option<IpAddr> {
 /// Reads four decimal octets without leading zeros.
 #[inline]
 fn v4(text: &[u8]) -> Option<u32> {
-    let (mut bits, mut dots) = (0_u32, 0);
-    let (mut octet, mut digits) = (0_u32, 0);
-    for byte in text {
-        let digit = u32::from(byte.wrapping_sub(b'0'));
-        if digit <= 9 {
-            let has_leading_zero = octet == 0 && digits > 0;
-            octet = octet * 10 + digit;
-            digits += 1;
-            if octet > 255 || has_leading_zero {
-                return None;
-            }
-        } else if *byte == b'.' && digits > 0 && dots < 3 {
-            bits = bits << 8 | octet;
-            dots += 1;
-            (octet, digits) = (0, 0);
-        } else {
-            return None;
-        }
+    let (first, rest) = octet(text)?;
+    let (second, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (third, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (fourth, rest) = octet(rest.strip_prefix(b".")?)?;
+    rest.is_empty().then_some(first << 24 | second << 16 | third << 8 | fourth)
+}
+
+/// Reads one to three decimal digits, and returns what follows them.
+#[inline]
+fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digit = |text: &[u8]| match text.first() {
+        Some(byte @ b'0'..=b'9') => Some(u32::from(byte - b'0')),
+        _ => None,
+    };
+    let (first, text) = (digit(text)?, text.get(1..)?);
+    let Some(second) = digit(text) else {
+        return Some((first, text));
+    };
+    let (two, text) = (first * 10 + second, text.get(1..)?);
+    if first == 0 {
+        return None;
     }
-    (dots == 3 && digits > 0).then_some(bits << 8 | octet)
+    let Some(third) = digit(text) else {
+        return Some((two, text));
+    };
+    let three = two * 10 + third;
+    (three <= 255).then_some((three, text.get(1..)?))
 }
 
 /// Reads eight groups of one to four hexadecimal digits, of which `::` stands for one or more that
@@ -49,15 +59,8 @@ pub(crate) fn v6(text: &[u8]) -> Option<Ipv6Addr> {
     }
     while !rest.is_empty() {
         let start = rest;
-        let (mut group, mut digits) = (0_u32, 0);
-        while let Some(digit) = rest.first().and_then(|byte| char::from(*byte).to_digit(16)) {
-            group = group << 4 | digit;
-            digits += 1;
-            rest = rest.get(1..)?;
-            if digits > 4 {
-                return None;
-            }
-        }
+        let (group, digits, behind) = group(rest);
+        rest = behind;
         if rest.first() == Some(&b'.') {
             bits = bits << 32 | u128::from(v4(start)?);
             count += 2;
@@ -90,6 +93,46 @@ pub(crate) fn v6(text: &[u8]) -> Option<Ipv6Addr> {
     };
     Some(Ipv6Addr::from_bits(bits))
 }
+
+/// Reads up to four hexadecimal digits, and returns how many they are and what follows them.
+#[inline(always)]
+fn group(text: &[u8]) -> (u32, u32, &[u8]) {
+    let digit = |text: &[u8]| {
+        let byte = text.first()?;
+        HEX.get(usize::from(*byte)).map(|digit| u32::from(*digit)).filter(|digit| *digit < 16)
+    };
+    let behind = |text| <[u8]>::get(text, 1..).unwrap_or_default();
+    let Some(first) = digit(text) else {
+        return (0, 0, text);
+    };
+    let text = behind(text);
+    let Some(second) = digit(text) else {
+        return (first, 1, text);
+    };
+    let (group, text) = (first << 4 | second, behind(text));
+    let Some(third) = digit(text) else {
+        return (group, 2, text);
+    };
+    let (group, text) = (group << 4 | third, behind(text));
+    let Some(fourth) = digit(text) else {
+        return (group, 3, text);
+    };
+    (group << 4 | fourth, 4, behind(text))
+}
+
+/// The value of each byte as a hexadecimal digit; 255 for those that are none.
+static HEX: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::indexing_slicing, reason = "`get_mut` is not for constants")]
+        if let Some(value) = (byte as u8 as char).to_digit(16) {
+            values[byte] = value as u8;
+        }
+        byte += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {
@@ -154,8 +197,55 @@ mod tests {
             "1:::2",
             "::1:",
             "1::2:",
+            "1.2.3.4\0",
+            "100.200.30.4",
+            "1.2.3.100",
+            "001.2.3.4",
+            "1.2.3.1000",
+            "1.2.3./",
+            "1.2.3.:",
+            "1.2.3.\u{b1}",
+            "@::",
+            "`::",
+            "G::",
+            "/::",
+            "\u{10}::",
+            "\u{1}1::",
+            "1:2:3:4:5:6:7:\u{fffd}",
+            "1111:2222:3333:4444:5555:6666:255.255.255.255",
+            "1111:2222:3333:4444:5555:6666:7777:8888",
+            "1111:2222:3333:4444:5555:6666:7777:88888",
+            "1111:2222:3333:4444:5555:6666:255.255.255.2555",
         ] {
             check(text);
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_read_as_the_standard_library_reads_it() {
+        for text in
+            ["1.20.255.0", "199.99.9.249", "a:BC::9def:0", "1:22:333:4444:5:6:7:8", "::7.8.9.10"]
+        {
+            for place in 0..text.len() {
+                for byte in 0..128_u8 {
+                    let mut bytes = text.as_bytes().to_vec();
+                    bytes[place] = byte;
+                    check(std::str::from_utf8(&bytes).unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn octets_of_all_lengths_are_read() {
+        let octets = ["0", "9", "00", "10", "99", "100", "255", "256", "010", "999", "1000", ""];
+        for (first, second) in octets.iter().flat_map(|first| octets.map(|second| (first, second)))
+        {
+            for (third, fourth) in
+                octets.iter().flat_map(|third| octets.map(|fourth| (third, fourth)))
+            {
+                check(&format!("{first}.{second}.{third}.{fourth}"));
+            }
         }
     }
 
