@@ -3,7 +3,8 @@
 
 use super::{Axes, Axis, Decider, PerAxis, Runs, Shape, Space};
 use crate::rule::Action;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, hash_map};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 /// What decides flows by the old settings, by the new ones, or by both.
 #[derive(Clone, Copy, Debug)]
@@ -270,31 +271,25 @@ impl Pieces {
         loop {
             let before = self.pieces.len();
             for axis in Axis::ALL {
-                let mut joined: HashMap<Piece, usize> = HashMap::with_capacity(self.pieces.len());
-                let mut found: Vec<(Piece, Vec<u32>)> = Vec::new();
+                let mut places = Places::with_capacity(self.pieces.len());
+                let mut pieces: Vec<Piece> = Vec::with_capacity(self.pieces.len());
+                // The sets of those that are joined; few are.
+                let mut joined: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
                 for piece in &self.pieces {
                     let id = piece.sets[axis];
-                    let mut key = *piece;
-                    key.sets[axis] = 0;
-                    let place = *joined.entry(key).or_insert_with(|| {
-                        found.push((*piece, Vec::new()));
-                        found.len() - 1
-                    });
-                    if let Some((_, ids)) = found.get_mut(place) {
-                        ids.push(id);
+                    match places.place(&pieces, piece, axis) {
+                        Some(place) => joined.entry(place).or_default().push(id),
+                        None => pieces.push(*piece),
                     }
                 }
-                let mut pieces = Vec::with_capacity(found.len());
-                for (mut piece, ids) in found {
-                    if ids.len() > 1 {
-                        let mut runs: Vec<_> =
-                            ids.iter().flat_map(|id| self.set(axis, *id).iter()).collect();
-                        runs.sort_unstable();
-                        let mut union = Runs::EMPTY.clone();
-                        runs.into_iter().for_each(|(first, last)| union.push(first, last));
-                        piece.sets[axis] = self.intern(axis, &union);
-                    }
-                    pieces.push(piece);
+                for (place, ids) in joined {
+                    let Some(piece) = pieces.get_mut(place) else { continue };
+                    let ids = ids.iter().chain([&piece.sets[axis]]);
+                    let mut runs: Vec<_> = ids.flat_map(|id| self.set(axis, *id).iter()).collect();
+                    runs.sort_unstable();
+                    let mut union = Runs::EMPTY.clone();
+                    runs.into_iter().for_each(|(first, last)| union.push(first, last));
+                    piece.sets[axis] = self.intern(axis, &union);
                 }
                 self.pieces = pieces;
             }
@@ -302,5 +297,65 @@ impl Pieces {
                 return;
             }
         }
+    }
+}
+
+/// Where the pieces of a list stand, by all but one axis.
+// PERF: of each piece its hash only, since millions of them would not stay in any cache;
+// diff/firewall-10k.
+struct Places {
+    hasher: RandomState,
+    of_hashes: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
+}
+
+impl Places {
+    fn with_capacity(count: usize) -> Places {
+        let of_hashes = HashMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
+        Places { hasher: RandomState::new(), of_hashes }
+    }
+
+    /// Returns where in `pieces` the one stands that differs from `piece` on this axis only. If there is
+    /// none, `piece` is taken to be added to them.
+    fn place(&mut self, pieces: &[Piece], piece: &Piece, axis: Axis) -> Option<usize> {
+        let key = |piece: &Piece| {
+            let mut key = *piece;
+            key.sets[axis] = 0;
+            key
+        };
+        let wanted = key(piece);
+        let mut hash = self.hasher.hash_one(wanted);
+        loop {
+            match self.of_hashes.entry(hash) {
+                hash_map::Entry::Vacant(entry) => {
+                    entry.insert(pieces.len());
+                    return None;
+                }
+                hash_map::Entry::Occupied(entry)
+                    if pieces.get(*entry.get()).map(key) == Some(wanted) =>
+                {
+                    return Some(*entry.get());
+                }
+                // Another piece of the same hash.
+                hash_map::Entry::Occupied(_) => hash = hash.wrapping_add(1),
+            }
+        }
+    }
+}
+
+/// What is hashed already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0 << 8 | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
