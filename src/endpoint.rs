@@ -1,7 +1,7 @@
 //! [`Endpoint`]: NWHostEndpoint, and the endpoint strings seen in flows and logs (S-25, S-26,
 //! S-50 to S-52).
 
-mod address_text;
+pub(crate) mod address_text;
 
 use crate::error::{Error, ErrorKind};
 use crate::hostname::HostName;

@@ -135,7 +135,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Sets the host name, borrowed, in place.
-    #[cfg(feature = "capi")]
+    #[cfg(any(feature = "capi", feature = "serde"))]
     pub(crate) fn set_remote_hostname(&mut self, name: &'a str) {
         self.remote_hostname = Some(Cow::Borrowed(name));
     }
@@ -146,14 +146,16 @@ impl<'a> Flow<'a> {
         self.zones = zones;
     }
 
+    /// Sets the remote end in place.
     #[inline]
-    fn set_remote(&mut self, end: End, zone: Option<Zone>) {
+    pub(crate) fn set_remote(&mut self, end: End, zone: Option<Zone>) {
         (self.remote, self.zones) = (end, [zone, self.zones[1]]);
         self.traits = FlowTraits::new(self.case, self.is_loopback());
     }
 
+    /// Sets the local end in place.
     #[inline]
-    fn set_local(&mut self, end: End, zone: Option<Zone>) {
+    pub(crate) fn set_local(&mut self, end: End, zone: Option<Zone>) {
         (self.local, self.zones) = (end, [self.zones[0], zone]);
         self.traits = FlowTraits::new(self.case, self.is_loopback());
     }

@@ -15,17 +15,23 @@ pub(crate) fn address(text: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Reads four decimal octets without leading zeros.
 #[inline]
 fn v4(text: &[u8]) -> Option<u32> {
+    v4_and_rest(text).filter(|(_, rest)| rest.is_empty()).map(|(bits, _)| bits)
+}
+
+/// Reads four decimal octets without leading zeros, and returns what follows them, which may be
+/// another digit.
+#[inline]
+pub(crate) fn v4_and_rest(text: &[u8]) -> Option<(u32, &[u8])> {
     let (first, rest) = octet(text)?;
     let (second, rest) = octet(rest.strip_prefix(b".")?)?;
     let (third, rest) = octet(rest.strip_prefix(b".")?)?;
     let (fourth, rest) = octet(rest.strip_prefix(b".")?)?;
-    rest.is_empty().then_some(first << 24 | second << 16 | third << 8 | fourth)
+    Some((first << 24 | second << 16 | third << 8 | fourth, rest))
 }
 
-/// Reads one to three decimal digits, and returns what follows them.
+/// Reads one to three decimal digits, and returns what follows them, which may be a fourth.
 #[inline]
 fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
     let digit = |text: &[u8]| match text.first() {

@@ -5,10 +5,8 @@
 //! escapes, whose endpoints are strings, and whose numbers are protocols. Everything else, and
 //! everything wrong, is left to the parser that can say where and why.
 
-use crate::endpoint::Endpoint;
-use crate::flow::{Direction, Flow, IpProtocol};
-use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::endpoint::{Endpoint, address_text};
+use crate::flow::{Direction, End, Flow, IpProtocol};
 
 /// Reads a line of the common shape, as the other parser would; `None` for any other.
 // PERF: `logs/flow-lines` in `benches/logs.rs`.
@@ -59,27 +57,23 @@ pub(super) fn read(line: &str) -> Option<Flow<'_>> {
     let mut flow = Flow::new(protocol, direction);
     match hostname {
         None | Some(Token::Null) => {}
-        Some(Token::String(name)) => flow = flow.with_remote_hostname(Cow::Borrowed(name)),
+        Some(Token::String(name)) => flow.set_remote_hostname(name),
         Some(Token::Number(_)) => return None,
     }
     match remote {
         None | Some(Token::Null) => {}
-        Some(Token::String(text)) => {
-            flow = match address_and_port(text) {
-                Some((address, port)) => flow.with_remote_address(address, None, port),
-                None => flow.with_remote(text.parse::<Endpoint>().ok()?).ok()?,
-            }
-        }
+        Some(Token::String(text)) => match end(text) {
+            Some(end) => flow.set_remote(end, None),
+            None => flow = flow.with_remote(text.parse::<Endpoint>().ok()?).ok()?,
+        },
         Some(Token::Number(_)) => return None,
     }
     match local {
         None | Some(Token::Null) => {}
-        Some(Token::String(text)) => {
-            flow = match address_and_port(text) {
-                Some((address, port)) => flow.with_local_address(address, None, port),
-                None => flow.with_local(text.parse::<Endpoint>().ok()?).ok()?,
-            }
-        }
+        Some(Token::String(text)) => match end(text) {
+            Some(end) => flow.set_local(end, None),
+            None => flow = flow.with_local(text.parse::<Endpoint>().ok()?).ok()?,
+        },
         Some(Token::Number(_)) => return None,
     }
     Some(flow)
@@ -134,7 +128,7 @@ impl<'a> Cursor<'a> {
     fn rest_of_string(&mut self) -> Option<&'a str> {
         let start = self.at;
         let bytes = self.text.as_bytes().get(start..)?;
-        let len = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+        let len = end_of_string(bytes)?;
         if bytes.get(len) != Some(&b'"') {
             return None;
         }
@@ -174,49 +168,54 @@ impl<'a> Cursor<'a> {
 
 /// Reads `192.0.2.1:443` or `[2001:db8::1]:443`; `None` for any other endpoint, right or wrong.
 #[inline]
-fn address_and_port(text: &str) -> Option<(IpAddr, u16)> {
-    if let Some(inner) = text.strip_prefix('[') {
-        let (host, port) = inner.split_once("]:")?;
-        let address: Ipv6Addr = host.parse().ok()?;
-        let mut digits = port.bytes();
-        let port = number(&mut digits, None, 5, u16::MAX.into())?;
-        return Some((address.into(), port as u16));
+fn end(text: &str) -> Option<End> {
+    let text = text.as_bytes();
+    if let Some(inner) = text.strip_prefix(b"[") {
+        let len = inner.iter().position(|byte| *byte == b']')?;
+        let (host, rest) = inner.split_at_checked(len)?;
+        let address = address_text::v6(host)?;
+        return Some(End::of_v6(address.to_bits(), port(rest.strip_prefix(b"]:")?)?));
     }
-    let mut bytes = text.bytes();
-    let mut address = 0;
-    for end in [b'.', b'.', b'.', b':'] {
-        address = address << 8 | number(&mut bytes, Some(end), 3, 255)?;
-    }
-    let port = number(&mut bytes, None, 5, u16::MAX.into())?;
-    Some((Ipv4Addr::from_bits(address).into(), port as u16))
+    let (bits, rest) = address_text::v4_and_rest(text)?;
+    Some(End::of_v4(bits, port(rest.strip_prefix(b":")?)?))
 }
 
-/// Reads a number of at most so many digits, without zeros before it, up to `end` or the end of
-/// the text.
+/// Reads a port without zeros before it.
 #[inline]
-fn number(
-    bytes: &mut std::str::Bytes<'_>,
-    end: Option<u8>,
-    max_digits: u32,
-    limit: u32,
-) -> Option<u32> {
-    let mut number = 0;
-    let mut digits = 0;
-    loop {
-        match bytes.next() {
-            Some(digit @ b'0'..=b'9') if digits < max_digits && !(digits == 1 && number == 0) => {
-                number = number * 10 + u32::from(digit - b'0');
-                digits += 1;
-            }
-            found if found == end && digits > 0 && number <= limit => return Some(number),
-            _ => return None,
+fn port(digits: &[u8]) -> Option<u16> {
+    if digits.is_empty() || digits.len() > 5 || (digits.len() > 1 && digits.starts_with(b"0")) {
+        return None;
+    }
+    let port = digits.iter().try_fold(0_u32, |port, byte| {
+        let digit = u32::from(byte.wrapping_sub(b'0'));
+        (digit <= 9).then_some(port * 10 + digit)
+    });
+    u16::try_from(port?).ok()
+}
+
+/// Returns the place of the first quotation mark, backslash or control character.
+#[inline]
+fn end_of_string(bytes: &[u8]) -> Option<usize> {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The highest bit of each byte that is less; of those above such a byte, others too.
+        let less = |word: u64, than: u64| word.wrapping_sub(EACH * than) & !word;
+        let quotes = less(word ^ (EACH * u64::from(b'"')), 1);
+        let escapes = less(word ^ (EACH * u64::from(b'\\')), 1);
+        let ends = (quotes | escapes | less(word, 0x20)) & (EACH * 0x80);
+        if ends != 0 {
+            return Some(place * 8 + ends.trailing_zeros() as usize / 8);
         }
     }
+    let place = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+    Some(words.len() * 8 + place)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     #[test]
@@ -228,13 +227,11 @@ mod tests {
             "[2001:db8::1]:443",
             "[::ffff:192.0.2.1]:1",
         ] {
-            let (address, port) = address_and_port(text).unwrap();
             let endpoint: Endpoint = text.parse().unwrap();
-            assert_eq!(
-                endpoint,
-                Endpoint::from(std::net::SocketAddr::new(address, port)),
-                "{text}"
-            );
+            let flow = || Flow::new(IpProtocol::TCP, Direction::Outbound);
+            let mut made = flow();
+            made.set_remote(end(text).unwrap(), None);
+            assert_eq!(made, flow().with_remote(endpoint).unwrap(), "{text}");
         }
         for text in [
             "",
@@ -255,7 +252,24 @@ mod tests {
             "1.2.3.4:+5",
             "1..3.4:5",
         ] {
-            assert_eq!(address_and_port(text), None, "{text}");
+            assert!(end(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_end_at_the_first_quotation_mark_backslash_or_control_character() {
+        for byte in 0..=255_u8 {
+            for place in 0..20 {
+                for before in [b' ', b'a', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff] {
+                    let mut bytes = vec![before; 21];
+                    bytes[place] = byte;
+                    let is_end = matches!(byte, b'"' | b'\\' | 0..0x20);
+                    assert_eq!(end_of_string(&bytes), is_end.then_some(place), "{byte} at {place}");
+                    bytes.push(b'"');
+                    let first = if is_end { place } else { 21 };
+                    assert_eq!(end_of_string(&bytes), Some(first), "{byte} at {place}");
+                }
+            }
         }
     }
 }
