@@ -50,7 +50,39 @@ pub(crate) struct Counts {
 }
 
 /// Flows by decider and remote side, in the order in which they were first seen.
-type Talkers = IndexMap<(Decider, Remote), u64, foldhash::fast::RandomState>;
+type Talkers = IndexMap<Talker, u64, foldhash::fast::RandomState>;
+
+/// A remote side of the flows that one thing decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Talker {
+    decider: Decider,
+    remote: Remote,
+}
+
+// PERF: one number where there is an IPv4 address; as it is derived, every part would be hashed.
+impl Hash for Talker {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let decider = match self.decider {
+            Decider::Rule(rule) => rule as u64,
+            Decider::Loopback => u64::MAX,
+            Decider::Default => u64::MAX - 1,
+        };
+        match &self.remote {
+            Remote::Address(IpAddr::V4(address)) => {
+                state.write_u64(decider << 32 | u64::from(address.to_bits()));
+            }
+            Remote::Address(IpAddr::V6(address)) => {
+                state.write_u64(decider);
+                state.write_u128(address.to_bits());
+            }
+            Remote::Name(name) => {
+                state.write_u64(decider);
+                name.hash(state);
+            }
+            Remote::Unknown => state.write_u64(decider),
+        }
+    }
+}
 
 /// Counts of what logs do not say.
 #[derive(Clone, Copy, Debug, Default)]
@@ -156,7 +188,7 @@ impl Counts {
             *count += 1;
         }
         let decider = decider(&decision, flow);
-        *self.hits.entry((decider, Remote::of(flow))).or_default() += 1;
+        *self.hits.entry(Talker { decider, remote: Remote::of(flow) }).or_default() += 1;
         if let Some((settings, matcher)) = &judge.against {
             let other = matcher.decide(flow);
             let other_decider = self::decider(&other, flow);
@@ -247,18 +279,19 @@ impl Totals {
         own.unknown.protocol += piece.unknown.protocol;
         own.same_by_other += piece.same_by_other;
         own.latency.merge(&piece.latency);
-        for ((decider, remote), count) in piece.hits {
-            *self.hits.entry(decider).or_default() += count;
+        for (talker, count) in piece.hits {
+            let Talker { decider, remote } = &talker;
+            *self.hits.entry(*decider).or_default() += count;
             if judge.is_reported {
-                let address = match &remote {
+                let address = match remote {
                     Remote::Address(address) => Some(*address),
                     _ => None,
                 };
-                let action = action_of(decider, judge.settings);
+                let action = action_of(*decider, judge.settings);
                 (0..count).for_each(|_| self.places.add(address, action));
             }
             let is_full = own.hits.len() >= MAX_TALKERS;
-            match own.hits.entry((decider, remote)) {
+            match own.hits.entry(talker) {
                 indexmap::map::Entry::Occupied(mut entry) => *entry.get_mut() += count,
                 indexmap::map::Entry::Vacant(_) if is_full => self.uncounted += count,
                 indexmap::map::Entry::Vacant(entry) => {
@@ -277,7 +310,7 @@ impl Totals {
     /// Returns the remote sides of each decider, the most flows first, at most `count` of each.
     pub(crate) fn talkers(&self, count: usize) -> BTreeMap<Decider, Vec<(&Remote, u64)>> {
         let mut talkers: BTreeMap<Decider, Vec<(&Remote, u64)>> = BTreeMap::new();
-        for ((decider, remote), flows) in &self.counts.hits {
+        for (Talker { decider, remote }, flows) in &self.counts.hits {
             talkers.entry(*decider).or_default().push((remote, *flows));
         }
         for list in talkers.values_mut() {
@@ -306,18 +339,6 @@ impl Remote {
                 Some(name) => Remote::Name(name.into()),
                 None => Remote::Unknown,
             },
-        }
-    }
-}
-
-// PERF: as one number where there is an address; how it is derived, an address is hashed in pieces.
-impl Hash for Remote {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
-            Remote::Address(IpAddr::V4(address)) => state.write_u32(address.to_bits()),
-            Remote::Address(IpAddr::V6(address)) => state.write_u128(address.to_bits()),
-            Remote::Name(name) => name.hash(state),
-            Remote::Unknown => state.write_u8(0),
         }
     }
 }
