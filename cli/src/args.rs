@@ -318,8 +318,14 @@ pub(crate) struct MapArgs {
     pub(crate) prefix: Option<IpNet>,
 
     /// File of flows to mark on the map, or - for standard input; may be given several times
+    ///
+    /// Flow lines, or any log or capture that replay knows by its content.
     #[arg(long, value_name = "FILE")]
     pub(crate) flows: Vec<PathBuf>,
+
+    /// Networks of this host, by which a log tells the remote side; may be given several times
+    #[arg(long = "local-net", value_name = "NET", value_delimiter = ',', value_parser = local_net)]
+    pub(crate) local_nets: Vec<IpNet>,
 
     /// Protocol of the flows asked about, and of flows in files that do not say it
     #[arg(long, default_value_t = IpProtocol::TCP)]

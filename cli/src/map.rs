@@ -20,16 +20,17 @@ pub(crate) use self::traffic::Traffic;
 
 use crate::args::{MapArgs, MapFormat};
 use crate::diagnostics;
-use crate::flow_reader::{self, BadLine};
 use crate::input;
 use crate::loaded::Loaded;
 use crate::output::Output;
+use crate::replay::{Packet, Piece, Pieces, complaint};
 use crate::settings_file;
 use crate::status::{Failure, Status};
-use flowsieve::Matcher;
-use flowsieve::formats::read_flow;
+use flowsieve::formats::logs::{Entry, LogOptions};
+use flowsieve::{Flow, Matcher};
 use ipnet::IpNet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Draws a map.
 ///
@@ -112,37 +113,62 @@ fn read_traffic(
     let matcher = Matcher::builder().precedence(args.rules.precedence()).build(&loaded.settings);
     let matcher = matcher.map_err(|error| settings_file::in_file(&args.settings, error))?;
     let mut traffic = Traffic::new(window);
+    let mut options = LogOptions::default();
+    options.protocol = args.protocol;
+    options.local_nets.clone_from(&args.local_nets);
+    let options = Arc::new(options);
+    let mut add = |flow: &Flow<'_>| {
+        let address = flow.remote().and_then(|remote| remote.folded_address());
+        traffic.add(address, matcher.decide(flow).action(), 1);
+    };
     for path in &args.flows {
-        if let Err(error) = read_file(args, path, &matcher, &mut traffic, status) {
-            diagnostics::error(&format!("{}: {error}", input::name(path)));
-            *status = Status::BadInput;
-        }
+        read_file(args, path, &options, &mut add, status);
     }
     Ok(traffic)
 }
 
+/// Reads the flows of a file; what cannot be read is reported.
 fn read_file(
     args: &MapArgs,
     path: &Path,
-    matcher: &Matcher,
-    traffic: &mut Traffic,
+    options: &Arc<LogOptions>,
+    add: &mut impl FnMut(&Flow<'_>),
     status: &mut Status,
-) -> std::io::Result<()> {
-    let mut lines = flow_reader::open(path)?;
-    while let Some(line) = lines.next_line()? {
-        let number = line.number;
-        let flow = line.text.and_then(|text| read_flow(text, args.protocol).map_err(BadLine::from));
-        match flow {
-            Ok(flow) => {
-                let address = flow.remote().and_then(|remote| remote.folded_address());
-                traffic.add(address, matcher.decide(&flow).action(), 1);
+) {
+    let name = input::name(path);
+    let bad_line = |(line, column, reason): (u64, u64, String)| {
+        diagnostics::bad_line(&name, line, column, &reason);
+        Status::BadInput
+    };
+    let mut pieces = match Pieces::open(path, None, options) {
+        Ok(pieces) => pieces,
+        Err(problem) => {
+            diagnostics::error(&format!("{name}: {problem}"));
+            *status = Status::BadInput;
+            return;
+        }
+    };
+    while let Some(piece) = pieces.next() {
+        match piece {
+            Piece::Text(mut reader, text) => reader.read(&text, |record| match record.entry {
+                Entry::Flow(found) => add(&found.flow),
+                Entry::Rejected(error) => *status = bad_line(complaint(&error, record.line)),
+                Entry::Skipped(_) | Entry::Other(_) => {}
+            }),
+            Piece::Packets(packets) => {
+                for (number, packet) in packets {
+                    match packet {
+                        Packet::Flow(found) => add(&found.to_flow(&args.local_nets).flow),
+                        Packet::Rejected(Some(reason)) => *status = bad_line((number, 1, reason)),
+                        Packet::Rejected(None) => *status = Status::BadInput,
+                        Packet::Skipped(_) => {}
+                    }
+                }
             }
-            Err(bad) => {
-                let name = input::name(path);
-                diagnostics::bad_line(&name, number, bad.column, &bad.reason);
+            Piece::Unreadable(problem) => {
+                diagnostics::error(&format!("{name}: {problem}"));
                 *status = Status::BadInput;
             }
         }
     }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::packets::Packet;
 use crate::report::{Latency, Places};
 use flowsieve::formats::logs::{Entry, LogFlow, Other, Record, Skip};
-use flowsieve::{Action, Decider, Decision, FilterSettings, Flow, Matcher, Reason};
+use flowsieve::{Action, Decider, Decision, Error, FilterSettings, Flow, Matcher, Reason};
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -122,14 +122,7 @@ impl Counts {
         match record.entry {
             Entry::Flow(found) => self.flow(source, record.line, &found, judge),
             Entry::Skipped(reason) => self.skip(Skip::as_str(reason)),
-            Entry::Rejected(error) => {
-                let reason = match error.key() {
-                    Some(key) => format!("key `{key}`: {}", error.kind()),
-                    None => error.kind().to_string(),
-                };
-                let line = error.line().unwrap_or(record.line);
-                self.reject(Some((line, error.column().unwrap_or(1), reason)));
-            }
+            Entry::Rejected(error) => self.reject(Some(complaint(&error, record.line))),
             Entry::Other(other) => *self.others.entry(other).or_default() += 1,
         }
     }
@@ -370,6 +363,15 @@ pub(crate) fn action_of(decider: Decider, settings: &FilterSettings) -> Action {
         Decider::Loopback => Action::Allow,
         Decider::Default => settings.default_action(),
     }
+}
+
+/// The line, column and reason of a record that cannot be understood, which begins in `line`.
+pub(crate) fn complaint(error: &Error, line: u64) -> (u64, u64, String) {
+    let reason = match error.key() {
+        Some(key) => format!("key `{key}`: {}", error.kind()),
+        None => error.kind().to_string(),
+    };
+    (error.line().unwrap_or(line), error.column().unwrap_or(1), reason)
 }
 
 /// Whether two settings decide by the same rule, whatever its index.

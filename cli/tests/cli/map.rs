@@ -106,6 +106,29 @@ fn flows_are_marked_where_they_went() {
 }
 
 #[test]
+fn flows_of_a_log_are_marked_by_their_remote_side() {
+    let (settings, picture) = settings_and("map_log", "map.svg");
+    let log = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets \
+        bytes start end action log-status\n\
+        2 1 eni-1 192.168.1.5 10.0.0.2 49761 443 6 20 4249 1 2 ACCEPT OK\n\
+        2 1 eni-1 10.0.0.2 192.168.1.5 443 49761 6 20 4249 1 2 ACCEPT OK\n\
+        2 1 eni-1 - - - - - - - 1 2 - NODATA\n\
+        2 1 eni-1 192.168.1.5 10.0.0.300 1 443 6 20 4249 1 2 ACCEPT OK\n";
+    let log = file("map_log", "vpc.log", log);
+    let options = ["--flows", log.to_str().unwrap(), "--local-net", "192.168.0.0/16"];
+    let ended = map(&settings, &picture, &options);
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.stderr.contains("vpc.log:5:"), "{}", ended.stderr);
+    // One out and one in, both to the same network.
+    assert!(ended.stdout.ends_with(" 2 marks stand for 2 flows.\n"), "{}", ended.stdout);
+    let svg = fs::read_to_string(&picture).unwrap();
+    assert_eq!(svg.matches("<title>10.0.0.0/12: 1 flow, ").count(), 2, "{svg}");
+    let ended = map(&settings, &picture, &["--flows", settings.as_str()]);
+    assert_eq!(ended.status, Some(2));
+    assert!(ended.stderr.contains("no known log format"), "{}", ended.stderr);
+}
+
+#[test]
 fn line_that_is_no_flow_is_reported_and_the_map_drawn() {
     let (settings, picture) = settings_and("map_bad_line", "map.svg");
     let flows =
