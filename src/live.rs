@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flow::Flow;
 use crate::live::overlay::{Edit, Overlay};
 use crate::live::snapshot::Base;
-use crate::matcher::{Matcher, MatcherBuilder, Strategy};
+use crate::matcher::{Matcher, MatcherBuilder, Strategy, Vectors};
 use crate::rule::{Action, FilterRule};
 use crate::settings::{FilterSettings, Precedence};
 use arc_swap::ArcSwap;
@@ -98,6 +98,26 @@ impl LiveMatcherBuilder {
     /// Forces a strategy, for tests and measurements; chosen by the number of rules unless set.
     pub fn strategy(mut self, strategy: Strategy) -> LiveMatcherBuilder {
         self.matcher = self.matcher.strategy(strategy);
+        self
+    }
+
+    /// Forces vector instructions of at most this width, for tests and measurements; the widest
+    /// that the machine has unless set.
+    pub fn vectors(mut self, vectors: Vectors) -> LiveMatcherBuilder {
+        self.matcher = self.matcher.vectors(vectors);
+        self
+    }
+
+    /// Limits the size of the compiled rules, in bytes, as [`MatcherBuilder::max_bytes`] does; no
+    /// limit unless set. Of the memory of a live matcher they are one part; see
+    /// [`LiveMatcher`].
+    ///
+    /// Edits are not refused for it. Where they bring the rules above the limit, a rebuild fails,
+    /// the edits stay laid over the rules as they were compiled, and decisions stay right, but
+    /// slower the more edits there are; the next edit makes the background thread try again.
+    /// [`LiveMatcher::rebuild`] tells of it, and [`Snapshot::is_compiled`] does.
+    pub fn max_bytes(mut self, bytes: usize) -> LiveMatcherBuilder {
+        self.matcher = self.matcher.max_bytes(bytes);
         self
     }
 
@@ -236,8 +256,9 @@ impl LiveMatcher {
     ///
     /// # Errors
     ///
-    /// As for [`MatcherBuilder::build`], of which none can come: edits check the number of rules.
-    /// Decisions would stay right.
+    /// As for [`MatcherBuilder::build`]: [`ErrorKind::MatcherTooLarge`] above
+    /// [`max_bytes`](LiveMatcherBuilder::max_bytes). There cannot be too many rules, since edits check
+    /// their number. Decisions stay right.
     ///
     /// # Complexity
     ///

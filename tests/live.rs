@@ -205,6 +205,53 @@ fn a_rebuild_without_edits_changes_nothing_and_one_with_edits_no_generation() {
     assert_eq!(live.decide(&flow(9)).decision().action(), Action::Drop);
 }
 
+#[test]
+fn rules_above_the_limit_are_decided_right_and_compiled_once_they_are_below_it() {
+    let settings = |count: u8| FilterSettings::new((0..count).map(rule).collect(), Action::Allow);
+    let limit = Matcher::new(&settings(20)).unwrap().size_bytes();
+    let builder = || LiveMatcher::builder().rebuild_in_background(false).max_bytes(limit);
+    let too_large = |error: Error| matches!(error.kind(), ErrorKind::MatcherTooLarge { .. });
+    assert!(too_large(builder().build(settings(200)).unwrap_err()));
+
+    let live = builder().build(settings(20)).unwrap();
+    for last in 20..200 {
+        live.insert(usize::from(last), rule(last)).unwrap();
+    }
+    assert!(too_large(live.rebuild().unwrap_err()));
+    assert!(too_large(live.replace(settings(200)).unwrap_err()));
+    assert_eq!((live.generation(), live.snapshot().is_compiled()), (180, false));
+    for last in 0..=255 {
+        let rule = (last < 200).then_some(usize::from(last));
+        assert_eq!(live.decide(&flow(last)).decision().rule(), rule, "{last}");
+    }
+
+    for index in (10..200).rev() {
+        live.remove(index).unwrap();
+    }
+    live.rebuild().unwrap();
+    assert!(live.snapshot().is_compiled());
+    assert_eq!(live.decide(&flow(9)).decision().rule(), Some(9));
+    assert_eq!(live.decide(&flow(10)).decision().rule(), None);
+}
+
+#[test]
+fn vectors_of_any_width_give_the_same_answers() {
+    for vectors in Vectors::ALL {
+        let settings = FilterSettings::new((0..40).map(rule).collect(), Action::Allow);
+        let live = LiveMatcher::builder().vectors(vectors).build(settings).unwrap();
+        live.remove(5).unwrap();
+        live.rebuild().unwrap();
+        for last in 0..50_u8 {
+            let rule = match last {
+                0..=4 => Some(usize::from(last)),
+                6..=39 => Some(usize::from(last) - 1),
+                _ => None,
+            };
+            assert_eq!(live.decide(&flow(last)).decision().rule(), rule, "{last} with {vectors:?}");
+        }
+    }
+}
+
 /// Ends the other threads, also where this one fails.
 struct End<'a>(&'a AtomicBool);
 
