@@ -270,6 +270,44 @@ fn scope_text(zone: Zone) -> [c_char; 16] {
     text
 }
 
+/// Sets an end from the text of its host and its port.
+///
+/// # Safety
+///
+/// The contract of the header.
+#[inline(always)]
+unsafe fn set_of_text(
+    flow: *mut fsv_flow,
+    (host, host_len): (*const c_char, usize),
+    (port, port_len): (*const c_char, usize),
+    set: impl FnOnce(End<'_>, &mut fsv_flow) -> Checked<()>,
+) -> Checked<()> {
+    // SAFETY: passed on.
+    unsafe {
+        let host = handle::bytes(host, host_len, FSV_MAX_HOST_BYTES)?;
+        let port = handle::bytes(port, port_len, FSV_MAX_HOST_BYTES)?;
+        handle::update(flow, |flow| set(End::of_text(host, port)?, flow))
+    }
+}
+
+/// Sets an end from a socket address.
+///
+/// # Safety
+///
+/// The contract of the header.
+unsafe fn set_of_memory(
+    flow: *mut fsv_flow,
+    address: *const c_void,
+    len: usize,
+    set: impl FnOnce(End<'_>, &mut fsv_flow) -> Checked<()>,
+) -> Checked<()> {
+    // SAFETY: passed on.
+    unsafe {
+        let bytes = handle::memory(address, len)?;
+        handle::update(flow, |flow| set(End::of_socket_address(bytes)?, flow))
+    }
+}
+
 /// Sets the remote endpoint from text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fsv_flow_set_remote(
@@ -279,13 +317,9 @@ pub unsafe extern "C" fn fsv_flow_set_remote(
     port: *const c_char,
     port_len: usize,
 ) -> fsv_status {
-    guard(|| {
-        // SAFETY: the contract of the header.
-        unsafe {
-            let host = handle::bytes(host, host_len, FSV_MAX_HOST_BYTES)?;
-            let port = handle::bytes(port, port_len, FSV_MAX_HOST_BYTES)?;
-            handle::update(flow, |flow| End::of_text(host, port)?.set_remote(flow))
-        }
+    // SAFETY: the contract of the header.
+    guard(|| unsafe {
+        set_of_text(flow, (host, host_len), (port, port_len), |end, flow| end.set_remote(flow))
     })
 }
 
@@ -298,13 +332,9 @@ pub unsafe extern "C" fn fsv_flow_set_local(
     port: *const c_char,
     port_len: usize,
 ) -> fsv_status {
-    guard(|| {
-        // SAFETY: the contract of the header.
-        unsafe {
-            let host = handle::bytes(host, host_len, FSV_MAX_HOST_BYTES)?;
-            let port = handle::bytes(port, port_len, FSV_MAX_HOST_BYTES)?;
-            handle::update(flow, |flow| End::of_text(host, port)?.set_local(flow))
-        }
+    // SAFETY: the contract of the header.
+    guard(|| unsafe {
+        set_of_text(flow, (host, host_len), (port, port_len), |end, flow| end.set_local(flow))
     })
 }
 
@@ -315,13 +345,8 @@ pub unsafe extern "C" fn fsv_flow_set_remote_sockaddr(
     address: *const c_void,
     len: usize,
 ) -> fsv_status {
-    guard(|| {
-        // SAFETY: the contract of the header.
-        unsafe {
-            let bytes = handle::memory(address, len)?;
-            handle::update(flow, |flow| End::of_socket_address(bytes)?.set_remote(flow))
-        }
-    })
+    // SAFETY: the contract of the header.
+    guard(|| unsafe { set_of_memory(flow, address, len, |end, flow| end.set_remote(flow)) })
 }
 
 /// Sets the local endpoint from a socket address.
@@ -331,13 +356,8 @@ pub unsafe extern "C" fn fsv_flow_set_local_sockaddr(
     address: *const c_void,
     len: usize,
 ) -> fsv_status {
-    guard(|| {
-        // SAFETY: the contract of the header.
-        unsafe {
-            let bytes = handle::memory(address, len)?;
-            handle::update(flow, |flow| End::of_socket_address(bytes)?.set_local(flow))
-        }
-    })
+    // SAFETY: the contract of the header.
+    guard(|| unsafe { set_of_memory(flow, address, len, |end, flow| end.set_local(flow)) })
 }
 
 /// Sets the remote host name.
