@@ -1,6 +1,7 @@
 //! [`Matcher`]: the compiled, immutable form of settings, and the hot path.
 
 mod address;
+mod columns;
 mod compile;
 mod hosts;
 mod intervals;
@@ -22,9 +23,10 @@ use crate::endpoint::AddressFamily;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::matcher::address::AddressIndex;
+use crate::matcher::columns::Columns;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::{GROUP, Intervals, Wanted};
-use crate::matcher::lanes::{Job, Lanes, Machine, Scalar};
+use crate::matcher::lanes::{Job, Lanes, Machine, Scalar, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
 use crate::matcher::locals::LocalPorts;
@@ -428,9 +430,22 @@ impl Matcher {
 
     /// Decides a group of flows, up to [`GROUP`]; what they read is loaded for all at once.
     #[inline(always)]
-    fn decide_group(&self, lanes: impl Lanes, flows: &[Flow<'_>], decisions: &mut [Decision]) {
+    fn decide_group<L: Lanes>(&self, lanes: L, flows: &[Flow<'_>], decisions: &mut [Decision]) {
         if self.has.pairs {
             return self.decide_group_by_pairs(lanes, flows, decisions);
+        }
+        if L::GATHERS
+            && !self.has.others
+            && let Some(columns) = Columns::new(flows)
+            && columns.usual.count_ones() as usize >= GROUP / 2
+        {
+            return self.decide_columns(lanes, &columns, decisions);
+        }
+        if self.has.few {
+            for (flow, decision) in flows.iter().zip(decisions) {
+                *decision = lanes.call(Decide { matcher: self, flow });
+            }
+            return;
         }
         let leaves = self.plain.leaves(lanes, flows);
         let is_sided = self.has.sided_groups;
@@ -448,6 +463,31 @@ impl Matcher {
             *decision = match remote.folded_family() {
                 Some(family) => self.decide_in(lanes, family, leaf, flow, places),
                 None => self.decide_fully(flow, &Leaf::NONE),
+            };
+        }
+    }
+
+    /// Decides a group of flows a step at a time for all of them, but those that are not usual.
+    #[inline(always)]
+    fn decide_columns(&self, lanes: impl Lanes, columns: &Columns<'_>, decisions: &mut [Decision]) {
+        let mut best = [Ranked::NONE; GROUP];
+        if self.has.anywhere {
+            self.plain.lower_by_anywhere_v4(lanes, columns, &mut best);
+        }
+        if self.has.local_ports {
+            self.local_ports.lower_v4(lanes, columns, &mut best);
+        }
+        let by_remote = self.plain.lower_v4(lanes, columns, &mut best) & columns.usual;
+        let by_local = if self.has.sided_anywhere { columns.usual } else { 0 };
+        if by_remote | by_local != 0 {
+            self.sided_v4.lower_v4(lanes, columns, by_local, by_remote, &mut best);
+        }
+        let found = columns.flows.iter().zip(best).zip(decisions).enumerate();
+        for (lane, ((flow, best), decision)) in found {
+            *decision = match columns.usual >> lane & 1 != 0 {
+                true if self.has.hosts => self.decide_by_host(flow, best),
+                true => self.decision(best, false),
+                false => lanes.call(Decide { matcher: self, flow }),
             };
         }
     }
@@ -769,7 +809,16 @@ impl Job for DecideBatch<'_> {
             return 0;
         };
         if matcher.has.groups {
-            for (flows, decisions) in flows.chunks(GROUP).zip(decisions.chunks_mut(GROUP)) {
+            let (mut rest, mut ahead) = (flows, flows.get(GROUP..).unwrap_or(&[]));
+            for decisions in decisions.chunks_mut(GROUP) {
+                let (flows, others) = rest.split_at(decisions.len().min(rest.len()));
+                rest = others;
+                // A group reads its flows at once; where they follow each other in memory the next ones
+                // can be on their way.
+                for flow in ahead.iter().take(GROUP) {
+                    prefetch(Some(flow));
+                }
+                ahead = ahead.get(GROUP..).unwrap_or(&[]);
                 matcher.decide_group(lanes, flows, decisions);
             }
             return count;

@@ -180,33 +180,93 @@ fn flow(random: &mut Random, shape: &Shape) -> Flow<'static> {
     }
 }
 
+/// Block lists with what provider authors add to them: rules of any host for some ports, for local
+/// ports, and a few with a local side.
+#[test]
+fn a_few_rules_of_other_kinds_among_many_decide_as_the_reference_does() {
+    let list = shape("list", 2000, V4, (&[16, 24, 32, 32], 14), (&[], 0), [5, 0], true);
+    let with_local = shape("with local", 40, V4, (&[24, 32], 14), (&[24, 32], 5), [3, 3], true);
+    let local_only = shape("local only", 40, V4, (&[], 0), (&[28, 32], 5), [0, 3], true);
+    let flows_of = shape("flows", 0, V4, (&[32], 14), (&[32], 5), [5, 3], true);
+    let mut random = Random(7);
+    for kinds in 0..8u32 {
+        let mut rules = settings(&mut random, &list).rules().to_vec();
+        for (kind, shape) in [&with_local, &local_only].into_iter().enumerate() {
+            if kinds >> (kind + 1) & 1 == 0 {
+                continue;
+            }
+            let rules_of_kind = settings(&mut random, shape);
+            let is_sided = |rule: &&FilterRule| *rule.network_rule().local() != Network::Nil;
+            for rule in rules_of_kind.rules().iter().filter(is_sided) {
+                let place = random.below(rules.len());
+                rules.insert(place, rule.clone());
+            }
+        }
+        if kinds & 1 != 0 {
+            for number in 0..40 {
+                let host = Host::Address(V4.unspecified(), None);
+                let first = random.below(400) as u16 + 1;
+                let ports = Ports::range(first, first + random.below(4) as u16).unwrap();
+                let endpoint = Endpoint::from_parts(host, ports);
+                let protocol = random.pick(&[Protocol::Any, Protocol::Tcp, Protocol::Udp]);
+                let direction = random.pick(&[Direction::Any, Direction::Inbound]);
+                let (remote, local) =
+                    if number % 2 == 0 { (Some(endpoint), None) } else { (None, Some(endpoint)) };
+                let rule = NetworkRule::remote_network(remote, 0, local, 0, protocol, direction);
+                let place = random.below(rules.len());
+                rules.insert(place, FilterRule::new(rule.unwrap(), random.pick(&Action::ALL)));
+            }
+        }
+        let settings = FilterSettings::new(rules, Action::Allow);
+        let flows: Vec<Flow<'_>> = (0..640)
+            .map(|number| {
+                let flow = flow(&mut random, &flows_of);
+                // Every second hundred are all of a kind that needs nothing special.
+                match number / 100 % 2 {
+                    0 => flow,
+                    _ => {
+                        let protocol = random.pick(&[IpProtocol::TCP, IpProtocol::UDP]);
+                        let local = address(&mut random, V4, 5);
+                        let remote = flow.remote().unwrap();
+                        Flow::new(protocol, flow.direction())
+                            .with_remote_address(remote.address().unwrap(), None, remote.port())
+                            .with_local_address(local, None, 1 + random.below(30) as u16)
+                    }
+                }
+            })
+            .collect();
+        agree(&format!("kinds {kinds}"), &settings, &flows);
+    }
+}
+
 #[test]
 fn many_rules_decide_as_the_reference_does() {
     for (seed, shape) in (1..).zip(&SHAPES) {
         let mut random = Random(seed);
         let settings = settings(&mut random, shape);
         let flows: Vec<Flow<'_>> = (0..300).map(|_| flow(&mut random, shape)).collect();
-        for precedence in Precedence::ALL {
-            let expected: Vec<Decision> =
-                flows.iter().map(|f| reference::decide(&settings, precedence, f)).collect();
-            let decided = expected.iter().filter(|decision| decision.rule().is_some()).count();
-            assert!(decided > 30, "{}: {decided} flows match", shape.name);
-            for matcher in matchers(&settings, precedence) {
-                let of = format!(
-                    "{}, {precedence} {:?} {:?}",
-                    shape.name,
-                    matcher.strategy(),
-                    matcher.vectors()
-                );
-                let mut batch = expected.clone();
-                batch.rotate_left(1);
-                assert_eq!(matcher.decide_batch(&flows, &mut batch), flows.len());
-                for ((flow, expected), of_batch) in flows.iter().zip(&expected).zip(batch) {
-                    let shown = || Shown(&settings, flow).to_string();
-                    let tail = |text: String| text.lines().rev().take(1).collect::<String>();
-                    assert_eq!(matcher.decide(flow), *expected, "{of}: {}", tail(shown()));
-                    assert_eq!(of_batch, *expected, "in a batch, {of}: {}", tail(shown()));
-                }
+        agree(shape.name, &settings, &flows);
+    }
+}
+
+/// Asserts that every matcher decides the flows as the reference does, one by one and in batches.
+fn agree(name: &str, settings: &FilterSettings, flows: &[Flow<'_>]) {
+    for precedence in Precedence::ALL {
+        let expected: Vec<Decision> =
+            flows.iter().map(|f| reference::decide(settings, precedence, f)).collect();
+        let decided = expected.iter().filter(|decision| decision.rule().is_some()).count();
+        assert!(decided > 30, "{name}: {decided} flows match");
+        for matcher in matchers(settings, precedence) {
+            let of =
+                format!("{name}, {precedence} {:?} {:?}", matcher.strategy(), matcher.vectors());
+            let mut batch = expected.clone();
+            batch.rotate_left(1);
+            assert_eq!(matcher.decide_batch(flows, &mut batch), flows.len());
+            for ((flow, expected), of_batch) in flows.iter().zip(&expected).zip(batch) {
+                let shown = || Shown(settings, flow).to_string();
+                let tail = |text: String| text.lines().rev().take(1).collect::<String>();
+                assert_eq!(matcher.decide(flow), *expected, "{of}: {}", tail(shown()));
+                assert_eq!(of_batch, *expected, "in a batch, {of}: {}", tail(shown()));
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::matcher::locals::LocalPorts;
 use crate::matcher::memory;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
-use crate::matcher::scan::Scan;
+use crate::matcher::scan::{self, Scan};
 use crate::matcher::sided::{Sided, SidedRule};
 use crate::matcher::unbound::{RemoteHalf, Unbound};
 use crate::matcher::{Anywhere, Has, Matcher, MatcherBuilder, Strategy, Vectors};
@@ -205,8 +205,13 @@ pub(super) fn compile(
     };
     matcher.lists.shrink_to_fit();
     matcher.has.few = is_few;
-    let is_large = || matcher.size_bytes() > GROUPS_FROM;
-    matcher.has.groups = options.look_ahead.unwrap_or_else(is_large);
+    // Comparing up to three blocks of rules with each flow is as fast as what a group goes through.
+    let is_scan = is_few && rules.len() <= 3 * scan::LANES;
+    let has_groups = || match machine.gathers() && !has_pairs {
+        true => !is_scan,
+        false => matcher.size_bytes() > GROUPS_FROM,
+    };
+    matcher.has.groups = options.look_ahead.unwrap_or_else(has_groups);
     let lens = matcher.sided_v4.len() + matcher.sided_v6.len();
     matcher.has.sided_groups = lens > rules.len() / 8;
     budget.check(matcher.size_bytes())?;

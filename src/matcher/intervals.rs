@@ -6,7 +6,8 @@
 //! by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
 //! the first that is not below the address: one comparison of whole vectors.
 
-use crate::matcher::lanes::{Lanes, prefetch};
+use crate::matcher::columns::Column;
+use crate::matcher::lanes::{Lanes, Packed, prefetch};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::memory;
 use ipnet::IpNet;
@@ -38,10 +39,11 @@ pub(super) struct Bitmap {
     words: Vec<Word>,
 }
 
-/// 64 bits of a bitmap.
+/// 32 bits of a bitmap.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 struct Word {
-    starts: u64,
+    starts: u32,
     /// The number of the run that the word begins in, or would if no run began with it.
     run: u32,
 }
@@ -64,6 +66,7 @@ pub(super) struct Ends<W> {
 
 /// The place of a node in its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub(super) struct Node {
     base: u32,
     /// What the look-up has to do, in the two low bits, and the number that it needs.
@@ -311,8 +314,13 @@ impl<V: Value> Intervals<V> {
 
     #[inline(always)]
     fn half(&self, lanes: impl Lanes, node: Node, half: u16) -> &V {
+        self.halves.values.get(self.place_of_half(lanes, node, half)).unwrap_or(&self.rest)
+    }
+
+    #[inline(always)]
+    fn place_of_half(&self, lanes: impl Lanes, node: Node, half: u16) -> usize {
         let ends = &self.halves.ends;
-        let place = match node.shape {
+        match node.shape {
             shape if self.has_directories & (shape & 3 == Node::DIRECTORY) => {
                 ends.place_by_directory(lanes, node, half)
             }
@@ -322,8 +330,31 @@ impl<V: Value> Intervals<V> {
                 bitmap.map_or(usize::MAX, |bitmap| bitmap.run(half))
             }
             _ => ends.place_in_many(lanes, node, half),
-        };
-        self.halves.values.get(place).unwrap_or(&self.rest)
+        }
+    }
+
+    /// Returns the words of the values of a group of IPv4 addresses, field by field.
+    #[inline(always)]
+    pub(super) fn gather_v4<const N: usize>(
+        &self,
+        lanes: impl Lanes,
+        addresses: &Column,
+    ) -> [Column; N]
+    where
+        V: Packed<N>,
+    {
+        if self.nodes.is_empty() {
+            return self.rest.words().map(|word| [word; GROUP]);
+        }
+        let numbers = self.root.gather(lanes, &addresses.map(|bits| bits >> 16));
+        let [bases, shapes] = lanes.gather(&self.nodes, &numbers);
+        let mut places = [0; GROUP];
+        for (((place, base), shape), address) in
+            places.iter_mut().zip(bases).zip(shapes).zip(addresses)
+        {
+            *place = self.place_of_half(lanes, Node { base, shape }, *address as u16) as u32;
+        }
+        lanes.gather(&self.halves.values, &places)
     }
 
     /// Returns the value of each of up to [`GROUP`] addresses, all of them a step at a time: while
@@ -424,14 +455,40 @@ impl<V: Value> Intervals<V> {
     }
 }
 
+impl Word {
+    /// Returns the number of the run that holds a value of this word.
+    #[inline(always)]
+    fn run(self, value: u32) -> u32 {
+        self.run.wrapping_add((self.starts << (!value & 31)).count_ones())
+    }
+}
+
+// SAFETY: two words, in this order.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<2> for Word {
+    #[inline(always)]
+    fn words(self) -> [u32; 2] {
+        [self.starts, self.run]
+    }
+}
+
+// SAFETY: two words, in this order.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<2> for Node {
+    #[inline(always)]
+    fn words(self) -> [u32; 2] {
+        [self.base, self.shape]
+    }
+}
+
 impl Bitmap {
     /// Makes a bitmap of runs with these ends, numbered from `first`.
     pub(super) fn new(ends: impl Iterator<Item = u16>, first: u32) -> Bitmap {
-        let mut words = vec![Word::default(); 1 << 10];
+        let mut words = vec![Word::default(); 1 << 11];
         let mut start = 0u16;
         for end in ends {
-            if let Some(word) = words.get_mut(usize::from(start >> 6)) {
-                word.starts |= 1 << (start & 63);
+            if let Some(word) = words.get_mut(usize::from(start >> 5)) {
+                word.starts |= 1 << (start & 31);
             }
             start = end.wrapping_add(1);
         }
@@ -446,9 +503,21 @@ impl Bitmap {
     /// Returns the number of the run that holds `value`; greater than all if the bitmap is empty.
     #[inline(always)]
     pub(super) fn run(&self, value: u16) -> usize {
-        let Some(word) = self.words.get(usize::from(value >> 6)) else { return usize::MAX };
-        let up_to = word.starts << (!value & 63);
-        word.run.wrapping_add(up_to.count_ones()) as usize
+        let Some(word) = self.words.get(usize::from(value >> 5)) else { return usize::MAX };
+        word.run(value.into()) as usize
+    }
+
+    /// Returns the numbers of the runs that hold these values of 16 bits; of an empty bitmap,
+    /// anything.
+    #[inline(always)]
+    pub(super) fn gather(&self, lanes: impl Lanes, values: &Column) -> Column {
+        let [starts, runs] = lanes.gather(&self.words, &values.map(|value| value >> 5));
+        let mut numbers = [0; GROUP];
+        for (((number, starts), run), value) in numbers.iter_mut().zip(starts).zip(runs).zip(values)
+        {
+            *number = Word { starts, run }.run(*value);
+        }
+        numbers
     }
 
     /// Returns the memory held, in bytes on the heap.

@@ -1,12 +1,16 @@
 //! [`Lanes`]: comparing many numbers at once, by whatever the machine has for it.
 
 use crate::matcher::Vectors;
+use crate::matcher::intervals::GROUP;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{Block, Probe};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
 pub(super) trait Lanes: Copy {
+    /// The number of bits for each rule that [`match_row`](Lanes::match_row) returns.
+    const ROW_BITS: u32 = 1;
+
     /// Does a job apart, in a function of its own: what few flows need does not make the code
     /// larger that all flows go through.
     fn call<J: Job>(self, job: J) -> J::Output;
@@ -16,12 +20,27 @@ pub(super) trait Lanes: Copy {
     fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize;
     /// The same.
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
+    /// Whether the fields of a whole group of flows are worth to be looked up together.
+    const GATHERS: bool;
+
+    /// Returns the words of the values at these places, field by field; anything for a place where
+    /// there is none.
+    #[inline(always)]
+    fn gather<T: Packed<N>, const N: usize>(
+        self,
+        values: &[T],
+        places: &[u32; GROUP],
+    ) -> [[u32; GROUP]; N] {
+        gather_by_turns(values, places)
+    }
+
     /// Does what [`Block::compare_remote`] does.
     fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32;
     /// Does what [`Block::compare_local`] does.
     fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32;
 
-    /// Does what [`Chunk::matching`] does.
+    /// Does what [`Chunk::matching`] does. Of the [`ROW_BITS`](Lanes::ROW_BITS) for each rule, the
+    /// lowest is set if it matches; the others are 0.
     #[inline(always)]
     fn match_row<const W: usize>(
         self,
@@ -31,6 +50,36 @@ pub(super) trait Lanes: Copy {
     ) -> u32 {
         chunk.matching(query, other)
     }
+}
+
+/// A value of `N` numbers of 32 bits, for [`Lanes::gather`].
+///
+/// # Safety
+///
+/// In memory the value is nothing else than its [`words`](Packed::words), one after the other, on a
+/// machine that stores the low byte of a number first.
+#[allow(unsafe_code, reason = "vector instructions read values of any kind as words")]
+pub(super) unsafe trait Packed<const N: usize>: Copy {
+    /// Returns the numbers.
+    fn words(self) -> [u32; N];
+}
+
+/// Does what [`Lanes::gather`] does, one value after the other.
+#[inline(always)]
+fn gather_by_turns<T: Packed<N>, const N: usize>(
+    values: &[T],
+    places: &[u32; GROUP],
+) -> [[u32; GROUP]; N] {
+    let mut columns = [[0; GROUP]; N];
+    for (lane, place) in places.iter().enumerate() {
+        let words = values.get(*place as usize).map_or([0; N], |value| value.words());
+        for (column, word) in columns.iter_mut().zip(words) {
+            if let Some(lane) = column.get_mut(lane) {
+                *lane = word;
+            }
+        }
+    }
+    columns
 }
 
 /// Begins to load what `value` stands in into the cache.
@@ -98,6 +147,19 @@ impl Machine {
         }
     }
 
+    /// Whether whole groups of flows are looked up together; see [`Lanes::GATHERS`].
+    pub(super) fn gathers(self) -> bool {
+        match self {
+            Machine::Scalar(_) => Scalar::GATHERS,
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Machine::Narrow(_) => Narrow::GATHERS,
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx2(_) => Avx2::GATHERS,
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx512(_) => Avx512::GATHERS,
+        }
+    }
+
     pub(super) fn vectors(self) -> Vectors {
         match self {
             Machine::Scalar(_) => Vectors::Scalar,
@@ -152,6 +214,8 @@ fn run_apart<J: Job>(lanes: impl Lanes, job: J) -> J::Output {
 pub(super) struct Scalar;
 
 impl Lanes for Scalar {
+    const GATHERS: bool = true;
+
     #[inline(always)]
     fn call<J: Job>(self, job: J) -> J::Output {
         run_apart(self, job)
@@ -201,7 +265,8 @@ pub(super) struct Avx512(());
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod x86 {
-    use super::{Avx2, Avx512, Job, Lanes, Narrow, run_apart};
+    use super::{Avx2, Avx512, Job, Lanes, Narrow, Packed, gather_by_turns, run_apart};
+    use crate::matcher::intervals::GROUP;
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
     use std::arch::x86_64::*;
@@ -212,7 +277,7 @@ mod x86 {
         job.run(lanes)
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     #[inline(never)]
     pub(super) fn run_avx512<J: Job>(lanes: Avx512, job: J) -> J::Output {
@@ -220,6 +285,8 @@ mod x86 {
     }
 
     impl Lanes for Narrow {
+        const GATHERS: bool = false;
+
         #[inline(always)]
         fn call<J: Job>(self, job: J) -> J::Output {
             run_apart(self, job)
@@ -287,8 +354,11 @@ mod x86 {
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
         ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident, $row:ident,
-            $run:ident) => {
+            $row_bits:literal, $run:ident, $gathers:literal, $gather:ident) => {
             impl Lanes for $machine {
+                const ROW_BITS: u32 = $row_bits;
+                const GATHERS: bool = $gathers;
+
                 #[inline(always)]
                 fn call<J: Job>(self, job: J) -> J::Output {
                     // SAFETY: `self` proves that the machine has the instructions.
@@ -311,6 +381,16 @@ mod x86 {
                 fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize {
                     // SAFETY: as before.
                     unsafe { $u64(lanes, x) }
+                }
+
+                #[inline(always)]
+                fn gather<T: Packed<N>, const N: usize>(
+                    self,
+                    values: &[T],
+                    places: &[u32; GROUP],
+                ) -> [[u32; GROUP]; N] {
+                    // SAFETY: as before.
+                    unsafe { $gather(values, places) }
                 }
 
                 #[inline(always)]
@@ -339,7 +419,19 @@ mod x86 {
         };
     }
 
-    lanes!(Avx2, avx2_u16, avx2_u32, avx2_u64, avx2_remote, avx2_local, avx2_row, run_avx2);
+    lanes!(
+        Avx2,
+        avx2_u16,
+        avx2_u32,
+        avx2_u64,
+        avx2_remote,
+        avx2_local,
+        avx2_row,
+        2,
+        run_avx2,
+        false,
+        avx2_gather
+    );
     lanes!(
         Avx512,
         avx512_u16,
@@ -347,8 +439,11 @@ mod x86 {
         avx512_u64,
         avx512_remote,
         avx512_local,
-        avx2_row,
-        run_avx512
+        avx512_row,
+        1,
+        run_avx512,
+        true,
+        avx512_gather
     );
 
     /// Returns the half of 64 bytes of this number, 0 or 1.
@@ -511,13 +606,24 @@ mod x86 {
         holds & _bzhi_u32(0x5555_5555, chunk.count() as u32 * 2)
     }
 
+    /// The processor's own instruction is no faster than this where there is no more than AVX2.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_gather<T: Packed<N>, const N: usize>(
+        values: &[T],
+        places: &[u32; GROUP],
+    ) -> [[u32; GROUP]; N] {
+        gather_by_turns(values, places)
+    }
+
     impl Avx512 {
         pub(in crate::matcher) fn detect() -> Option<Avx512> {
             let has = Avx2::detect().is_some()
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq");
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vpopcntdq");
             has.then_some(Avx512(()))
         }
     }
@@ -549,6 +655,53 @@ mod x86 {
     fn avx512_u64(lanes: &[u64; 8], x: u64) -> usize {
         let mask = _mm512_cmpge_epu64_mask(line(lanes), _mm512_set1_epi64(x as i64));
         u32::from(mask).trailing_zeros() as usize
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn avx512_gather<T: Packed<N>, const N: usize>(
+        values: &[T],
+        places: &[u32; GROUP],
+    ) -> [[u32; GROUP]; N] {
+        const { assert!(size_of::<T>() == 4 * N && (N == 1 || N == 2 || N == 4)) };
+        // The instruction takes numbers of words, or pairs of them, with a sign.
+        let last = match values.len().checked_sub(1) {
+            Some(last) if last < 1 << 29 => last,
+            _ => return gather_by_turns(values, places),
+        };
+        let places = _mm512_min_epu32(line(places), _mm512_set1_epi32(last as i32));
+        let mut columns = [[0; GROUP]; N];
+        if N == 1 {
+            // SAFETY: `places` are indices of `values`, each of which is one word.
+            let found = unsafe { _mm512_i32gather_epi32::<4>(places, values.as_ptr().cast()) };
+            store(&mut columns, 0, found);
+            return columns;
+        }
+        let places = if N == 4 { _mm512_slli_epi32::<1>(places) } else { places };
+        let low = _mm512_castsi512_si256(places);
+        let high = _mm512_extracti64x4_epi64::<1>(places);
+        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+        for pair in 0..N / 2 {
+            let base = values.as_ptr().cast::<i64>().wrapping_add(pair);
+            // SAFETY: `places` are the first pairs of words of elements of `values`, each of which is
+            // `N` words; `pair` is less than the number of pairs.
+            let (low, high) = unsafe {
+                (_mm512_i32gather_epi64::<8>(low, base), _mm512_i32gather_epi64::<8>(high, base))
+            };
+            store(&mut columns, 2 * pair, _mm512_permutex2var_epi32(low, even, high));
+            store(&mut columns, 2 * pair + 1, _mm512_permutex2var_epi32(low, odd, high));
+        }
+        columns
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn store(columns: &mut [[u32; GROUP]], column: usize, words: __m512i) {
+        if let Some(column) = columns.get_mut(column) {
+            // SAFETY: the array is 64 bytes.
+            unsafe { _mm512_storeu_si512(column.as_mut_ptr().cast(), words) }
+        }
     }
 
     /// Which of the rules hold an address.
@@ -593,16 +746,175 @@ mod x86 {
         let ports = avx512_ports(probe.local_port, &block.local_first, &block.local_more);
         (ports & avx512_addresses(&probe.local, &block.local_value, &block.local_mask)).into()
     }
+
+    /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
+    #[inline]
+    fn avx512_row<const W: usize>(
+        chunk: Chunk<'_, W>,
+        query: RowQuery<'_>,
+        other: &[u32; W],
+    ) -> u32 {
+        // SAFETY: half a line may be read where a column of 16 bits begins.
+        let halves = |column: usize| unsafe { _mm256_loadu_si256(chunk.column(column).cast()) };
+        // SAFETY: a line may be read where a column of 32 bits begins.
+        let words = |column: usize| unsafe { _mm512_loadu_si512(chunk.column(column).cast()) };
+        let all = |half: u16| _mm256_set1_epi16(half as i16);
+        let in_ports = |port: u16, first: usize, more: usize| {
+            _mm256_cmple_epu16_mask(_mm256_sub_epi16(all(port), halves(first)), halves(more))
+        };
+        let traits = _mm256_xor_si256(all(query.traits.number), halves(Chunk::<W>::TRAITS));
+        let mut holds = _mm256_testn_epi16_mask(traits, all(query.traits.asked))
+            & in_ports(query.remote_port, Chunk::<W>::REMOTE_FIRST, Chunk::<W>::REMOTE_MORE)
+            & in_ports(query.local_port, Chunk::<W>::LOCAL_FIRST, Chunk::<W>::LOCAL_MORE);
+        for (word, own) in other.iter().enumerate() {
+            let own = _mm512_set1_epi32(*own as i32);
+            let bits = _mm512_xor_si512(own, words(Chunk::<W>::VALUE + 2 * word));
+            holds &= _mm512_testn_epi32_mask(bits, words(Chunk::<W>::MASK + 2 * word));
+        }
+        _bzhi_u32(holds.into(), chunk.count() as u32)
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod neon {
     use super::{Job, Lanes, Narrow, run_apart};
+    use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
     use std::arch::aarch64::*;
 
+    /// Whether each of eight ports is outside: not zero if unsigned `port - first > more`.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn outside(port: uint16x8_t, first: uint16x8_t, more: uint16x8_t) -> uint16x8_t {
+        vqsubq_u16(vsubq_u16(port, first), more)
+    }
+
+    /// Which of eight rules do not hold an address, given two vectors of what differs: not zero.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn narrow(differ: [uint32x4_t; 2]) -> uint16x8_t {
+        let [low, high] = differ.map(|differ| vreinterpretq_u16_u32(vtstq_u32(differ, differ)));
+        vuzp1q_u16(low, high)
+    }
+
+    /// A bit for each of sixteen lanes that is zero.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn zeros([low, high]: [uint16x8_t; 2]) -> u32 {
+        let holds = |half| vreinterpretq_u8_u16(vceqzq_u16(half));
+        let bits = vcreate_u8(0x80_40_20_10_08_04_02_01);
+        let bits = vandq_u8(vuzp1q_u8(holds(low), holds(high)), vcombine_u8(bits, bits));
+        u32::from(vaddv_u8(vget_low_u8(bits))) | u32::from(vaddv_u8(vget_high_u8(bits))) << 8
+    }
+
+    /// Eight of sixteen numbers, from the first or from the ninth.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn half(lanes: &[u16; 16], number: usize) -> uint16x8_t {
+        // SAFETY: both halves are within the array.
+        unsafe { vld1q_u16(lanes.as_ptr().add((number & 1) * 8)) }
+    }
+
+    /// Four of sixteen numbers.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn quarter(lanes: &[u32; 16], number: usize) -> uint32x4_t {
+        // SAFETY: all quarters are within the array.
+        unsafe { vld1q_u32(lanes.as_ptr().add((number & 3) * 4)) }
+    }
+
+    /// Not zero for each of eight rules of a block that does not hold an address.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn other_addresses<const W: usize>(
+        own: &[u32; W],
+        values: &[[u32; 16]; W],
+        masks: &[[u32; 16]; W],
+        number: usize,
+    ) -> uint16x8_t {
+        narrow([0, 1].map(|part| {
+            let mut differ = vdupq_n_u32(0);
+            for ((own, values), masks) in own.iter().zip(values).zip(masks) {
+                let at = number * 2 + part;
+                let bits = veorq_u32(vdupq_n_u32(*own), quarter(values, at));
+                differ = vorrq_u32(differ, vandq_u32(bits, quarter(masks, at)));
+            }
+            differ
+        }))
+    }
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn neon_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
+        zeros([0, 1].map(|number| {
+            let case = vdupq_n_u32(probe.case);
+            let no_case = [0, 1].map(|part| {
+                let held = vandq_u32(case, quarter(&block.cases, number * 2 + part));
+                vreinterpretq_u16_u32(vceqzq_u32(held))
+            });
+            let no_case = vuzp1q_u16(no_case[0], no_case[1]);
+            let (first, more) =
+                (half(&block.remote_first, number), half(&block.remote_more, number));
+            let ports = outside(vdupq_n_u16(probe.remote_port), first, more);
+            let numbers = veorq_u16(vdupq_n_u16(probe.number), half(&block.number, number));
+            let (values, masks) = (&block.remote_value, &block.remote_mask);
+            let addresses = other_addresses(&probe.remote, values, masks, number);
+            vorrq_u16(vorrq_u16(no_case, ports), vorrq_u16(numbers, addresses))
+        }))
+    }
+
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn neon_local<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
+        zeros([0, 1].map(|number| {
+            let (first, more) = (half(&block.local_first, number), half(&block.local_more, number));
+            let ports = outside(vdupq_n_u16(probe.local_port), first, more);
+            let (values, masks) = (&block.local_value, &block.local_mask);
+            vorrq_u16(ports, other_addresses(&probe.local, values, masks, number))
+        }))
+    }
+
+    /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn neon_row<const W: usize>(chunk: Chunk<'_, W>, query: RowQuery<'_>, other: &[u32; W]) -> u32 {
+        let fails = [0, 1].map(|number| {
+            // SAFETY: half a line may be read where a column of 16 bits begins.
+            let eight = |column: usize| unsafe {
+                vld1q_u16(chunk.column(column).cast::<u16>().wrapping_add(number * 8))
+            };
+            // SAFETY: a line may be read where a column of 32 bits begins.
+            let four = |column: usize, part: usize| unsafe {
+                vld1q_u32(chunk.column(column).wrapping_add((number * 2 + part) * 4))
+            };
+            let ports = |port: u16, first: usize, more: usize| {
+                outside(vdupq_n_u16(port), eight(first), eight(more))
+            };
+            let traits = veorq_u16(vdupq_n_u16(query.traits.number), eight(Chunk::<W>::TRAITS));
+            let traits = vandq_u16(traits, vdupq_n_u16(query.traits.asked));
+            let remote =
+                ports(query.remote_port, Chunk::<W>::REMOTE_FIRST, Chunk::<W>::REMOTE_MORE);
+            let local = ports(query.local_port, Chunk::<W>::LOCAL_FIRST, Chunk::<W>::LOCAL_MORE);
+            let addresses = narrow([0, 1].map(|part| {
+                let mut differ = vdupq_n_u32(0);
+                for (word, own) in other.iter().enumerate() {
+                    let value = four(Chunk::<W>::VALUE + 2 * word, part);
+                    let bits = veorq_u32(vdupq_n_u32(*own), value);
+                    let mask = four(Chunk::<W>::MASK + 2 * word, part);
+                    differ = vorrq_u32(differ, vandq_u32(bits, mask));
+                }
+                differ
+            }));
+            vorrq_u16(vorrq_u16(traits, remote), vorrq_u16(local, addresses))
+        });
+        zeros(fails) & ((1 << chunk.count()) - 1)
+    }
+
     impl Lanes for Narrow {
+        const GATHERS: bool = false;
+
         #[inline(always)]
         fn call<J: Job>(self, job: J) -> J::Output {
             run_apart(self, job)
@@ -660,19 +972,35 @@ mod neon {
 
         #[inline(always)]
         fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
-            block.compare_remote(probe)
+            // SAFETY: every aarch64 has NEON.
+            unsafe { neon_remote(block, probe) }
         }
 
         #[inline(always)]
         fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
-            block.compare_local(probe)
+            // SAFETY: every aarch64 has NEON.
+            unsafe { neon_local(block, probe) }
+        }
+
+        #[inline(always)]
+        fn match_row<const W: usize>(
+            self,
+            chunk: Chunk<'_, W>,
+            query: RowQuery<'_>,
+            other: &[u32; W],
+        ) -> u32 {
+            // SAFETY: every aarch64 has NEON.
+            unsafe { neon_row(chunk, query, other) }
         }
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a failed test")]
 mod tests {
     use super::*;
+    use crate::matcher::leaf::{Leaf, Ranked};
+    use crate::rule::Action;
 
     fn check(lanes: impl Lanes) {
         for first in 0..32usize {
@@ -702,18 +1030,52 @@ mod tests {
         }
     }
 
+    struct Check;
+
+    impl Job for Check {
+        type Output = ();
+
+        fn run(self, lanes: impl Lanes) {
+            check(lanes);
+            check_gather(lanes);
+        }
+    }
+
     #[test]
     fn the_first_lane_that_is_at_least_x_is_found_by_every_machine() {
         for limit in Vectors::ALL {
-            match Machine::up_to(limit) {
-                Machine::Scalar(lanes) => check(lanes),
-                #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-                Machine::Narrow(lanes) => check(lanes),
-                #[cfg(target_arch = "x86_64")]
-                Machine::Avx2(lanes) => check(lanes),
-                #[cfg(target_arch = "x86_64")]
-                Machine::Avx512(lanes) => check(lanes),
+            Machine::up_to(limit).run(Check);
+        }
+    }
+
+    fn check_gather(lanes: impl Lanes) {
+        let ranked: Vec<Ranked> = (0..50).map(|rank| Ranked::new(rank * 7, Action::Drop)).collect();
+        let leaf = |rank: u32| Leaf {
+            ranked: Ranked::new(rank, Action::Allow),
+            next: rank ^ 0x1234_5678,
+            first_port: rank as u16 * 3,
+            last_port: !(rank as u16),
+            cases: rank as u16 ^ 0x5a5a,
+            number: rank as u8 ^ 0x0f,
+            flags: rank as u8 ^ 0xf0,
+        };
+        let leaves: Vec<Leaf> = (0..50).map(leaf).collect();
+        for start in [0, 1, 17, 34] {
+            let places = std::array::from_fn(|lane| (start + lane as u32 * 31) % 50);
+            let [found] = lanes.gather(&ranked, &places);
+            assert_eq!(found, places.map(|place| ranked[place as usize].bits()));
+            let found: [[u32; GROUP]; 4] = lanes.gather(&leaves, &places);
+            for (lane, place) in places.iter().enumerate() {
+                let leaf = Leaf::of_words(found.map(|column| column[lane]));
+                assert_eq!(leaf, leaves[*place as usize]);
             }
         }
+        // Where there is nothing, anything is found, and nothing read that is not there.
+        let beyond =
+            [u32::MAX, 50, 1 << 31, 1 << 30, 0, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59];
+        let [found] = lanes.gather(&ranked, &beyond);
+        assert_eq!([found[4], found[5]], [ranked[0].bits(), ranked[49].bits()]);
+        let none: [[u32; GROUP]; 4] = lanes.gather(&[] as &[Leaf], &beyond);
+        assert_eq!(none, [[0; GROUP]; 4]);
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::endpoint::Ports;
 use crate::flow::{Direction, Flow, FlowCase};
+use crate::matcher::lanes::Packed;
 use crate::rule::{Action, Protocol};
 
 /// The rank of a rule and its action in one number that compares as the rank does.
 ///
 /// The rank is the place in the order of precedence, 0 first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
 pub(super) struct Ranked(u32);
 
 impl Ranked {
@@ -68,6 +70,15 @@ impl Ranked {
     }
 }
 
+// SAFETY: one word.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<1> for Ranked {
+    #[inline(always)]
+    fn words(self) -> [u32; 1] {
+        [self.0]
+    }
+}
+
 /// The protocol and the direction of a flow as rules tell them apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case(FlowCase);
@@ -124,6 +135,7 @@ pub(super) fn cases(protocol: Protocol, direction: Direction) -> u16 {
 
 /// A rule, less its remote address, and where the next one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub(super) struct Leaf {
     pub(super) ranked: Ranked,
     /// The index of the next leaf in the list, or with [`CHAIN`](Leaf::CHAIN) that of a chain; 0
@@ -137,7 +149,32 @@ pub(super) struct Leaf {
     pub(super) flags: u8,
 }
 
+// SAFETY: the fields stand in this order, without gaps, the first of two in the low half.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<4> for Leaf {
+    #[inline(always)]
+    fn words(self) -> [u32; 4] {
+        let ports = u32::from(self.last_port) << 16 | u32::from(self.first_port);
+        let kind = u32::from(self.flags) << 8 | u32::from(self.number);
+        [self.ranked.0, self.next, ports, kind << 16 | u32::from(self.cases)]
+    }
+}
+
 impl Leaf {
+    /// Returns the leaf of these [`words`](Packed::words).
+    #[inline(always)]
+    pub(super) fn of_words([ranked, next, ports, kind]: [u32; 4]) -> Leaf {
+        Leaf {
+            ranked: Ranked(ranked),
+            next,
+            first_port: ports as u16,
+            last_port: (ports >> 16) as u16,
+            cases: kind as u16,
+            number: (kind >> 16) as u8,
+            flags: (kind >> 24) as u8,
+        }
+    }
+
     /// Rules with a local side or a zone id may apply where this leaf does.
     pub(super) const CONDITIONAL: u8 = 1;
     /// The rules are too many for one list: `next` is the index of a chain that holds them all.

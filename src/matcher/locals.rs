@@ -1,6 +1,8 @@
 //! [`LocalPorts`]: the rules that ask for nothing but a local port, protocol and direction.
 
 use crate::endpoint::AddressFamily;
+use crate::matcher::columns::Columns;
+use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::lists::{FirstPending, Outcome, Query};
@@ -63,6 +65,18 @@ impl LocalPorts {
         local_port: u16,
     ) -> Ranked {
         self.of_family(family).by_port.get(lanes, local_port, case)
+    }
+
+    /// Puts the first rule in place of those that it goes before, for each of a group of IPv4 flows
+    /// as [`find`](LocalPorts::find) takes them.
+    #[inline(always)]
+    pub(super) fn lower_v4(
+        &self,
+        lanes: impl Lanes,
+        columns: &Columns<'_>,
+        best: &mut [Ranked; GROUP],
+    ) {
+        self.v4.by_port.lower(lanes, &columns.local_port, &columns.case, best);
     }
 
     /// Offers the first rule that matches, adds what is pending, and returns true; false for a

@@ -7,6 +7,7 @@
 
 use crate::endpoint::AddressFamily;
 use crate::flow::{End, Flow};
+use crate::matcher::columns::{Columns, lanes_of, lower, mask};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
@@ -242,6 +243,54 @@ impl PlainIndex {
             return self.find_further(leaf, case, port, best);
         }
         select_unpredictable(found < best, found, best)
+    }
+
+    /// Puts the first rule that matches in place of those that it goes before, for each of a group
+    /// of usual flows, and returns a bit for each to which rules that are kept elsewhere may apply.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
+    pub(super) fn lower_v4(
+        &self,
+        lanes: impl Lanes,
+        columns: &Columns<'_>,
+        best: &mut [Ranked; GROUP],
+    ) -> u32 {
+        let Columns { flows, remote, remote_port, case, usual, .. } = columns;
+        if let Some(simple) = &self.simple {
+            let [found] = simple.v4.gather_v4(lanes, remote);
+            lower(best, &found);
+            return 0;
+        }
+        let leaves @ [ranked, next, ports, kinds] = self.v4.gather_v4(lanes, remote);
+        let (mut further, mut conditional) = ([0; GROUP], [0; GROUP]);
+        for lane in 0..GROUP {
+            let (port, ports, kind) = (remote_port[lane], ports[lane], kinds[lane]);
+            let (first, last) = (ports & 0xffff, ports >> 16);
+            let matches = (kind >> case[lane] & 1 != 0) & (port >= first) & (port <= last);
+            let ranked = Ranked::of_bits(ranked[lane]);
+            let has_further = !matches & (next[lane] != 0) & (ranked < best[lane]);
+            further[lane] = u32::from(has_further);
+            conditional[lane] = kind & u32::from(Leaf::CONDITIONAL) << 24;
+            best[lane] = if matches & (ranked < best[lane]) { ranked } else { best[lane] };
+        }
+        for lane in lanes_of(mask(&further) & usual) {
+            let leaf = Leaf::of_words(leaves.map(|column| column[lane]));
+            let case = Case::of(&flows[lane]);
+            best[lane] = self.find_further(&leaf, case, remote_port[lane] as u16, best[lane]);
+        }
+        mask(&conditional)
+    }
+
+    /// Puts the first rule of any host in place of those that it goes before, for each of a group of
+    /// usual flows.
+    #[inline(always)]
+    pub(super) fn lower_by_anywhere_v4(
+        &self,
+        lanes: impl Lanes,
+        columns: &Columns<'_>,
+        best: &mut [Ranked; GROUP],
+    ) {
+        self.anywhere.v4.lower(lanes, &columns.remote_port, &columns.case, best);
     }
 
     #[inline(never)]

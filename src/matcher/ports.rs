@@ -1,6 +1,7 @@
 //! [`PortTable`]: the best of the rules that depend on a port, protocol and direction alone.
 
-use crate::matcher::intervals::{Bitmap, Ends, Node};
+use crate::matcher::columns::{Column, lower};
+use crate::matcher::intervals::{Bitmap, Ends, GROUP, Node};
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
@@ -84,6 +85,32 @@ impl PortTable {
         let run = self.runs.get(place);
         let ranked = run.and_then(|run| run.get(case.index()));
         ranked.copied().unwrap_or(Ranked::NONE)
+    }
+
+    /// Puts the first rule that matches each of a group of ports and cases of TCP or UDP in place of
+    /// those that it goes before.
+    #[inline(always)]
+    pub(super) fn lower(
+        &self,
+        lanes: impl Lanes,
+        ports: &Column,
+        cases: &Column,
+        best: &mut [Ranked; GROUP],
+    ) {
+        let mut places = [0; GROUP];
+        match &self.bitmap {
+            Some(bitmap) => places = bitmap.gather(lanes, ports),
+            None => {
+                for (place, port) in places.iter_mut().zip(ports) {
+                    *place = self.ends.place(lanes, self.node, *port as u16) as u32;
+                }
+            }
+        }
+        for (place, case) in places.iter_mut().zip(cases) {
+            *place = *place * COMMON_CASES as u32 + case;
+        }
+        let [found] = lanes.gather(self.runs.as_flattened(), &places);
+        lower(best, &found);
     }
 
     /// Returns the memory held, in bytes on the heap.

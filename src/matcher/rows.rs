@@ -4,7 +4,7 @@
 use crate::endpoint::Zone;
 use crate::flow::{Flow, FlowTraits};
 use crate::matcher::intervals::{Node, Value};
-use crate::matcher::lanes::{Lanes, prefetch};
+use crate::matcher::lanes::{Lanes, Packed, prefetch};
 use crate::matcher::leaf::{CASES, Leaf, Ranked};
 use crate::matcher::memory;
 use std::hint::select_unpredictable;
@@ -14,6 +14,7 @@ pub(super) const LANES: usize = 16;
 
 /// Where a row begins, or what else an address or a port leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub(super) struct Place(u32);
 
 impl Place {
@@ -36,6 +37,12 @@ impl Place {
         Place(index as u32 | Place::OTHER)
     }
 
+    /// Returns the place of these [`words`](Packed::words).
+    #[inline(always)]
+    pub(super) fn of_words([word]: [u32; 1]) -> Place {
+        Place(word)
+    }
+
     /// Returns the number of the list that is more than a row; for places that no node is at.
     #[inline(always)]
     pub(super) fn link(self) -> Option<usize> {
@@ -46,6 +53,15 @@ impl Place {
     #[inline(always)]
     fn word(self) -> usize {
         self.0 as usize * ALIGN
+    }
+}
+
+// SAFETY: one word.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<1> for Place {
+    #[inline(always)]
+    fn words(self) -> [u32; 1] {
+        [self.0]
     }
 }
 
@@ -206,7 +222,10 @@ impl<'a, const W: usize> Chunk<'a, W> {
 
     /// Returns where a column begins. A whole line may be read there, half a line for a column of 16
     /// bits; what is beyond the rules is of no account.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "read by its vectors only"))]
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "read by their vectors only")
+    )]
     #[inline(always)]
     pub(super) fn column(self, column: usize) -> *const u32 {
         self.words.as_ptr().wrapping_add(column * self.pairs)
@@ -222,8 +241,7 @@ impl<'a, const W: usize> Chunk<'a, W> {
         (self.field(column, lane / 2) >> (lane % 2 * 16)) as u16
     }
 
-    /// Returns a bit for each rule that matches a flow whose other address is `other`: bit 0 for the
-    /// first, bit 2 for the second, and so on.
+    /// Returns a bit for each rule that matches a flow whose other address is `other`.
     #[inline(always)]
     pub(super) fn matching(self, query: RowQuery<'_>, other: &[u32; W]) -> u32 {
         let FlowTraits { asked, number } = query.traits;
@@ -239,7 +257,7 @@ impl<'a, const W: usize> Chunk<'a, W> {
                 let value = self.field(Self::VALUE + 2 * word, lane);
                 holds &= (own ^ value) & self.field(Self::MASK + 2 * word, lane) == 0;
             }
-            bits |= u32::from(holds) << (lane * 2);
+            bits |= u32::from(holds) << lane;
         }
         bits
     }
@@ -401,9 +419,9 @@ impl<const W: usize> Rows<W> {
     /// Returns the first rule that matches of a chunk, given by where it begins, and where the next
     /// one of the row does.
     #[inline(always)]
-    fn find_in_chunk(
+    fn find_in_chunk<L: Lanes>(
         &self,
-        lanes: impl Lanes,
+        lanes: L,
         start: usize,
         query: RowQuery<'_>,
         other: &[u32; W],
@@ -411,9 +429,9 @@ impl<const W: usize> Rows<W> {
         let Some(chunk) = self.chunk(start) else { return (Ranked::NONE, None) };
         let mut bits = lanes.match_row(chunk, query, other);
         if !self.zones.is_empty() {
-            bits = self.within_zones(chunk, query.flow, bits);
+            bits = self.within_zones(chunk, query.flow, bits, L::ROW_BITS);
         }
-        let first = bits.trailing_zeros() as usize / 2 % LANES;
+        let first = (bits.trailing_zeros() / L::ROW_BITS) as usize % LANES;
         let ranked = Ranked::of_bits(chunk.field(Chunk::<W>::RANKED, first));
         let more = chunk.has_more.then_some(start + 1 + Chunk::<W>::WORDS);
         (select_unpredictable(bits != 0, ranked, Ranked::NONE), more)
@@ -421,10 +439,10 @@ impl<const W: usize> Rows<W> {
 
     /// Returns the bits of the rules whose zone ids agree with the flow's, up to the first.
     #[cold]
-    fn within_zones(&self, chunk: Chunk<'_, W>, flow: &Flow<'_>, bits: u32) -> u32 {
+    fn within_zones(&self, chunk: Chunk<'_, W>, flow: &Flow<'_>, bits: u32, row_bits: u32) -> u32 {
         let mut bits = bits;
         while bits != 0 {
-            let lane = bits.trailing_zeros() as usize / 2;
+            let lane = (bits.trailing_zeros() / row_bits) as usize;
             if chunk.half(Chunk::<W>::TRAITS, lane) & ZONED == 0 {
                 break;
             }
@@ -448,7 +466,101 @@ impl<const W: usize> Rows<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matcher::leaf::Ranked;
+    use crate::endpoint::Ports;
+    use crate::flow::{Direction, IpProtocol};
+    use crate::matcher::Vectors;
+    use crate::matcher::lanes::{Job, Machine};
+    use crate::rule::{Action, Protocol};
+    use std::net::Ipv4Addr;
+
+    /// Numbers that differ by their seed, and are the same in every run.
+    fn mix(seed: &mut u64) -> u32 {
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) as u32
+    }
+
+    fn pick<T: Copy>(seed: &mut u64, values: &[T]) -> T {
+        values.get(mix(seed) as usize % values.len()).copied().expect("some values")
+    }
+
+    fn rule<const W: usize>(rank: u32, seed: &mut u64) -> RowRule<W> {
+        let protocols = [Protocol::Any, Protocol::Tcp, Protocol::Udp, Protocol::Number(47)];
+        let directions = [Direction::Any, Direction::Inbound, Direction::Outbound];
+        let ranked = Ranked::new(rank, Action::Drop);
+        let (protocol, direction) = (pick(seed, &protocols), pick(seed, &directions));
+        let leaf = Leaf::new(ranked, Ports::ANY, protocol, direction);
+        let mut ports = || {
+            let first: u16 = pick(seed, &[0, 1, 3, 0x7fff, 0x8000, 0xfffe]);
+            (first, pick(seed, &[first, first.saturating_add(1), u16::MAX]))
+        };
+        let leaf_ports = ports();
+        let leaf = Leaf { first_port: leaf_ports.0, last_port: leaf_ports.1, ..leaf };
+        let local_ports = ports();
+        let mask = std::array::from_fn(|_| pick(seed, &[0, 0, u32::MAX << 31, u32::MAX, 1]));
+        let value: [u32; W] =
+            std::array::from_fn(|word| pick(seed, &[0, 1, 1 << 31, u32::MAX]) & mask[word]);
+        RowRule::new(&leaf, local_ports, mix(seed).is_multiple_of(2), [value, mask], [None; 2])
+    }
+
+    /// Compares rows of every length with flows.
+    struct Compare<const W: usize>(u64);
+
+    impl<const W: usize> Job for Compare<W> {
+        type Output = usize;
+
+        fn run(self, lanes: impl Lanes) -> usize {
+            check_rows::<_, W>(lanes, self.0)
+        }
+    }
+
+    fn check_rows<L: Lanes, const W: usize>(lanes: L, mut seed: u64) -> usize {
+        let mut matching = 0;
+        for count in (1..=LANES).cycle().take(400) {
+            let rules: Vec<RowRule<W>> =
+                (0..count as u32).map(|rank| rule(rank, &mut seed)).collect();
+            let mut rows = Rows::new();
+            let place = rows.add(&rules);
+            // What stands after the row is of no account.
+            rows.words.resize(rows.words.len() + 64, u32::MAX);
+            rows.finish();
+            let chunk = rows.chunk(place.word()).expect("a chunk");
+            for _ in 0..20 {
+                let protocols = [IpProtocol::TCP, IpProtocol::UDP, IpProtocol(47), IpProtocol(1)];
+                let directions = [Direction::Any, Direction::Inbound, Direction::Outbound];
+                let ports = [0, 1, 2, 3, 4, 0x7fff, 0x8000, 0xfffe, 0xffff];
+                let remote = pick(&mut seed, &[Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 1)]);
+                let flow = Flow::new(pick(&mut seed, &protocols), pick(&mut seed, &directions))
+                    .with_remote_address(remote.into(), None, pick(&mut seed, &ports))
+                    .with_local_address(remote.into(), None, pick(&mut seed, &ports));
+                let other = std::array::from_fn(|_| pick(&mut seed, &[0, 1, 1 << 31, u32::MAX]));
+                let query = RowQuery::new(&flow);
+                let expected = chunk.matching(query, &other);
+                let bits = lanes.match_row(chunk, query, &other);
+                let of_lanes = (0..count).fold(0, |found, lane| {
+                    found | (bits >> (lane as u32 * L::ROW_BITS) & 1) << lane
+                });
+                assert_eq!(of_lanes, expected, "{count} rules of {W} words, {flow}");
+                let beyond = bits.checked_shr(chunk.count() as u32 * L::ROW_BITS).unwrap_or(0);
+                assert_eq!(beyond, 0, "{count} rules of {W} words");
+                matching += expected.count_ones() as usize;
+            }
+        }
+        matching
+    }
+
+    #[test]
+    fn every_machine_compares_rows_as_one_rule_after_the_other() {
+        for limit in Vectors::ALL {
+            let machine = Machine::up_to(limit);
+            let matching = [
+                machine.run(Compare::<1>(1)),
+                machine.run(Compare::<2>(2)),
+                machine.run(Compare::<4>(3)),
+            ];
+            assert!(matching.iter().all(|count| *count > 100), "{matching:?} rules match");
+        }
+    }
 
     #[test]
     fn rows_lists_and_nodes_are_told_apart_up_to_the_most_rules() {
