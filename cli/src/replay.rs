@@ -6,13 +6,11 @@
 
 mod chunks;
 mod counts;
-mod packets;
 mod print;
 
 pub(crate) use self::chunks::{Piece, Pieces};
 pub(crate) use self::counts::complaint;
 use self::counts::{Counts, Judge, Source, Totals};
-pub(crate) use self::packets::Packet;
 use crate::args::ReplayArgs;
 use crate::loaded::Loaded;
 use crate::status::{Failure, Status};

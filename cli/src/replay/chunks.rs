@@ -1,10 +1,10 @@
 //! Logs cut into pieces that can be read at once.
 
-use super::packets::{self, Packet, PacketReader};
 use crate::args::LogFormatArg;
 use crate::input::{self, Input};
 use flowsieve::formats::MAX_LINE_BYTES;
 use flowsieve::formats::logs::{LogFormat, LogOptions, LogReader};
+use flowsieve_captures::{Packet, PacketReader, is_capture};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Pieces {
         let is_text = match format {
             Some(LogFormatArg::Pcap) => None,
             Some(format) => format.text(),
-            None if packets::is_capture(&head) => None,
+            None if is_capture(&head) => None,
             None if options.columns.is_some() => Some(LogFormat::Csv),
             None if head.trim_ascii().is_empty() && head.len() < HEAD as usize => {
                 return Ok(Pieces { format: "empty", log: Log::Empty });

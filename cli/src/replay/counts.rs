@@ -1,9 +1,9 @@
 //! What became of the records of logs, counted so that counts of pieces can be added.
 
-use super::packets::Packet;
 use crate::report::{Latency, Places};
 use flowsieve::formats::logs::{Entry, LogFlow, Other, Record, Skip};
 use flowsieve::{Action, Decider, Decision, Error, FilterSettings, Flow, Matcher, Reason};
+use flowsieve_captures::Packet;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use std::collections::BTreeMap;

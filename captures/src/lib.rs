@@ -1,6 +1,8 @@
 //! pcap and pcapng: the first packet of each flow.
+//!
+//! A package of its own, so that the command line and a fuzz target share it and the library needs
+//! no parser of packets.
 
-use crate::input::Input;
 use etherparse::{EtherType, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket};
 use flowsieve::IpProtocol;
 use flowsieve::formats::logs::{Connection, End};
@@ -12,7 +14,7 @@ use std::io::{Cursor, Read};
 use std::net::IpAddr;
 
 /// Reads the packets of a capture.
-pub(crate) struct PacketReader {
+pub struct PacketReader {
     reader: Box<dyn PcapReaderIterator + Send>,
     /// The link type of each interface, and whether it has been complained about.
     links: Vec<(Linktype, bool)>,
@@ -26,7 +28,7 @@ pub(crate) struct PacketReader {
 
 /// What a packet is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Packet {
+pub enum Packet {
     /// The first of a flow.
     Flow(Connection),
     /// In order, but not the first of a flow.
@@ -36,7 +38,7 @@ pub(crate) enum Packet {
 }
 
 /// Returns whether a file that begins with `head` is a capture.
-pub(crate) fn is_capture(head: &[u8]) -> bool {
+pub fn is_capture(head: &[u8]) -> bool {
     MAGICS.iter().any(|magic| head.starts_with(magic))
 }
 
@@ -55,21 +57,35 @@ impl PacketReader {
     /// # Errors
     ///
     /// That its header cannot be read.
-    pub(crate) fn new(head: Vec<u8>, rest: Input) -> Result<PacketReader, String> {
+    pub fn new(head: Vec<u8>, rest: impl Read + Send + 'static) -> Result<PacketReader, String> {
+        PacketReader::with_capacity(CAPACITY, head, rest)
+    }
+
+    /// Makes a reader whose buffer has `capacity` bytes at first, which have to hold the header of
+    /// the file. It grows where a packet is longer.
+    ///
+    /// # Errors
+    ///
+    /// That the header cannot be read.
+    pub fn with_capacity(
+        capacity: usize,
+        head: Vec<u8>,
+        rest: impl Read + Send + 'static,
+    ) -> Result<PacketReader, String> {
         let input = Whole(Cursor::new(head).chain(rest));
-        let reader = create_reader(CAPACITY, input).map_err(|error| wrong(&error))?;
+        let reader = create_reader(capacity, input).map_err(|error| wrong(&error))?;
         Ok(PacketReader {
             reader,
             links: Vec::new(),
             flows: FlowTable::default(),
             number: 1,
-            capacity: CAPACITY,
+            capacity,
             is_finished: false,
         })
     }
 
     /// Returns the next packets with their numbers; none at the end.
-    pub(crate) fn next_batch(&mut self, count: usize) -> Vec<(u64, Packet)> {
+    pub fn next_batch(&mut self, count: usize) -> Vec<(u64, Packet)> {
         let mut batch = Vec::new();
         while batch.len() < count && !self.is_finished {
             if let Some(packet) = self.step() {
@@ -375,5 +391,45 @@ impl FlowTable {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The header of a pcap file of raw IP, and of a packet of `len` bytes.
+    fn head(len: u32) -> Vec<u8> {
+        let mut head = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x65\0\0\0".to_vec();
+        head.extend([[0; 4], [0; 4], len.to_le_bytes(), len.to_le_bytes()].concat());
+        head
+    }
+
+    #[test]
+    fn buffer_grows_to_the_longest_packet_and_no_further_than_its_limit() {
+        let most = MAX_CAPACITY as u32;
+        for (len, is_read) in [(CAPACITY as u32 + 1, true), (most - 16, true), (most + 1, false)] {
+            // ICMP to nobody, with so many bytes behind it.
+            let mut packet = b"\x45\0\0\x14\0\0\0\0\x40\x01\0\0\0\0\0\0\0\0\0\0".to_vec();
+            packet.resize(len as usize, 0);
+            let mut reader = PacketReader::new(head(len), Cursor::new(packet)).unwrap();
+            let batch = reader.next_batch(usize::MAX);
+            match (is_read, batch.as_slice()) {
+                (true, [(1, Packet::Flow(_))]) => {}
+                (false, [(1, Packet::Rejected(Some(reason)))]) => {
+                    assert_eq!(reason, "a packet exceeds 16777216 bytes");
+                }
+                (_, other) => panic!("{len}: {other:?}"),
+            }
+            assert!(reader.capacity <= MAX_CAPACITY, "{len}: {}", reader.capacity);
+        }
+    }
+
+    #[test]
+    fn packet_that_is_not_there_is_not_waited_for_in_a_large_buffer() {
+        let mut reader = PacketReader::new(head(u32::MAX), std::io::empty()).unwrap();
+        let reason = "the file ends within a packet".to_owned();
+        assert_eq!(reader.next_batch(9), [(1, Packet::Rejected(Some(reason)))]);
+        assert_eq!(reader.capacity, CAPACITY);
     }
 }
