@@ -3,7 +3,9 @@
 //! A package of its own, so that the command line and a fuzz target share it and the library needs
 //! no parser of packets.
 
-use etherparse::{EtherType, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket};
+use etherparse::err::Layer;
+use etherparse::ip_number::{AUTH, IPV6_DEST_OPTIONS, IPV6_FRAG, IPV6_HOP_BY_HOP, IPV6_ROUTE};
+use etherparse::{EtherType, IpNumber, Ipv6ExtensionsSlice, LaxNetSlice, LaxSlicedPacket};
 use flowsieve::IpProtocol;
 use flowsieve::formats::logs::{Connection, End};
 use pcap_parser::pcapng::Block;
@@ -314,12 +316,9 @@ impl FlowTable {
             }
             Some(LaxNetSlice::Ipv6(ip)) => {
                 let header = ip.header();
-                let fragments = ip.extensions().clone().into_iter().find_map(|part| match part {
-                    Ipv6ExtensionSlice::Fragment(part) => Some(part.fragment_offset().value()),
-                    _ => None,
-                });
+                let offset = fragment_offset(ip.extensions()).unwrap_or(0);
                 let ends = (header.source_addr(), header.destination_addr());
-                (ends.0.into(), ends.1.into(), ip.payload(), fragments.unwrap_or(0))
+                (ends.0.into(), ends.1.into(), ip.payload(), offset)
             }
             Some(LaxNetSlice::Arp(_)) => return Packet::Skipped("not IP"),
             None => {
@@ -331,6 +330,12 @@ impl FlowTable {
         };
         if offset > 0 {
             return Packet::Skipped("fragment after the first");
+        }
+        if let Some((_, layer)) = &packet.stop_err
+            && is_extension(*layer)
+        {
+            let message = "packet cut off or damaged before its protocol".to_owned();
+            return Packet::Rejected(Some(message));
         }
         let protocol = IpProtocol(payload.ip_number.0);
         let data = payload.payload;
@@ -394,6 +399,39 @@ impl FlowTable {
     }
 }
 
+/// The place of a fragment in its packet, in units of 8 bytes; `None` if it is the whole packet.
+///
+/// The iterator over the headers is not used: behind a header that was cut off it reads past the
+/// end of the packet (etherparse 0.21).
+fn fragment_offset(headers: &Ipv6ExtensionsSlice<'_>) -> Option<u16> {
+    let mut kind = headers.first_header()?;
+    let mut rest = headers.slice();
+    loop {
+        let [next, len, a, b, ..] = *rest else { return None };
+        let len = match kind {
+            IPV6_FRAG => return Some(u16::from_be_bytes([a, b]) >> 3),
+            IPV6_HOP_BY_HOP | IPV6_ROUTE | IPV6_DEST_OPTIONS => 8 * (usize::from(len) + 1),
+            AUTH => 4 * (usize::from(len) + 2),
+            _ => return None,
+        };
+        kind = IpNumber(next);
+        rest = rest.get(len..)?;
+    }
+}
+
+/// Whether a layer is a header between that of IP and the protocol.
+fn is_extension(layer: Layer) -> bool {
+    matches!(
+        layer,
+        Layer::IpAuthHeader
+            | Layer::Ipv6ExtHeader
+            | Layer::Ipv6HopByHopHeader
+            | Layer::Ipv6DestOptionsHeader
+            | Layer::Ipv6RouteHeader
+            | Layer::Ipv6FragHeader
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,6 +460,33 @@ mod tests {
                 (_, other) => panic!("{len}: {other:?}"),
             }
             assert!(reader.capacity <= MAX_CAPACITY, "{len}: {}", reader.capacity);
+        }
+    }
+
+    #[test]
+    fn packet_that_ends_at_an_extension_header_is_rejected() {
+        // IPv6, hop-by-hop options, a fragment, and what stands behind it.
+        let whole = [
+            b"\x60\0\0\0\0\x18\0\x40".as_slice(),
+            &[0; 32],
+            &[44, 0, 1, 4, 0, 0, 0, 0],
+            &[17, 0, 0, 1, 0, 0, 0, 9],
+            &[0x14, 0xe9, 0, 53, 0, 8, 0, 0],
+        ]
+        .concat();
+        for len in 40..=whole.len() {
+            let packet = Cursor::new(whole[..len].to_vec());
+            let mut reader = PacketReader::new(head(len as u32), packet).unwrap();
+            let reason = match len {
+                ..56 => "packet cut off or damaged before its protocol",
+                56..60 => "packet cut off before its ports",
+                _ => "",
+            };
+            match reader.next_batch(9).as_slice() {
+                [(1, Packet::Rejected(Some(found)))] => assert_eq!(found, reason, "{len}"),
+                [(1, Packet::Flow(_))] => assert_eq!(reason, "", "{len}"),
+                other => panic!("{len}: {other:?}"),
+            }
         }
     }
 
