@@ -271,7 +271,8 @@ impl Pieces {
         loop {
             let before = self.pieces.len();
             for axis in Axis::ALL {
-                let mut places = Places::with_capacity(self.pieces.len());
+                let count = self.pieces.len();
+                let mut places = Places::with_capacity_and_hasher(count, RandomState::new());
                 let mut pieces: Vec<Piece> = Vec::with_capacity(self.pieces.len());
                 // The sets of those that are joined; few are.
                 let mut joined: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
@@ -303,15 +304,15 @@ impl Pieces {
 /// Where the pieces of a list stand, by all but one axis.
 // PERF: of each piece its hash only, since millions of them would not stay in any cache;
 // diff/firewall-10k.
-struct Places {
-    hasher: RandomState,
+struct Places<S> {
+    hasher: S,
     of_hashes: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
 }
 
-impl Places {
-    fn with_capacity(count: usize) -> Places {
+impl<S: BuildHasher> Places<S> {
+    fn with_capacity_and_hasher(count: usize, hasher: S) -> Places<S> {
         let of_hashes = HashMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
-        Places { hasher: RandomState::new(), of_hashes }
+        Places { hasher, of_hashes }
     }
 
     /// Returns where in `pieces` the one stands that differs from `piece` on this axis only. If there is
@@ -357,5 +358,48 @@ impl Hasher for Hashed {
 
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives everything the same hash: the last one, so that the next begins at 0 again.
+    #[derive(Default)]
+    struct Alike;
+
+    impl Hasher for Alike {
+        fn finish(&self) -> u64 {
+            u64::MAX
+        }
+
+        fn write(&mut self, _: &[u8]) {}
+    }
+
+    #[test]
+    fn pieces_of_equal_hashes_are_told_apart() {
+        let [axis, other, ..] = Axis::ALL;
+        let drop = (Decider::Default, Action::Drop);
+        let first = Piece {
+            sets: PerAxis::from_fn(|_| 0),
+            old: (Decider::Default, Action::Allow),
+            new: drop,
+        };
+        let mut second = first;
+        second.sets[other] = 1;
+        let third = Piece { old: drop, ..first };
+        let hasher = BuildHasherDefault::<Alike>::default();
+        let mut places = Places::with_capacity_and_hasher(3, hasher);
+        let mut pieces = Vec::new();
+        for piece in [first, second, third] {
+            assert_eq!(places.place(&pieces, &piece, axis), None, "{piece:?}");
+            pieces.push(piece);
+        }
+        for (place, piece) in pieces.iter().enumerate() {
+            let mut beside = *piece;
+            beside.sets[axis] = 1;
+            assert_eq!(places.place(&pieces, &beside, axis), Some(place), "{piece:?}");
+        }
     }
 }
