@@ -5,6 +5,7 @@
 //! | [`text`] | a settings file, a flow or log line, an endpoint, a name, ports | reading never panics; what is read prints as itself; every lint has its place, and its suggestion is a rule |
 //! | [`agreement`] | settings and flows, decoded | every matcher agrees with the reference, the reference with the naive match, "pending" and "final" with what could become known; lints are true and mended by what they suggest |
 //! | [`logs`] | a byte that chooses the format, and a log | reading never panics; every line is in one record; pieces are read as the whole is; the fast path agrees |
+//! | [`captures`] | a pcap or pcapng file | reading never panics; every packet is counted once, as many as the blocks hold; pieces are read as the whole is; the buffer is bounded by the input |
 //! | [`lists`] | a list in a format, or in one to be told | reading never panics; no entry is lost; there are no more rules than the text can hold |
 //! | [`capi`] | calls of the C interface, decoded | answers are those of the reference; nothing is written where a call fails; text comes back as it went in |
 //! | [`table_ops`] | operations, decoded | a table answers as a sorted list does |
@@ -35,8 +36,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
 
+mod captures;
 mod logs;
 
+pub use captures::captures;
 pub use logs::logs;
 
 /// Reads `data` in every way text is read.

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 type Oracle = fn(&[u8]);
 
-const TARGETS: [(&str, Oracle); 6] = [
+const TARGETS: [(&str, Oracle); 7] = [
     ("agreement", flowsieve_fuzz::agreement),
     ("capi", flowsieve_fuzz::capi),
+    ("captures", flowsieve_fuzz::captures),
     ("lists", flowsieve_fuzz::lists),
     ("logs", flowsieve_fuzz::logs),
     ("table_ops", flowsieve_fuzz::table_ops),
