@@ -1,7 +1,11 @@
-//! Captures: bytes made by hand, of every link type that is read.
+//! Captures: golden files, and bytes made by hand, of every link type that is read.
 
 use crate::program::{SETTINGS, file, run_with};
+use flowsieve_testkit::hex;
 use serde_json::Value;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// IPv4 with so many bytes of payload, from 192.168.1.7 to 203.0.113.5 or back.
 fn ipv4(protocol: u8, is_back: bool, fragment: u16, payload: &[u8]) -> Vec<u8> {
@@ -89,16 +93,25 @@ fn enhanced(interface: u32, packet: &[u8], flags: Option<u32>) -> Vec<u8> {
     block(6, &body)
 }
 
-/// What becomes of a capture: the flows as they are printed, and skipped and rejected packets.
-fn replayed(test: &str, capture: &[u8], extra: &[&str]) -> (Vec<String>, Vec<String>, String) {
-    // Every flow is a change against settings with the other default.
+/// Replays a capture: the lines of the answer, and what is said on standard error.
+fn replay(test: &str, capture: &[u8], extra: &[&str]) -> (Vec<Value>, String) {
+    // Every flow is a change against settings with the other default; one of loopback, which no
+    // default decides, is one by a rule that names it.
     let allow = file(test, "allow.json", r#"{"rules": [], "defaultAction": "allow"}"#);
-    let drop = file(test, "drop.json", r#"{"rules": [], "defaultAction": "drop"}"#);
+    let drop = r#"{"rules": [{"networkRule": {"remoteNetwork": "127.0.0.0", "remotePrefix": 8,
+        "localNetwork": null, "protocol": "any", "direction": "any"}, "action": "drop"}],
+        "defaultAction": "drop"}"#;
+    let drop = file(test, "drop.json", drop);
     let args = ["replay", allow.to_str().unwrap(), "-", "--against", drop.to_str().unwrap()];
     let more = ["--format", "jsonl", "--examples", "100"];
     let ended = run_with(&[args.as_slice(), &more, extra].concat(), capture);
-    let lines: Vec<Value> =
-        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+    (lines.collect(), ended.stderr)
+}
+
+/// What becomes of a capture: the flows as they are printed, and skipped and rejected packets.
+fn replayed(test: &str, capture: &[u8], extra: &[&str]) -> (Vec<String>, Vec<String>, String) {
+    let (lines, stderr) = replay(test, capture, extra);
     let texts = |kind: &str, text: &dyn Fn(&Value) -> Vec<String>| -> Vec<String> {
         lines.iter().filter(|line| line["type"] == kind).flat_map(text).collect()
     };
@@ -109,7 +122,74 @@ fn replayed(test: &str, capture: &[u8], extra: &[&str]) -> (Vec<String>, Vec<Str
     let skipped = texts("skipped", &|line| {
         vec![format!("{} {}", line["count"], line["reason"].as_str().unwrap())]
     });
-    (flows, skipped, ended.stderr)
+    (flows, skipped, stderr)
+}
+
+/// Every capture of the folder, as hexadecimal digits with comments. Beside `NAME.hex` stands
+/// `NAME.hex.expected`, whose first line says the options of `replay`: `# --local-net NET`.
+fn goldens() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/formats/captures");
+    let entries = fs::read_dir(folder).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "hex"));
+    paths.sort();
+    assert!(paths.len() >= 9);
+    paths
+}
+
+/// A golden file: each flow with the number of its packet, what was skipped, what was rejected, of
+/// how many flows something is not known, and how many packets there are.
+fn shown(lines: &[Value], stderr: &str) -> String {
+    let mut text = String::new();
+    let of_type = |kind: &'static str| lines.iter().filter(move |line| line["type"] == kind);
+    let mut flows: Vec<(u64, &str)> = of_type("change")
+        .flat_map(|change| change["examples"].as_array().unwrap())
+        .map(|example| (example["line"].as_u64().unwrap(), example["flow"].as_str().unwrap()))
+        .collect();
+    flows.sort_unstable();
+    for (number, flow) in &flows {
+        writeln!(text, "{number}: {flow}").unwrap();
+    }
+    for line in of_type("skipped") {
+        writeln!(text, "skipped: {} {}", line["count"], line["reason"].as_str().unwrap()).unwrap();
+    }
+    for line in stderr.lines() {
+        writeln!(text, "{}", line.strip_prefix("<stdin>:").unwrap_or(line)).unwrap();
+    }
+    let summary = of_type("summary").next().unwrap();
+    for what in ["side", "direction", "opener"] {
+        match summary[format!("{what}Unknown")].as_u64().unwrap() {
+            0 => {}
+            count => writeln!(text, "{what} not known: {count}").unwrap(),
+        }
+    }
+    let source = of_type("source").next().unwrap();
+    let count = |name: &str| source[name].as_u64().unwrap();
+    let [records, found, skipped, rejected] =
+        ["records", "flows", "skipped", "rejected"].map(count);
+    assert_eq!(records, found + skipped + rejected);
+    assert_eq!(flows.len() as u64, found, "every flow is shown");
+    writeln!(text, "{records} packets = {found} flows + {skipped} skipped + {rejected} rejected")
+        .unwrap();
+    text
+}
+
+#[test]
+fn every_golden_capture_is_read_as_its_golden_file_says() {
+    for path in goldens() {
+        let capture = hex::bytes(&fs::read_to_string(&path).unwrap());
+        let golden = path.with_extension("hex.expected");
+        let expected =
+            fs::read_to_string(&golden).unwrap_or_else(|error| panic!("{golden:?}: {error}"));
+        let head = expected.lines().next().unwrap();
+        let options: Vec<&str> = head.strip_prefix('#').unwrap().split_whitespace().collect();
+        let (lines, stderr) = replay("capture_golden", &capture, &options);
+        let found = format!("{head}\n{}", shown(&lines, &stderr));
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&golden, &found).unwrap();
+        }
+        assert_eq!(found, fs::read_to_string(&golden).unwrap(), "{}", path.display());
+    }
 }
 
 fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {

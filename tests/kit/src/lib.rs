@@ -5,6 +5,7 @@
 //! - [`agreement`]: every matcher against [`flowsieve::reference`].
 //! - [`capi`]: calls of the C interface in any order, against the reference.
 //! - [`edits`]: edits of a [`LiveMatcher`](flowsieve::LiveMatcher) against the reference on a list.
+//! - [`hex`]: files of bytes that can be read.
 //! - [`naive`]: a match, written again from the clauses in another style, against
 //!   [`NetworkRule::matches`](flowsieve::NetworkRule::matches).
 //! - [`lints`]: what holds of the lints of any settings, with L-15 by comparing each two rules.
@@ -39,6 +40,7 @@ pub mod agreement;
 pub mod capi;
 pub mod completion;
 pub mod edits;
+pub mod hex;
 pub mod lints;
 pub mod naive;
 pub mod random;
