@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Rows of cells of the map, as a power of two: a cell is a /16.
 const ORDER: u8 = 8;
@@ -37,26 +37,8 @@ fn v4(
     question: &Question,
     coverage: &Coverage,
 ) -> fmt::Result {
-    let mut traffic = Traffic::new(coverage.window());
-    for (network, counts) in report.places.v4() {
-        for (action, flows) in Action::ALL.into_iter().zip(counts) {
-            if flows > 0 {
-                traffic.add(Some(network.into()), action, flows);
-            }
-        }
-    }
-    let picture =
-        Picture::new(report.name, report.settings, coverage, question, ORDER, Some(&traffic));
     section(page, "map", "Map of IPv4")?;
-    writeln!(
-        page,
-        "<figure>\n<figcaption>{} {}. Colours are what the rules do with outbound TCP flows, \
-         computed from the rules alone; marks are the flows of the logs, whatever their protocol, \
-         with the action that they got.</figcaption>\n{}</figure>",
-        escape(&picture.description),
-        escape(sentence(&picture.subtitle)),
-        draw_svg(&picture, "map4", Setting::InPage),
-    )?;
+    figure(page, report, question, coverage, "map4", report.places.v4())?;
     if coverage.waiting() > 0 {
         writeln!(
             page,
@@ -97,6 +79,38 @@ fn v4(
     Ok(())
 }
 
+/// Writes the map of the window of `coverage`, with the flows to networks within it.
+fn figure<N: Into<IpAddr>>(
+    page: &mut String,
+    report: &Report<'_>,
+    question: &Question,
+    coverage: &Coverage,
+    id: &str,
+    places: impl IntoIterator<Item = (N, ByAction)>,
+) -> fmt::Result {
+    let window = coverage.window();
+    let mut traffic = Traffic::new(window);
+    let places = places.into_iter().map(|(network, counts)| (network.into(), counts));
+    for (network, counts) in places.filter(|(network, _)| window.contains(network)) {
+        for (action, flows) in Action::ALL.into_iter().zip(counts) {
+            if flows > 0 {
+                traffic.add(Some(network), action, flows);
+            }
+        }
+    }
+    let picture =
+        Picture::new(report.name, report.settings, coverage, question, ORDER, Some(&traffic));
+    writeln!(
+        page,
+        "<figure>\n<figcaption>{} {}. Colours are what the rules do with outbound TCP flows, \
+         computed from the rules alone; marks are the flows of the logs, whatever their protocol, \
+         with the action that they got.</figcaption>\n{}</figure>",
+        escape(&picture.description),
+        escape(sentence(&picture.subtitle)),
+        draw_svg(&picture, id, Setting::InPage),
+    )
+}
+
 fn v6(
     page: &mut String,
     report: &Report<'_>,
@@ -104,9 +118,11 @@ fn v6(
     coverage: &Coverage,
 ) -> fmt::Result {
     section(page, "v6", "IPv6 by prefix")?;
+    let places = report.places.v6();
     let mut prefixes: BTreeMap<IpNet, ByAction> = BTreeMap::new();
-    for (network, counts) in report.places.v6() {
-        prefixes.insert(prefix(network, V6_LEN), counts);
+    for (network, counts) in &places {
+        let sums = prefixes.entry(prefix(*network, V6_LEN)).or_default();
+        sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
     }
     // The networks of rules, those within a prefix as the prefix.
     for (_, net) in coverage.rules() {
@@ -163,15 +179,10 @@ fn v6(
     let mixed = rows.iter().map(|(net, _)| *net).filter(is_mixed);
     for (place, net) in mixed.take(MAX_MAPS).enumerate() {
         let coverage = Coverage::new(report.settings, report.precedence, question, net);
-        let picture = Picture::new(report.name, report.settings, &coverage, question, ORDER, None);
-        writeln!(
-            page,
-            "<details><summary>Map of {net}</summary>\n<figure>\n<figcaption>{} {}.</figcaption>\n\
-             {}</figure>\n</details>",
-            escape(&picture.description),
-            escape(sentence(&picture.subtitle)),
-            draw_svg(&picture, &format!("map6-{place}"), Setting::InPage),
-        )?;
+        writeln!(page, "<details><summary>Map of {net}</summary>")?;
+        let id = format!("map6-{place}");
+        figure(page, report, question, &coverage, &id, places.iter().copied())?;
+        page.push_str("</details>\n");
     }
     page.push_str(
         "<p class=\"note\">Any prefix is drawn as a map, with the flows, by <code>flowsieve map \

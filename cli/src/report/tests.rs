@@ -115,6 +115,41 @@ fn text_of_rules_and_logs_is_never_markup() {
 }
 
 #[test]
+fn maps_of_ipv6_prefixes_have_the_flows_to_them() {
+    let settings = hostile_settings();
+    let mut places = Places::default();
+    for (address, action) in [
+        ("2001:db8::1", Action::Drop),
+        ("2001:db8:f:2::2", Action::Drop),
+        ("2001:db8:8000::1", Action::Allow),
+        ("2001:db7::1", Action::Allow),
+        ("10.1.2.3", Action::Drop),
+    ] {
+        places.add(Some(address.parse().unwrap()), action);
+    }
+    let page = html(&Report { places, ..report(&settings, None) });
+    let document = parsed(&page);
+    let marks = |id: &str| -> Vec<String> {
+        let labels = format!("{id}-title {id}-desc");
+        let mut svgs = named(&document, "svg")
+            .filter(|node| node.attribute("aria-labelledby") == Some(labels.as_str()));
+        let svg = svgs.next().unwrap();
+        let marks = svg.descendants().filter(|node| node.attribute("class") == Some("mark"));
+        marks.filter_map(|mark| mark.first_element_child()?.text()).map(str::to_owned).collect()
+    };
+    assert_eq!(marks("map4"), ["10.0.0.0/12: 1 flow, drop"]);
+    let expected = ["2001:db8::/44: 2 flows, drop", "2001:db8:8000::/44: 1 flow, allow"];
+    assert_eq!(marks("map6-0"), expected);
+    assert!(page.contains(" 2 marks stand for 3 flows. "), "{page}");
+    // The table has them by prefix.
+    let row = "<tr><th scope=\"row\">2001:db8::/32</th>";
+    let row = page.lines().find(|line| line.starts_with(row)).unwrap();
+    let cells =
+        [3, 1, 2, 0].map(|flows| format!("<td class=\"n\" data-n=\"{flows}\">{flows}</td>"));
+    assert!(row.ends_with(&(cells.concat() + "</tr>")), "{row}");
+}
+
+#[test]
 fn page_can_be_used_by_keyboard_and_by_screen_reader() {
     let settings = hostile_settings();
     let page = html(&report(&settings, Some(against(&settings))));
