@@ -119,4 +119,28 @@ mod tests {
             traffic.spots(1024.0).into_iter().map(|s| (s.flows, s.x, s.y)).collect();
         assert_eq!(spots, [(3, 8.0, 8.0), (1, 8.0, 8.0), (1, 24.0, 8.0)]);
     }
+
+    #[test]
+    fn flows_to_ipv6_are_marks_where_their_networks_lie() {
+        for (window, inside, net, (x, y)) in [
+            ("2001:db8::/32", "2001:db8:1f:2::3", "2001:db8:10::/44", (24.0, 8.0)),
+            ("2001:db8::/33", "2001:db8:1:2::3", "2001:db8::/46", (4.0, 4.0)),
+            ("::/0", "ffff::1", "fff0::/12", (1016.0, 8.0)),
+            ("2001:db8::8/126", "2001:db8::b", "2001:db8::b/128", (768.0, 256.0)),
+        ] {
+            let mut traffic = Traffic::new(window.parse().unwrap());
+            for address in [inside, "10.0.0.1", "2001:db7::1"] {
+                traffic.add(Some(address.parse().unwrap()), Action::Drop, 1);
+            }
+            let spots = traffic.spots(1024.0);
+            let spots: Vec<_> = spots
+                .iter()
+                .filter(|spot| spot.net.contains(&inside.parse::<IpAddr>().unwrap()))
+                .collect();
+            let found: Vec<_> =
+                spots.iter().map(|s| (s.net.to_string(), s.flows, s.x, s.y)).collect();
+            assert_eq!(found, [(net.to_owned(), 1, x, y)], "{window}");
+            assert_eq!(traffic.outside(), if window == "::/0" { 1 } else { 2 }, "{window}");
+        }
+    }
 }

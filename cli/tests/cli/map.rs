@@ -106,6 +106,31 @@ fn flows_are_marked_where_they_went() {
 }
 
 #[test]
+fn flows_to_ipv6_are_marked_on_the_map_of_a_prefix() {
+    let text = r#"{"rules": [{"networkRule": {"destinationNetwork": "2001:db8:8000::", "destinationPrefix": 33, "protocol": "any"}, "action": "drop"}], "defaultAction": "allow"}"#;
+    let settings = file("map_v6_flows", "rules.json", text);
+    let remotes = [
+        "[2001:db8::1]:443",
+        "[2001:db8:f::1]:443",
+        "[2001:db8:8000::1]:443",
+        "[2001:db9::1]:443",
+        "10.0.0.1:443",
+    ];
+    let flows = file("map_v6_flows", "flows.jsonl", remotes.map(flow_line).join("\n"));
+    let more = ["--prefix", "2001:db8::/32", "--flows", flows.to_str().unwrap()];
+    let picture = settings.with_file_name("map.svg");
+    let ended = map(settings.to_str().unwrap(), &picture, &more);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let said = " 2 marks stand for 3 flows.\n2 of the flows went elsewhere than 2001:db8::/32\n";
+    assert!(ended.stdout.ends_with(said), "{}", ended.stdout);
+    let svg = fs::read_to_string(&picture).unwrap();
+    assert!(svg.contains("<title>2001:db8::/44: 2 flows, allow</title></circle>"), "{svg}");
+    assert!(svg.contains("<title>2001:db8:8000::/44: 1 flow, drop</title></rect>"), "{svg}");
+    let ended = map(settings.to_str().unwrap(), &picture.with_extension("png"), &more);
+    assert!(ended.stdout.ends_with(said), "{}", ended.stdout);
+}
+
+#[test]
 fn flows_of_a_log_are_marked_by_their_remote_side() {
     let (settings, picture) = settings_and("map_log", "map.svg");
     let log = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets \
