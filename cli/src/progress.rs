@@ -65,7 +65,7 @@ impl Progress {
 
     /// Says what is done when all is read.
     pub(crate) fn says(&self, what: &'static str) {
-        self.show_if_late();
+        self.show_if_late(Instant::now());
         self.bar.set_message(what);
     }
 
@@ -75,12 +75,12 @@ impl Progress {
     }
 
     fn count(&self, bytes: usize) {
-        self.show_if_late();
+        self.show_if_late(Instant::now());
         self.bar.inc(bytes as u64);
     }
 
-    fn show_if_late(&self) {
-        let is_late = self.start.elapsed() >= DELAY;
+    fn show_if_late(&self, now: Instant) {
+        let is_late = now.duration_since(self.start) >= DELAY;
         if is_late && !self.is_shown.swap(true, Ordering::Relaxed) {
             // Draws nothing where standard error is no terminal.
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -104,5 +104,20 @@ impl Read for Counted {
         let count = self.source.read(buffer)?;
         self.progress.count(count);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bar_is_shown_after_a_second_and_not_before() {
+        let progress = Progress::of_files(&[]);
+        for (millis, is_shown) in [(0, false), (999, false), (1000, true), (5000, true)] {
+            progress.show_if_late(progress.start + Duration::from_millis(millis));
+            assert_eq!(progress.is_shown.load(Ordering::Relaxed), is_shown, "{millis} ms");
+        }
+        progress.end();
     }
 }

@@ -1,6 +1,6 @@
 //! Colours, and the format for people.
 
-use crate::program::{command, example};
+use crate::program::{command, directory, example};
 
 const ESCAPE: char = '\u{1b}';
 
@@ -59,4 +59,44 @@ fn a_terminal_gets_a_table_with_colours_unless_no_color_is_set() {
     }
     assert!(coloured.contains(ESCAPE), "{coloured}");
     assert!(!plain.contains(ESCAPE), "{plain}");
+}
+
+/// Needs `script` too.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_takes_longer_than_a_second_has_a_bar_on_a_terminal_and_nowhere_else() {
+    use crate::program::PROGRAM;
+    use std::process::{Command, Stdio};
+    use std::thread;
+
+    // What comes on the terminal, and on standard error where that is a file.
+    let run = |name: &str, pause: &str, redirect: &str| {
+        let errors = directory("progress").join(name);
+        let line = format!(
+            r#"(printf '192.0.2.1\n'; sleep {pause}; printf '192.0.2.2\n') | "$PROGRAM" import - {redirect}"#
+        );
+        let mut script = Command::new("script");
+        script.args(["-q", "-e", "-c", &line, "/dev/null"]).stdin(Stdio::null());
+        script.env("PROGRAM", PROGRAM).env("TERM", "xterm").env("NO_COLOR", "1");
+        script.env("ERRORS", &errors);
+        let output = script.output().expect("script(1) is there");
+        assert!(output.status.success(), "{output:?}");
+        let errors = std::fs::read_to_string(errors).unwrap_or_default();
+        (String::from_utf8(output.stdout).unwrap(), errors)
+    };
+    let (late, early, piped) = thread::scope(|scope| {
+        let late = scope.spawn(|| run("late", "1.1", ""));
+        let early = scope.spawn(|| run("early", "0", ""));
+        let piped = scope.spawn(|| run("piped", "1.1", "2>\"$ERRORS\""));
+        (late.join().unwrap(), early.join().unwrap(), piped.join().unwrap())
+    });
+    let result = "2 entries = 2 accepted";
+    for (terminal, _) in [&late, &early, &piped] {
+        assert!(terminal.contains(result), "{terminal}");
+    }
+    let (bar, rest) = late.0.split_once("<stdin>").unwrap();
+    assert!(bar.contains("20 B "), "what was read: {bar:?}");
+    assert!(!rest.contains(ESCAPE), "it is removed before the result: {rest:?}");
+    assert!(!early.0.contains(ESCAPE), "{:?}", early.0);
+    assert!(!piped.0.contains(ESCAPE) && piped.1.is_empty(), "{piped:?}");
 }
