@@ -10,8 +10,9 @@ const SETTINGS: &str = r#"{"rules": [
 ], "defaultAction": "allow"}
 "#;
 
-fn export(to: &str, args: &[&str]) -> Ended {
-    let path = file("export", "settings.json", SETTINGS);
+/// Exports the settings, from a file of the test of this name.
+fn export(test: &str, to: &str, args: &[&str]) -> Ended {
+    let path = file(test, "settings.json", SETTINGS);
     run(&[&["export", path.to_str().unwrap(), "--to", to], args].concat())
 }
 
@@ -35,7 +36,7 @@ fn each_target_says_what_it_can_and_refuses_the_rest() {
             &["a .netset cannot say an IPv6 network: `2001:db8::/32`", "cannot say a port"],
         ),
     ] {
-        let ended = export(to, &[]);
+        let ended = export("export_targets", to, &[]);
         assert_eq!(ended.status, Some(2), "{to}");
         for line in lines {
             assert!(ended.stdout.lines().any(|found| found == *line), "{to} {line}: {ended:?}");
@@ -48,14 +49,14 @@ fn each_target_says_what_it_can_and_refuses_the_rest() {
 
 #[test]
 fn rules_of_little_snitch_and_settings_hold_all_of_them() {
-    let ended = export("lsrules", &[]);
+    let ended = export("export_rules", "lsrules", &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let written: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     // A rule for either direction is two.
     assert_eq!(written["rules"].as_array().unwrap().len(), 7);
     assert_eq!(written["rules"][0]["priority"], "high");
     assert_eq!(written["rules"][6]["ports"], "443");
-    let ended = export("json", &[]);
+    let ended = export("export_rules", "json", &[]);
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""));
     let read = |text: &str| flowsieve::formats::settings::read(text.as_bytes()).unwrap();
     assert_eq!(read(&ended.stdout), read(SETTINGS));
@@ -66,7 +67,7 @@ fn code_holds_what_the_framework_takes() {
     for (to, function) in
         [("swift", "func makeFilterSettings()"), ("objc", "*makeFilterSettings(void)")]
     {
-        let ended = export(to, &[]);
+        let ended = export("export_code", to, &[]);
         assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""), "{to}");
         assert!(ended.stdout.contains(function), "{to}: {}", ended.stdout);
     }
@@ -84,7 +85,7 @@ fn code_holds_what_the_framework_takes() {
 fn what_is_exported_to_a_file_is_imported_again() {
     let output = directory("export_again").join("list.pf");
     let path = output.to_str().unwrap();
-    let ended = export("pf", &["-o", path]);
+    let ended = export("export_again", "pf", &["-o", path]);
     assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
     let ended = run(&["import", path, "-o", "-"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
