@@ -21,8 +21,8 @@ public struct MatcherOptions: Hashable, Sendable {
 /// Settings compiled for fast decisions. Immutable: any number of threads may use it at once.
 public final class FlowMatcher: @unchecked Sendable {
     // The C interface lets any number of threads use a matcher.
-    private let handle: OpaquePointer
-    private let failureAction: FilterAction
+    let handle: OpaquePointer
+    let failureAction: FilterAction
 
     /// Compiles settings.
     public init(

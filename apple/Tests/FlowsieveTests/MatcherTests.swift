@@ -220,6 +220,131 @@ func flow(
     }
 }
 
+@Suite struct BatchTests {
+    /// More than two groups, no two of the same name or address, of every kind that a flow may be.
+    private func flows(_ count: Int = 300) throws -> [SocketFlow] {
+        try (0..<count).map { index in
+            // Short names stand in the string itself, long ones elsewhere, and every fifth flow has none.
+            let names = ["h\(index).test", "a-host-of-a-long-name-\(index).example.com", "", "other-\(index)"]
+            let name = index % 5 == 0 ? nil : names[index % 4]
+            switch index % 3 {
+            case 0: return try flow(to: ("10.1.\(index / 100).\(index % 100)", "443"), name: name)
+            case 1: return try flow(to: ("fe80::\(index)%en\(index % 2)", "1500"), from: nil, name: name)
+            default: return try flow(to: ("h\(index).test", "443"), from: ("192.168.1.5", "5000"), name: name)
+            }
+        }
+    }
+
+    /// Rules of names and of addresses, so that a name that is mistaken for another decides otherwise.
+    private func rules() -> [FilterRule] {
+        let named = (0..<300).flatMap { index in
+            ["h\(index).test", "a-host-of-a-long-name-\(index).example.com"].map { name in
+                FilterRule(
+                    networkRule: NetworkRule(
+                        destinationHost: HostEndpoint(hostname: name, port: "0"), protocol: .any),
+                    action: .drop, label: index % 2 == 0 ? "to \(name)" : nil)
+            }
+        }
+        return named + sampleRules + manyRules(200)
+    }
+
+    @Test func flowsAreDecidedTogetherAsOneByOne() throws {
+        var options = MatcherOptions()
+        options.countsPending = true
+        let matcher = try FlowMatcher(FilterSettings(rules: rules(), defaultAction: .allow), options: options)
+        let flows = try flows()
+        let expected = flows.map { String(describing: Seen(matcher.decide($0))) }
+        #expect(Set(expected).count > 100)
+        for count in [0, 1, 127, 128, 129, 256, 300] {
+            let together = matcher.decisions(for: flows.prefix(count)).map { String(describing: Seen($0)) }
+            #expect(together == Array(expected.prefix(count)), "\(count) flows")
+        }
+        // Of flows that do not stand in memory one after the other.
+        let lazily = matcher.decisions(for: flows.indices.lazy.reversed().map { flows[$0] })
+        #expect(lazily.map { String(describing: Seen($0)) } == expected.reversed())
+        let live = try LiveFlowMatcher(FilterSettings(rules: rules(), defaultAction: .allow), options: options)
+        #expect(live.decisions(for: flows).map { String(describing: Seen($0)) } == expected)
+    }
+
+    @Test func aFlowThatCannotBeDecidedSpoilsNoOther() throws {
+        var options = MatcherOptions()
+        options.failureAction = .filterData
+        let matcher = try FlowMatcher(FilterSettings(rules: rules(), defaultAction: .allow), options: options)
+        var flows = try flows()
+        let expected = flows.map { Seen(matcher.decide($0)) }
+        flows[0].remoteHostname = String(repeating: "a", count: 65537)
+        try [UInt8](repeating: 1, count: 16).withUnsafeBytes { bytes in
+            try flows[130].setRemoteAddress(bytes, port: 1, zone: "no zone")
+        }
+        for decisions in [
+            matcher.decisions(for: flows),
+            try LiveFlowMatcher(FilterSettings(rules: rules(), defaultAction: .allow), options: options)
+                .decisions(for: flows),
+        ] {
+            for (index, decision) in decisions.enumerated() {
+                switch index {
+                case 0: #expect(decision.reason == .failure(.tooLarge))
+                case 130: #expect(decision.reason == .failure(.invalidScope))
+                default: #expect(Seen(decision) == expected[index], "flow \(index)")
+                }
+            }
+            #expect((decisions[0].action, decisions[130].action) == (.filterData, .filterData))
+        }
+    }
+
+    @Test func anArrayOfDecisionsIsUsedAgain() throws {
+        let matcher = try FlowMatcher(FilterSettings(rules: rules(), defaultAction: .allow))
+        let flows = try flows()
+        var decisions: [Decision] = []
+        matcher.decide(flows, into: &decisions)
+        let place = decisions.withUnsafeBufferPointer(\.baseAddress)
+        for count in [300, 7, 0, 200] {
+            matcher.decide(flows.suffix(count), into: &decisions)
+            #expect(decisions.map { Seen($0) } == flows.suffix(count).map { Seen(matcher.decide($0)) })
+            #expect(decisions.withUnsafeBufferPointer(\.baseAddress) == place)
+        }
+    }
+
+    @Test func labelsOutliveTheMatchers() throws {
+        var decisions: [Decision] = []
+        do {
+            let settings = try FilterSettings(json: story.replacing("PREFIX", with: "32"))
+            let flows = [try flow(to: ("111.111.111.111", "80"))]
+            decisions += try FlowMatcher(settings).decisions(for: flows)
+            let live = try LiveFlowMatcher(settings)
+            decisions += live.decisions(for: flows)
+            try live.replace(with: FilterSettings())
+        }
+        #expect(decisions.map(\.label) == ["outgoing TCP", "outgoing TCP"])
+    }
+
+    @Test func decisionsTogetherAreCounted() throws {
+        var options = MatcherOptions()
+        options.countsHits = true
+        let live = try LiveFlowMatcher(FilterSettings(rules: manyRules(100)), options: options)
+        _ = live.decisions(for: try (0..<300).map { try flow(to: ("10.1.0.\($0 % 200)", "443")) })
+        let hits = try live.matcher().hits()
+        #expect((hits.byRule, hits.byDefault, hits.failed) == (150, 150, 0))
+    }
+}
+
+/// All that a decision says.
+private struct Seen: Equatable {
+    let action: FilterAction
+    let reason: Decision.Reason
+    let rule: Int?
+    let isFinal: Bool
+    let pendingCount: Int
+    let generation: UInt64
+    let label: String?
+
+    init(_ decision: Decision) {
+        (action, reason, rule) = (decision.action, decision.reason, decision.rule)
+        (isFinal, pendingCount) = (decision.isFinal, decision.pendingCount)
+        (generation, label) = (decision.generation, decision.label)
+    }
+}
+
 @Suite struct LiveTests {
     /// Generation n drops flows to 10.0.0.n alone.
     private func settings(_ generation: UInt64) throws -> FilterSettings {
@@ -259,6 +384,40 @@ func flow(
         #expect(wrong == 0)
         #expect(live.generation == 500)
         #expect(try live.matcher().generation == 500)
+    }
+
+    @Test func flowsTogetherAreOfOneGenerationWhileOthersReplace() async throws {
+        let live = try LiveFlowMatcher(settings(0))
+        let flows = try (0..<600).map { try flow(to: ("10.0.0.\($0 % 200 + 1)", "443"), from: nil) }
+        let wrong = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<2 {
+                group.addTask {
+                    var wrong = 0
+                    for _ in 0..<300 {
+                        let decisions = live.decisions(for: flows)
+                        let generation = decisions[0].generation
+                        for (index, decision) in decisions.enumerated() {
+                            let isMeant = generation % 200 == index % 200
+                            let label = isMeant ? "generation \(generation)" : nil
+                            if decision.generation != generation || decision.label != label
+                                || (decision.action == .drop) != isMeant
+                            {
+                                wrong += 1
+                            }
+                        }
+                    }
+                    return wrong
+                }
+            }
+            group.addTask {
+                for generation in UInt64(1)...1000 {
+                    try live.replace(with: self.settings(generation))
+                }
+                return 0
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(wrong == 0)
     }
 
     @Test func settingsThatCannotBeCompiledChangeNothing() throws {
