@@ -16,7 +16,8 @@
 
 @end
 
-static FSVEndpointState read(NWEndpoint *_Nullable found, FSVHostEndpoint *_Nullable *_Nonnull endpoint) {
+static FSVEndpointState readEndpoint(NWEndpoint *_Nullable found,
+                                     FSVHostEndpoint *_Nullable *_Nonnull endpoint) {
     if (found == nil) {
         return FSVEndpointStateUnknown;
     }
@@ -29,11 +30,11 @@ static FSVEndpointState read(NWEndpoint *_Nullable found, FSVHostEndpoint *_Null
 }
 
 FSVEndpointState FSVRemoteHostEndpoint(NEFilterSocketFlow *flow, FSVHostEndpoint **endpoint) {
-    return read(flow.remoteEndpoint, endpoint);
+    return readEndpoint(flow.remoteEndpoint, endpoint);
 }
 
 FSVEndpointState FSVLocalHostEndpoint(NEFilterSocketFlow *flow, FSVHostEndpoint **endpoint) {
-    return read(flow.localEndpoint, endpoint);
+    return readEndpoint(flow.localEndpoint, endpoint);
 }
 
 static NWHostEndpoint *_Nullable made(FSVHostEndpoint *_Nullable endpoint) {
