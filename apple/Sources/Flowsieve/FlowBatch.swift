@@ -38,8 +38,8 @@ extension FlowMatcher {
             group.take(part)
             let status = group.decide { fsv_matcher_decide_batch(handle, $0, $1, $2) }
             if status == FSV_STATUS_OK {
-                for decided in group.decisions.prefix(part.count) {
-                    decisions.append(Decision(status, decided, failureAction: failureAction, owner: self))
+                group.withDecisions { decided in
+                    decisions.append(.made(status, decided, failureAction: failureAction, owner: self))
                 }
             } else {
                 // One of them is not in order, and the C interface has decided none.
@@ -80,7 +80,7 @@ private struct FlowGroup {
 
     private var flows: [fsv_flow] = []
     private var names: [UInt8] = []
-    private(set) var decisions: [fsv_decision]
+    private var decisions: [fsv_decision]
 
     init(capacity: Int) {
         flows.reserveCapacity(capacity)
@@ -95,7 +95,8 @@ private struct FlowGroup {
         names.removeAll(keepingCapacity: true)
         for index in taken.indices {
             flows.append(taken[index].raw)
-            if var name = taken[index].remoteHostname {
+            if taken[index].hasName {
+                var name = taken[index].name
                 name.withUTF8 { names.append(contentsOf: $0) }
                 flows[flows.count - 1].known |= UInt32(FSV_KNOWN_HOSTNAME)
                 flows[flows.count - 1].remote_hostname_len = name.utf8.count
@@ -115,6 +116,17 @@ private struct FlowGroup {
                 start += flows[index].remote_hostname_len
             }
             return call(flows, flows.count, &decisions)
+        }
+    }
+
+    /// Gives the decisions, one after the other.
+    @inline(__always)
+    func withDecisions(_ body: (UnsafePointer<fsv_decision>) -> Void) {
+        decisions.withUnsafeBufferPointer { decisions in
+            guard let first = decisions.baseAddress else { return }
+            for index in flows.indices {
+                body(first + index)
+            }
         }
     }
 }
