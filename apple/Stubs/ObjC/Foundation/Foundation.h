@@ -31,7 +31,9 @@ typedef unsigned long NSUInteger;
 - (instancetype)self;
 @end
 
-__attribute__((objc_root_class)) @interface NSObject <NSObject>
+__attribute__((objc_root_class)) @interface NSObject <NSObject> {
+    Class isa;
+}
 + (instancetype)alloc;
 + (Class)class;
 - (instancetype)init;
@@ -50,15 +52,24 @@ enum { NSUTF8StringEncoding = 4 };
 - (nullable NSData *)dataUsingEncoding:(NSStringEncoding)encoding;
 @end
 
+/// What a text in the source is.
+@interface NSConstantString : NSString {
+    const char *_bytes;
+    unsigned int _length;
+}
+@end
+
 typedef NSString *NSErrorDomain;
 typedef NSString *NSErrorUserInfoKey;
 
 @interface NSData : NSObject
 @property(readonly) NSUInteger length;
 @property(readonly, nullable) const void *bytes NS_RETURNS_INNER_POINTER;
++ (instancetype)dataWithBytes:(nullable const void *)bytes length:(NSUInteger)length;
 @end
 
 @interface NSNumber : NSObject
+@property(readonly) unsigned long long unsignedLongLongValue;
 + (NSNumber *)numberWithUnsignedInt:(unsigned int)value;
 + (NSNumber *)numberWithUnsignedLong:(unsigned long)value;
 + (NSNumber *)numberWithUnsignedLongLong:(unsigned long long)value;
@@ -66,6 +77,7 @@ typedef NSString *NSErrorUserInfoKey;
 
 @interface NSArray<ObjectType> : NSObject
 @property(readonly) NSUInteger count;
+- (ObjectType)objectAtIndexedSubscript:(NSUInteger)index;
 @end
 
 @interface NSMutableArray<ObjectType> : NSArray <ObjectType>
@@ -88,7 +100,9 @@ typedef NSString *NSErrorUserInfoKey;
 extern NSErrorUserInfoKey const NSLocalizedDescriptionKey;
 
 @interface NSError : NSObject
+@property(readonly, copy) NSErrorDomain domain;
 @property(readonly) NSInteger code;
+@property(readonly, copy) NSDictionary<NSErrorUserInfoKey, id> *userInfo;
 @property(readonly, copy) NSString *localizedDescription;
 + (instancetype)errorWithDomain:(NSErrorDomain)domain
                            code:(NSInteger)code

@@ -1,0 +1,60 @@
+// What the stubs have beyond the frameworks, for tests that run.
+#ifndef STUBS_H
+#define STUBS_H
+
+#import <Foundation/Foundation.h>
+#import <NetworkExtension/NetworkExtension.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// How many objects there are: made and not freed yet.
+long StubObjectCount(void);
+
+@interface NEFilterFlow ()
+@property(readwrite) NETrafficDirection direction;
+@end
+
+@interface NEFilterSocketFlow ()
+@property(readwrite, nullable) nw_endpoint_t remoteFlowEndpoint;
+@property(readwrite, nullable) nw_endpoint_t localFlowEndpoint;
+@property(readwrite, nullable) NWEndpoint *remoteEndpoint;
+@property(readwrite, nullable) NWEndpoint *localEndpoint;
+@property(readwrite, nullable) NSString *remoteHostname;
+@end
+
+/// An endpoint of Network: an address with a port, `scope` 0 for none; or whatever else there is.
+nw_endpoint_t StubAddressEndpoint(const char *address, uint16_t port, uint32_t scope);
+nw_endpoint_t StubEndpointOfType(nw_endpoint_type_t type, const char *hostname, uint16_t port);
+
+typedef NS_ENUM(NSInteger, StubVerdict) { StubVerdictAllow = 1, StubVerdictDrop = 2, StubVerdictFilterData = 4 };
+
+@interface NEFilterVerdict ()
+@property StubVerdict stubKind;
+/// How much data is asked for, 0 where none is.
+@property NSUInteger stubPeekInbound;
+@property NSUInteger stubPeekOutbound;
+@end
+
+@interface NENetworkRule ()
+@property NSUInteger stubRemotePrefix;
+@property(nullable) NWHostEndpoint *stubRemote;
+@property(nullable) NWHostEndpoint *stubLocal;
+@property NENetworkRuleProtocol stubProtocol;
+@property NETrafficDirection stubDirection;
+@property BOOL stubIsHostRule;
+@end
+
+@interface NEFilterRule ()
+@property NENetworkRule *networkRule;
+@property NEFilterAction action;
+@end
+
+@interface NEFilterDataProvider ()
+/// What was applied last, and was not refused.
+@property(nullable) NEFilterSettings *stubApplied;
+@property(nullable) NSError *stubRefusal;
+@end
+
+NS_ASSUME_NONNULL_END
+
+#endif

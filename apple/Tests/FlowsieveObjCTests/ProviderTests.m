@@ -1,0 +1,367 @@
+// The Objective-C provider, driven as the framework would drive it, as far as its documentation goes. Run on
+// Linux by scripts/check-swift, once as on macOS 15 and once as on a system before it, with the same answers.
+#import "FlowsieveObjC.h"
+#import "Stubs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *running;
+static int failures;
+
+#define EXPECT(condition)                                                                              \
+    do {                                                                                               \
+        if (!(condition)) {                                                                            \
+            fprintf(stderr, "%s, line %d: %s\n", running, __LINE__, #condition);                       \
+            failures++;                                                                                \
+        }                                                                                              \
+    } while (0)
+
+#pragma mark The framework
+
+typedef struct End {
+    const char *host;
+    uint16_t port;
+} End;
+
+static const End unbound = {"0.0.0.0", 0};
+
+/// An endpoint in both forms, as macOS 15 has it.
+static void setEnd(NEFilterSocketFlow *flow, BOOL isRemote, End end) {
+    char port[8];
+    snprintf(port, sizeof port, "%u", end.port);
+    NWHostEndpoint *old = [NWHostEndpoint endpointWithHostname:@(end.host) port:@(port)];
+    BOOL isName = strspn(end.host, "0123456789abcdef.:") != strlen(end.host);
+    nw_endpoint_t new = isName ? StubEndpointOfType(nw_endpoint_type_host, end.host, end.port)
+                               : StubAddressEndpoint(end.host, end.port, 0);
+    if (isRemote) {
+        flow.remoteEndpoint = old;
+        flow.remoteFlowEndpoint = new;
+    } else {
+        flow.localEndpoint = old;
+        flow.localFlowEndpoint = new;
+    }
+}
+
+static NEFilterSocketFlow *makeFlow(End remote, End local) {
+    NEFilterSocketFlow *flow = [[NEFilterSocketFlow alloc] init];
+    flow.socketProtocol = 6;
+    flow.direction = NETrafficDirectionOutbound;
+    setEnd(flow, YES, remote);
+    setEnd(flow, NO, local);
+    return flow;
+}
+
+/// A provider whose first stage sends every flow, if it is told to.
+@interface TestProvider : FSVFilterDataProvider
+@property BOOL sendsEverything;
+@end
+
+@implementation TestProvider
+
+- (nullable FSVFilterSettings *)firstStageForSettings:(FSVFilterSettings *)settings error:(NSError **)error {
+    if (!self.sendsEverything) {
+        return [super firstStageForSettings:settings error:error];
+    }
+    fsv_settings *made = NULL;
+    return fsv_settings_new(FSV_ACTION_FILTER_DATA, &made) == FSV_STATUS_OK
+               ? [[FSVFilterSettings alloc] initWithHandle:made]
+               : nil;
+}
+
+@end
+
+static NSError *reload(FSVFilterDataProvider *provider, FSVFilterSettings *settings) {
+    dispatch_semaphore_t done = dispatch_semaphore_create(0);
+    __block NSError *given = nil;
+    [provider reloadSettings:settings
+           completionHandler:^(NSError *_Nullable error) {
+               given = error;
+               dispatch_semaphore_signal(done);
+           }];
+    dispatch_semaphore_wait(done, DISPATCH_TIME_FOREVER);
+    return given;
+}
+
+static NSError *start(FSVFilterDataProvider *provider, NSString *json) {
+    provider.filterConfiguration.vendorConfiguration = @{@"flowsieveSettings" : json};
+    dispatch_semaphore_t done = dispatch_semaphore_create(0);
+    __block NSError *given = nil;
+    [provider startFilterWithCompletionHandler:^(NSError *_Nullable error) {
+        given = error;
+        dispatch_semaphore_signal(done);
+    }];
+    dispatch_semaphore_wait(done, DISPATCH_TIME_FOREVER);
+    return given;
+}
+
+static FSVFilterSettings *readSettings(NSString *json) {
+    NSError *error = nil;
+    NSData *text = [json dataUsingEncoding:NSUTF8StringEncoding];
+    FSVFilterSettings *settings = [[FSVFilterSettings alloc] initWithJSON:text error:&error];
+    EXPECT(settings != nil && error == nil);
+    return settings;
+}
+
+static BOOL isAskedAbout(NEFilterNewFlowVerdict *verdict) {
+    return verdict.stubKind == StubVerdictFilterData && verdict.stubPeekInbound == NEFilterFlowBytesMax &&
+           verdict.stubPeekOutbound == NEFilterFlowBytesMax;
+}
+
+static BOOL isWaitedFor(NEFilterNewFlowVerdict *verdict) {
+    return verdict.stubKind == StubVerdictFilterData && verdict.stubPeekInbound == 1 &&
+           verdict.stubPeekOutbound == 1;
+}
+
+static StubVerdict dataOf(FSVFilterDataProvider *provider, NEFilterSocketFlow *flow) {
+    NSData *data = [NSData dataWithBytes:"\x16" length:1];
+    return [provider handleOutboundDataFromFlow:flow readBytesStartOffset:0 readBytes:data].stubKind;
+}
+
+#pragma mark Tests
+
+static NSString *const story =
+    @"{\"rules\": [{\"networkRule\": {\"remoteNetwork\": {\"hostname\": \"111.111.111.111\", \"port\": \"0\"},"
+     "\"remotePrefix\": 32, \"localNetwork\": null, \"localPrefix\": 0, \"protocol\": \"TCP\","
+     "\"direction\": \"outbound\"}, \"action\": \"filterData\"}], \"defaultAction\": \"allow\"}";
+
+static NSString *const dropFromOneAddress =
+    @"{\"rules\": [{\"networkRule\": {\"remoteNetwork\": null, \"remotePrefix\": 0, \"localNetwork\":"
+     "{\"hostname\": \"192.168.1.5\", \"port\": \"0\"}, \"localPrefix\": 32, \"protocol\": \"TCP\","
+     "\"direction\": \"outbound\"}, \"action\": \"drop\"}], \"defaultAction\": \"allow\"}";
+
+static void outgoingTCPToOneHostIsAskedAboutAndNothingElseIs(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, story) == nil);
+    NEFilterSettings *applied = provider.stubApplied;
+    EXPECT(applied.rules.count == 1 && applied.defaultAction == NEFilterActionAllow);
+    NENetworkRule *rule = applied.rules[0].networkRule;
+    EXPECT(strcmp(rule.stubRemote.hostname.UTF8String, "111.111.111.111") == 0);
+    EXPECT(rule.stubRemotePrefix == 32 && rule.stubLocal == nil && !rule.stubIsHostRule);
+    EXPECT(rule.stubProtocol == NENetworkRuleProtocolTCP);
+    EXPECT(rule.stubDirection == NETrafficDirectionOutbound);
+    EXPECT(applied.rules[0].action == NEFilterActionFilterData);
+
+    NEFilterSocketFlow *flow = makeFlow((End){"111.111.111.111", 80}, unbound);
+    EXPECT(isAskedAbout([provider handleNewFlow:flow]));
+    setEnd(flow, NO, (End){"192.168.1.5", 50000});
+    EXPECT(dataOf(provider, flow) == StubVerdictAllow);
+    flow = makeFlow((End){"111.222.111.222", 80}, unbound);
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictAllow);
+    flow = makeFlow((End){"111.111.111.111", 80}, unbound);
+    flow.socketProtocol = 17;
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictAllow);
+    FSVFilterStatistics counts = provider.statistics;
+    EXPECT(counts.generation == 1 && counts.hits.by_rule == 2 && counts.hits.by_default == 2);
+    EXPECT(counts.waited == 0 && counts.failed == 0);
+}
+
+static void outboundTCPIsWaitedForUntilItIsBound(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    provider.sendsEverything = YES;
+    EXPECT(start(provider, dropFromOneAddress) == nil);
+    EXPECT(provider.stubApplied.rules.count == 0);
+    EXPECT(provider.stubApplied.defaultAction == NEFilterActionFilterData);
+    struct {
+        End local;
+        StubVerdict verdict;
+    } cases[] = {
+        {{"192.168.1.5", 50000}, StubVerdictDrop},
+        {{"10.0.0.2", 50000}, StubVerdictAllow},
+        // Still not known: the answer for now.
+        {{"0.0.0.0", 0}, StubVerdictAllow},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof *cases; index++) {
+        NEFilterSocketFlow *flow = makeFlow((End){"198.51.100.7", 443}, unbound);
+        EXPECT(isWaitedFor([provider handleNewFlow:flow]));
+        setEnd(flow, NO, cases[index].local);
+        EXPECT(dataOf(provider, flow) == cases[index].verdict);
+        EXPECT([provider handleInboundDataCompleteForFlow:flow].stubKind == cases[index].verdict);
+    }
+    // What is known at once is not waited for.
+    NEFilterSocketFlow *bound = makeFlow((End){"198.51.100.7", 443}, (End){"192.168.1.5", 50000});
+    EXPECT([provider handleNewFlow:bound].stubKind == StubVerdictDrop);
+    EXPECT(provider.statistics.waited == 3);
+}
+
+static void aNameIsReadFromTheFlowAndFromItsEndpoint(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, @"{\"rules\": [{\"networkRule\": {\"destinationHost\": {\"hostname\":"
+                            "\"example.com\", \"port\": \"443\"}, \"protocol\": \"TCP\"},"
+                            "\"action\": \"drop\"}], \"defaultAction\": \"allow\"}") == nil);
+    EXPECT(provider.stubApplied.rules[0].networkRule.stubIsHostRule);
+    NEFilterSocketFlow *flow = makeFlow((End){"93.184.216.34", 443}, unbound);
+    flow.remoteHostname = @"a.host.of.some.length.example.com";
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    flow.remoteHostname = @"www.example.org";
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictAllow);
+    // Without a name it is not final, but nothing comes that could be waited for.
+    flow.remoteHostname = nil;
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictAllow);
+    flow = makeFlow((End){"www.example.com", 443}, unbound);
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    EXPECT(provider.statistics.waited == 0);
+}
+
+static void aNameLivesAsLongAsWhatWasReturnedWithIt(void) {
+    NEFilterSocketFlow *flow = nil;
+    fsv_flow ofFlow = FSV_FLOW_INIT, ofEndpoint = FSV_FLOW_INIT;
+    NSObject *names = nil, *others = nil;
+    @autoreleasepool {
+        flow = makeFlow((End){"from.the.endpoint.example.com", 443}, unbound);
+        EXPECT(FSVReadFlow(flow, &ofEndpoint, &others) == FSV_STATUS_OK);
+        flow.remoteHostname = [NSString stringWithUTF8String:"from.the.flow.example.com"];
+        EXPECT(FSVReadFlow(flow, &ofFlow, &names) == FSV_STATUS_OK);
+        flow.remoteEndpoint = nil;
+        flow.remoteFlowEndpoint = nil;
+        flow.remoteHostname = nil;
+    }
+    EXPECT(ofFlow.remote_hostname_len == 25 && ofEndpoint.remote_hostname_len == 29);
+    EXPECT(memcmp(ofFlow.remote_hostname, "from.the.flow.example.com", 25) == 0);
+    EXPECT(memcmp(ofEndpoint.remote_hostname, "from.the.endpoint.example.com", 29) == 0);
+    (void)[names self];
+    (void)[others self];
+}
+
+/// Socket addresses number interfaces, rules name them.
+static void aScopeIsReadAsTheNameOfItsInterface(void) {
+    FSVFilterSettings *settings =
+        readSettings(@"{\"rules\": [{\"networkRule\": {\"remoteNetwork\": {\"hostname\": \"fe80::1%lo\","
+                      "\"port\": \"0\"}, \"remotePrefix\": 128, \"localNetwork\": null, \"localPrefix\": 0,"
+                      "\"protocol\": \"any\", \"direction\": \"any\"}, \"action\": \"drop\"}],"
+                      "\"defaultAction\": \"allow\"}");
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(reload(provider, settings) == nil);
+    struct {
+        const char *text;
+        uint32_t index;
+        StubVerdict verdict;
+    } cases[] = {{"fe80::1%lo", 1, StubVerdictDrop}, {"fe80::1%en9", 999, StubVerdictAllow}};
+    for (size_t index = 0; index < sizeof cases / sizeof *cases; index++) {
+        NEFilterSocketFlow *flow = makeFlow((End){"fe80::1", 443}, (End){"fe80::2", 50000});
+        flow.remoteEndpoint = [NWHostEndpoint endpointWithHostname:@(cases[index].text) port:@"443"];
+        flow.remoteFlowEndpoint = StubAddressEndpoint("fe80::1", 443, cases[index].index);
+        EXPECT([provider handleNewFlow:flow].stubKind == cases[index].verdict);
+    }
+}
+
+static void whatCannotBeDecidedIsDroppedAndCounted(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    // Nothing is in force yet.
+    NEFilterSocketFlow *flow = makeFlow((End){"198.51.100.7", 443}, unbound);
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    EXPECT(start(provider, story) == nil);
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictAllow);
+    // A Bonjour service is neither address nor name; a number over 255 is no protocol.
+    flow.remoteEndpoint = [[NWEndpoint alloc] init];
+    flow.remoteFlowEndpoint = StubEndpointOfType(nw_endpoint_type_bonjour_service, "printer", 0);
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    EXPECT(dataOf(provider, flow) == StubVerdictDrop);
+    flow = makeFlow((End){"198.51.100.7", 443}, unbound);
+    flow.socketProtocol = 256;
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    EXPECT(provider.statistics.failed == 3);
+    EXPECT([provider handleNewFlow:[[NEFilterFlow alloc] init]].stubKind == StubVerdictDrop);
+    EXPECT(provider.statistics.otherKinds == 1);
+    // An endpoint that is not there is not known yet, and that is no failure.
+    flow = makeFlow((End){"198.51.100.7", 443}, unbound);
+    flow.remoteEndpoint = flow.localEndpoint = nil;
+    flow.remoteFlowEndpoint = flow.localFlowEndpoint = nil;
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictAllow);
+    EXPECT(provider.statistics.failed == 3);
+}
+
+static void settingsThatCannotBeReadSayWhere(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    NSError *error =
+        start(provider, @"{\"rules\": [\n {\"networkRule\": {\"destinationNetwork\": \"10.0.0.1\","
+                         "\"destinationPrefix\": 33, \"protocol\": \"TCP\"}, \"action\": \"drop\"}]}");
+    EXPECT(strcmp(error.domain.UTF8String, FSVErrorDomain.UTF8String) == 0);
+    EXPECT(error.code == FSV_STATUS_INVALID_SETTINGS);
+    EXPECT(strstr(error.localizedDescription.UTF8String, "prefix length 33 exceeds 32") != NULL);
+    EXPECT([(NSNumber *)error.userInfo[FSVErrorLineKey] unsignedLongLongValue] == 2);
+    EXPECT([(NSNumber *)error.userInfo[FSVErrorColumnKey] unsignedLongLongValue] > 1);
+    EXPECT(error.userInfo[FSVErrorRuleKey] != nil);
+    EXPECT(provider.stubApplied == nil);
+
+    provider = [[TestProvider alloc] init];
+    provider.filterConfiguration.vendorConfiguration = nil;
+    __block NSError *missing = nil;
+    [provider startFilterWithCompletionHandler:^(NSError *_Nullable given) {
+        missing = given;
+    }];
+    EXPECT(missing.code == FSV_STATUS_INVALID_SETTINGS);
+}
+
+static void aRefusedFirstStagePutsTheFormerSettingsBack(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, story) == nil);
+    NEFilterSettings *first = provider.stubApplied;
+    provider.stubRefusal = [NSError errorWithDomain:@"test" code:7 userInfo:nil];
+    EXPECT(reload(provider, readSettings(@"{\"rules\": [], \"defaultAction\": \"drop\"}")).code == 7);
+    EXPECT(provider.stubApplied == first);
+    EXPECT([provider handleNewFlow:makeFlow((End){"198.51.100.7", 443}, unbound)].stubKind == StubVerdictAllow);
+    provider.stubRefusal = nil;
+    EXPECT(reload(provider, readSettings(@"{\"rules\": [], \"defaultAction\": \"drop\"}")) == nil);
+    EXPECT([provider handleNewFlow:makeFlow((End){"198.51.100.7", 443}, unbound)].stubKind == StubVerdictDrop);
+    __block BOOL isStopped = NO;
+    [provider stopFilterWithReason:NEProviderStopReasonUserInitiated
+                 completionHandler:^{
+                     isStopped = YES;
+                 }];
+    EXPECT(isStopped);
+}
+
+static void moreThan1000RulesArePlanned(void) {
+    fsv_settings *many = NULL;
+    EXPECT(fsv_settings_new(FSV_ACTION_ALLOW, &many) == FSV_STATUS_OK);
+    for (int index = 0; index < 1100; index++) {
+        char host[32];
+        snprintf(host, sizeof host, "10.1.%d.%d", index / 100, index % 100 * 2);
+        fsv_endpoint network = {host, strlen(host), "0", 1};
+        EXPECT(fsv_settings_add_destination_network(many, &network, 32, FSV_PROTOCOL_ANY, FSV_ACTION_DROP, NULL,
+                                                    0, NULL) == FSV_STATUS_OK);
+    }
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(reload(provider, [[FSVFilterSettings alloc] initWithHandle:many]) == nil);
+    EXPECT(provider.stubApplied.rules.count > 0 && provider.stubApplied.rules.count <= 1000);
+    EXPECT([provider handleNewFlow:makeFlow((End){"10.1.10.198", 443}, unbound)].stubKind == StubVerdictDrop);
+    EXPECT([provider handleNewFlow:makeFlow((End){"10.1.10.197", 443}, unbound)].stubKind == StubVerdictAllow);
+}
+
+#define TEST(name) {#name, name}
+
+int main(void) {
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } tests[] = {
+        TEST(outgoingTCPToOneHostIsAskedAboutAndNothingElseIs),
+        TEST(outboundTCPIsWaitedForUntilItIsBound),
+        TEST(aNameIsReadFromTheFlowAndFromItsEndpoint),
+        TEST(aNameLivesAsLongAsWhatWasReturnedWithIt),
+        TEST(aScopeIsReadAsTheNameOfItsInterface),
+        TEST(whatCannotBeDecidedIsDroppedAndCounted),
+        TEST(settingsThatCannotBeReadSayWhere),
+        TEST(aRefusedFirstStagePutsTheFormerSettingsBack),
+        TEST(moreThan1000RulesArePlanned),
+    };
+    size_t count = sizeof tests / sizeof *tests;
+    for (size_t index = 0; index < count; index++) {
+        running = tests[index].name;
+        @autoreleasepool {
+            tests[index].run();
+        }
+        // A reload is over some moments after its handler was called.
+        for (int wait = 0; wait < 1000 && StubObjectCount() != 0; wait++) {
+            usleep(1000);
+        }
+        EXPECT(StubObjectCount() == 0);
+    }
+    if (failures == 0) {
+        printf("Objective-C: %zu tests passed\n", count);
+    }
+    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
