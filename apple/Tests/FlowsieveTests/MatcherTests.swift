@@ -1,3 +1,4 @@
+import CFlowsieve
 import Foundation
 import Testing
 
@@ -157,9 +158,43 @@ func flow(
         #expect(throws: FlowsieveError.self) {
             try flow.setLocalEndpoint(hostname: "example.com", port: "80")
         }
-        #expect(throws: FlowsieveError.self) {
-            try [UInt8](repeating: 1, count: 5).withUnsafeBytes { try flow.setRemoteAddress($0, port: 1) }
+        for (count, zone) in [(5, nil), (5, "en0"), (16, "a-zone-of-16-too")] {
+            #expect(throws: FlowsieveError.self) {
+                try [UInt8](repeating: 1, count: count).withUnsafeBytes { bytes in
+                    try flow.setRemoteAddress(bytes, port: 1, zone: zone)
+                }
+            }
+            #expect(withUnsafeBytes(of: flow.raw) { Array($0) } == before)
         }
+    }
+
+    @Test func anAddressThatIsSetAgainHasTheZoneThatIsGivenWithIt() throws {
+        var flow = SocketFlow(protocolNumber: 6, direction: .outbound)
+        let bytes: [UInt8] = [0xfe, 0x80] + [UInt8](repeating: 0, count: 13) + [1]
+        for zone in ["en0", nil, "en1"] {
+            try bytes.withUnsafeBytes { bytes in
+                try flow.setRemoteAddress(bytes, port: 443, zone: zone)
+                try flow.setLocalAddress(bytes, port: 50000, zone: zone)
+            }
+            let scopes = UInt32(FSV_KNOWN_REMOTE_SCOPE | FSV_KNOWN_LOCAL_SCOPE)
+            #expect(flow.raw.known & scopes == (zone == nil ? 0 : scopes))
+        }
+        #expect(withUnsafeBytes(of: flow.raw.remote_address) { Array($0) } == bytes)
+        #expect(withUnsafeBytes(of: flow.raw.local_address) { Array($0) } == bytes)
+    }
+
+    @Test func aHostNameCanBeTakenAway() throws {
+        let matcher = try FlowMatcher(FilterSettings(rules: [hostRule], defaultAction: .allow))
+        var flow = try flow(to: ("93.184.216.34", "443"), name: "example.com")
+        #expect(flow.remoteHostname == "example.com")
+        #expect(matcher.decide(flow).action == .drop)
+        flow.remoteHostname = nil
+        #expect(flow.remoteHostname == nil)
+        #expect(matcher.decide(flow).reason == .pending)
+        // Empty, it counts as missing.
+        flow.remoteHostname = ""
+        #expect(flow.remoteHostname == "")
+        #expect(matcher.decide(flow).reason == .pending)
     }
 
     @Test func aFlowThatCannotBeDecidedGetsTheFailureAction() throws {
