@@ -72,6 +72,24 @@ pub(super) unsafe fn read<'p, 'a>(
     Ok(flow)
 }
 
+/// Checks what [`read`] checks; most flows need not be made for it.
+///
+/// # Safety
+///
+/// As for [`read`].
+#[inline(always)]
+pub(super) unsafe fn check(raw: &fsv_flow) -> Checked<()> {
+    let is_usual = raw.known == ENDS
+        && raw.remote_family == raw.local_family
+        && matches!(raw.remote_family, FSV_FAMILY_IPV4 | FSV_FAMILY_IPV6);
+    if is_usual {
+        return direction(raw.direction).map(drop);
+    }
+    let mut place = MaybeUninit::uninit();
+    // SAFETY: passed on.
+    unsafe { read(raw, &mut place) }.map(drop)
+}
+
 /// Adds what few flows have.
 ///
 /// # Safety
