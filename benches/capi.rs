@@ -1,7 +1,7 @@
 //! What the C interface costs: `decide/capi-workload/engine`, where `rust` is the call in Rust with a
 //! flow that is there already, `rust-made` the one that makes its flow of addresses and ports, and `c`
 //! the call in C, which makes it of the same in a struct; `c-counted` counts hits, `c-live` goes by a
-//! live matcher. And `text-to-decision/workload`, from two host and two port strings to the decision.
+//! live matcher, `c-batch` decides 256 flows in a call. And `text-to-decision/workload`, from two host and two port strings to the decision.
 
 #![allow(unsafe_code, reason = "functions in C take raw pointers")]
 #![allow(
@@ -13,12 +13,17 @@
 mod measure;
 mod workload;
 
+use criterion::Throughput;
 use flowsieve::capi::*;
 use flowsieve::{AddressFamily, Direction, Flow, FlowEndpoint, IpProtocol, Matcher, Precedence};
 use flowsieve_testkit::capi::{CFlow, CLive, CMatcher, COptions, CSettings};
 use measure::answer;
+use std::hint::black_box;
 use std::net::IpAddr;
 use workload::{Workload, list};
+
+/// The number of flows in a batch.
+const BATCH: usize = 256;
 
 fn main() {
     let mut criterion = measure::criterion();
@@ -70,6 +75,27 @@ fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
         answer_in_c(|decision| unsafe { fsv_live_decide(live.0, flow, decision) })
     });
 
+    let mut decisions = vec![fsv_decision::INIT; BATCH];
+    let mut group = criterion.benchmark_group(format!("decide/{workload}"));
+    group.throughput(Throughput::Elements(raw.len() as u64));
+    group.bench_function("c-batch", |bencher| {
+        bencher.iter(|| {
+            let mut total = 0;
+            for flows in raw.chunks(BATCH) {
+                let (first, count) = (black_box(flows).as_ptr(), flows.len());
+                // SAFETY: the handle is owned, and there are as many flows and decisions.
+                let status = unsafe {
+                    fsv_matcher_decide_batch(plain.0, first, count, decisions.as_mut_ptr())
+                };
+                assert_eq!(status, FSV_STATUS_OK);
+                let answers = decisions.iter().take(count).map(answer_of);
+                total += answers.map(u64::from).sum::<u64>();
+            }
+            assert_eq!(total, measure::sum(&expected));
+        });
+    });
+    drop(group);
+
     let texts: Vec<Texts> = flows.iter().map(Texts::of).collect();
     let id = ["text-to-decision", name, "c"];
     measure::independent(criterion, id, (&texts, &expected), |texts| {
@@ -91,7 +117,11 @@ fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
 fn answer_in_c(decide: impl FnOnce(*mut fsv_decision) -> fsv_status) -> u32 {
     let mut decision = fsv_decision::INIT;
     assert_eq!(decide(&raw mut decision), FSV_STATUS_OK);
-    // One more than the index, 0 for none.
+    answer_of(&decision)
+}
+
+/// One more than the index of the rule, 0 for none.
+fn answer_of(decision: &fsv_decision) -> u32 {
     decision.rule.wrapping_add(1)
 }
 

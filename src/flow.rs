@@ -113,6 +113,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Sets the remote address and port (0: not known). Does not allocate.
+    #[inline]
     pub fn with_remote_address(
         mut self,
         address: IpAddr,
@@ -124,6 +125,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Sets the local address and port (0: not known). Does not allocate.
+    #[inline]
     pub fn with_local_address(
         mut self,
         address: IpAddr,
