@@ -188,7 +188,8 @@ pub enum Vectors {
     Bits128,
     /// 256 bits: AVX2 on x86-64.
     Bits256,
-    /// 512 bits: AVX-512 (F, BW, VL, DQ) on x86-64.
+    /// 512 bits: AVX-512 (F, BW, VL, DQ, VPOPCNTDQ) on x86-64, which Ice Lake, Zen 4 and their
+    /// successors have.
     Bits512,
 }
 
@@ -240,7 +241,8 @@ impl MatcherBuilder {
     }
 
     /// Forces batches to be decided in groups of flows that load what they read together, or one
-    /// by one, for tests and measurements; chosen by the size of the matcher unless set.
+    /// by one, for tests and measurements; chosen by the size of the matcher and the width of its
+    /// vectors unless set.
     pub fn look_ahead(mut self, look_ahead: bool) -> MatcherBuilder {
         self.look_ahead = Some(look_ahead);
         self
