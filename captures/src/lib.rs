@@ -11,6 +11,7 @@ use flowsieve::formats::logs::{Connection, End};
 use pcap_parser::pcapng::Block;
 use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
 use pcap_parser::{Linktype, OptionCode, PcapBlockOwned, PcapError, create_reader};
+use pcap_parser::{nom, parse_sectionheaderblock};
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 use std::net::IpAddr;
@@ -74,7 +75,16 @@ impl PacketReader {
         head: Vec<u8>,
         rest: impl Read + Send + 'static,
     ) -> Result<PacketReader, String> {
-        let input = Whole(Cursor::new(head).chain(rest));
+        let mut input = Whole(Cursor::new(head).chain(rest));
+        let mut start = Vec::new();
+        let read = input.by_ref().take(START).read_to_end(&mut start);
+        if read.is_err() && start.is_empty() {
+            return Err(wrong(&PcapError::ReadError));
+        }
+        if (start.len() as u64) < START && is_section_cut(&start) {
+            return Err(wrong(&PcapError::UnexpectedEof));
+        }
+        let input = Whole(Cursor::new(start).chain(input));
         let reader = create_reader(capacity, input).map_err(|error| wrong(&error))?;
         Ok(PacketReader {
             reader,
@@ -139,9 +149,21 @@ impl PacketReader {
     }
 }
 
+/// As much of a file as tells whether its section header is whole, in bytes.
+const START: u64 = 64 * 1024;
+
 /// The size of the buffer at first, in bytes, and the largest.
 const CAPACITY: usize = 256 * 1024;
 const MAX_CAPACITY: usize = 16 * 1024 * 1024;
+
+/// Whether a file that begins with `start` would need more than that for its section header.
+///
+/// [`create_reader`] takes such a file for one that is no capture (pcap-parser 0.17).
+fn is_section_cut(start: &[u8]) -> bool {
+    let [section, ..] = MAGICS;
+    start.starts_with(&section)
+        && matches!(parse_sectionheaderblock(start), Err(nom::Err::Incomplete(_)))
+}
 
 /// Reads as much as is asked for where there is as much, since the first read has to give the
 /// whole header.
@@ -460,6 +482,33 @@ mod tests {
                 (_, other) => panic!("{len}: {other:?}"),
             }
             assert!(reader.capacity <= MAX_CAPACITY, "{len}: {}", reader.capacity);
+        }
+    }
+
+    #[test]
+    fn section_header_that_is_cut_off_is_said_to_be() {
+        let little = b"\x0a\x0d\x0d\x0a\x1c\0\0\0\x4d\x3c\x2b\x1a\x01\0\0\0";
+        let big = b"\x0a\x0d\x0d\x0a\0\0\0\x1c\x1a\x2b\x3c\x4d\0\x01\0\0";
+        let error = |bytes: &[u8], read: usize| {
+            let (head, rest) = bytes.split_at(read);
+            PacketReader::new(head.to_vec(), Cursor::new(rest.to_vec())).err()
+        };
+        let cut = Some("the file ends within its header or a packet".to_owned());
+        for head in [little, big] {
+            let end = [head.get(4..8).unwrap(), &[]].concat();
+            let whole = [head.as_slice(), &[0xff; 8], &end].concat();
+            for len in 0..whole.len() {
+                for read in [0, len.min(5), len] {
+                    assert_eq!(error(&whole[..len], read), cut, "{len} bytes, {read} read before");
+                }
+            }
+            assert_eq!(error(&whole, 4), None);
+        }
+        let other = Some("not a capture: unknown header".to_owned());
+        let mut damaged = little.to_vec();
+        damaged[8] = 0;
+        for bytes in [damaged.as_slice(), b"hello", b"hello, this is text"] {
+            assert_eq!(error(bytes, bytes.len()), other, "{bytes:?}");
         }
     }
 
