@@ -206,7 +206,7 @@ pub(crate) struct ReplayArgs {
     ///
     /// In their order, as source,source-port,-,destination where - is not read; or by the names in
     /// the first line, as remote=dst_ip,remote-port=dst_port.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(crate) columns: Option<Columns>,
 
     /// Networks of this host, by which the local side of a connection is known

@@ -297,6 +297,11 @@ fn format_can_be_forced_and_columns_of_csv_given() {
         of_type(&found, "hits").iter().map(|line| line["flows"].as_u64().unwrap()).collect();
     assert_eq!(hits, [0, 1, 1, 0, 0], "UDP to 192.0.2.0/24 is dropped by rule 2");
 
+    let args = [settings, "-", "--columns", "-,remote,remote-port"];
+    let (ended, found) = lines(&args, b"curl,10.0.0.5,80\n");
+    assert_eq!(ended.status, Some(0), "the first column may be one that is not read: {ended:?}");
+    assert_eq!(summary(&found)["flows"], 1);
+
     for (args, message) in [
         (["--as", "bro"], "invalid value 'bro'"),
         (["--columns", "source"], "they need `remote`, or `source` and `destination`"),
