@@ -23,6 +23,7 @@ use crate::diagnostics;
 use crate::input;
 use crate::loaded::Loaded;
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::replay::{Piece, Pieces, complaint};
 use crate::settings_file;
 use crate::status::{Failure, Status};
@@ -122,9 +123,11 @@ fn read_traffic(
         let address = flow.remote().and_then(|remote| remote.folded_address());
         traffic.add(address, matcher.decide(flow).action(), 1);
     };
+    let progress = Progress::of_files(&args.flows);
     for path in &args.flows {
-        read_file(args, path, &options, &mut add, status);
+        read_file(args, path, (&options, &progress), &mut add, status);
     }
+    progress.end();
     Ok(traffic)
 }
 
@@ -132,19 +135,19 @@ fn read_traffic(
 fn read_file(
     args: &MapArgs,
     path: &Path,
-    options: &Arc<LogOptions>,
+    (options, progress): (&Arc<LogOptions>, &Progress),
     add: &mut impl FnMut(&Flow<'_>),
     status: &mut Status,
 ) {
     let name = input::name(path);
     let bad_line = |(line, column, reason): (u64, u64, String)| {
-        diagnostics::bad_line(&name, line, column, &reason);
+        progress.aside(|| diagnostics::bad_line(&name, line, column, &reason));
         Status::BadInput
     };
-    let mut pieces = match Pieces::open(path, None, options) {
+    let mut pieces = match Pieces::open(path, None, options, progress) {
         Ok(pieces) => pieces,
         Err(problem) => {
-            diagnostics::error(&format!("{name}: {problem}"));
+            progress.aside(|| diagnostics::error(&format!("{name}: {problem}")));
             *status = Status::BadInput;
             return;
         }
@@ -167,7 +170,7 @@ fn read_file(
                 }
             }
             Piece::Unreadable(problem) => {
-                diagnostics::error(&format!("{name}: {problem}"));
+                progress.aside(|| diagnostics::error(&format!("{name}: {problem}")));
                 *status = Status::BadInput;
             }
         }

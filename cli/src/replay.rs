@@ -13,6 +13,7 @@ pub(crate) use self::counts::complaint;
 use self::counts::{Counts, Judge, Source, Totals};
 use crate::args::ReplayArgs;
 use crate::loaded::Loaded;
+use crate::progress::Progress;
 use crate::status::{Failure, Status};
 use crate::{diagnostics, input, settings_file};
 use flowsieve::formats::logs::LogOptions;
@@ -99,25 +100,29 @@ fn replay(args: &ReplayArgs, judge: &Judge<'_>, options: &Arc<LogOptions>) -> To
     let todo = Mutex::new(todo);
     let (ready, done) = mpsc::channel();
     let (permit, permits) = mpsc::sync_channel(window);
-    thread::scope(|scope| {
+    let progress = Progress::of_files(&args.logs);
+    let totals = thread::scope(|scope| {
         scope.spawn(|| {
             let work = work;
             let permit = permit;
-            read(args, options, &work, &permit);
+            read(args, options, &progress, &work, &permit);
         });
         for _ in 0..threads {
             let ready = ready.clone();
             scope.spawn(|| decide(judge, &todo, ready));
         }
         drop(ready);
-        add_up(args, judge, &done, &permits)
-    })
+        add_up(args, judge, &progress, &done, &permits)
+    });
+    progress.end();
+    totals
 }
 
 /// Reads every log; ends when nobody listens any more.
 fn read(
     args: &ReplayArgs,
     options: &Arc<LogOptions>,
+    progress: &Progress,
     work: &SyncSender<(u64, Read)>,
     permit: &SyncSender<()>,
 ) {
@@ -129,7 +134,7 @@ fn read(
     };
     for (index, path) in args.logs.iter().enumerate() {
         let name = input::name(path);
-        let mut pieces = match Pieces::open(path, args.format_of_logs, options) {
+        let mut pieces = match Pieces::open(path, args.format_of_logs, options, progress) {
             Ok(pieces) => pieces,
             Err(problem) => {
                 if !send(Read::Source(name, Err(problem))) {
@@ -187,6 +192,7 @@ fn count(source: usize, piece: Piece, judge: &Judge<'_>) -> Counts {
 fn add_up(
     args: &ReplayArgs,
     judge: &Judge<'_>,
+    progress: &Progress,
     done: &Receiver<(u64, Done)>,
     permits: &Receiver<()>,
 ) -> Totals {
@@ -199,15 +205,15 @@ fn add_up(
             next += 1;
             // The thread that reads waits for this, so there is one for each piece.
             let _ = permits.recv();
-            take(&mut totals, piece, judge);
+            take(&mut totals, piece, judge, progress);
         }
     }
     totals
 }
 
-fn take(totals: &mut Totals, piece: Done, judge: &Judge<'_>) {
+fn take(totals: &mut Totals, piece: Done, judge: &Judge<'_>, progress: &Progress) {
     let problem_of = |source: &mut Source, problem: String| {
-        diagnostics::error(&format!("{}: {problem}", source.name));
+        progress.aside(|| diagnostics::error(&format!("{}: {problem}", source.name)));
         source.problem = Some(problem);
     };
     match piece {
@@ -227,7 +233,7 @@ fn take(totals: &mut Totals, piece: Done, judge: &Judge<'_>) {
         Done::Counts(source, mut counts) => {
             let name = totals.sources.get(source).map_or("", |source| &source.name);
             for (line, column, reason) in std::mem::take(&mut counts.complaints) {
-                diagnostics::bad_line(name, line, column, &reason);
+                progress.aside(|| diagnostics::bad_line(name, line, column, &reason));
             }
             totals.add(source, *counts, judge);
         }

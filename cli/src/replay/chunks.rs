@@ -1,7 +1,8 @@
 //! Logs cut into pieces that can be read at once.
 
 use crate::args::LogFormatArg;
-use crate::input::{self, Input};
+use crate::input::Input;
+use crate::progress::Progress;
 use flowsieve::formats::MAX_LINE_BYTES;
 use flowsieve::formats::logs::{LogFormat, LogOptions, LogReader};
 use flowsieve_captures::{Packet, PacketReader, is_capture};
@@ -53,7 +54,8 @@ const PACKETS: usize = 8192;
 const HEAD: u64 = 64 * 1024;
 
 impl Pieces {
-    /// Opens a log, and tells its format by its content unless it is given.
+    /// Opens a log, and tells its format by its content unless it is given; what is read of it
+    /// counts as progress.
     ///
     /// # Errors
     ///
@@ -62,8 +64,9 @@ impl Pieces {
         path: &Path,
         format: Option<LogFormatArg>,
         options: &Arc<LogOptions>,
+        progress: &Progress,
     ) -> Result<Pieces, String> {
-        let mut input = input::open(path).map_err(|error| error.to_string())?;
+        let mut input = progress.open(path).map_err(|error| error.to_string())?;
         let mut head = Vec::new();
         let read = input.by_ref().take(HEAD).read_to_end(&mut head);
         read.map_err(|error| error.to_string())?;

@@ -65,38 +65,54 @@ fn a_terminal_gets_a_table_with_colours_unless_no_color_is_set() {
 #[test]
 #[cfg(target_os = "linux")]
 fn what_takes_longer_than_a_second_has_a_bar_on_a_terminal_and_nowhere_else() {
-    use crate::program::PROGRAM;
+    use crate::program::{PROGRAM, flow_line};
     use std::process::{Command, Stdio};
     use std::thread;
 
     // What comes on the terminal, and on standard error where that is a file.
-    let run = |name: &str, pause: &str, redirect: &str| {
+    let run = |name: &str, (command, lines): (&str, [&str; 2]), pause: &str, redirect: &str| {
         let errors = directory("progress").join(name);
         let line = format!(
-            r#"(printf '192.0.2.1\n'; sleep {pause}; printf '192.0.2.2\n') | "$PROGRAM" import - {redirect}"#
+            r#"(echo "$FIRST"; sleep {pause}; echo "$SECOND") | "$PROGRAM" {command} {redirect}"#
         );
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-c", &line, "/dev/null"]).stdin(Stdio::null());
         script.env("PROGRAM", PROGRAM).env("TERM", "xterm").env("NO_COLOR", "1");
-        script.env("ERRORS", &errors);
+        script.env("ERRORS", &errors).env("FIRST", lines[0]).env("SECOND", lines[1]);
+        script.env("SETTINGS", example("prefix-0.json"));
+        script.env("MAP", directory("progress").join(format!("{name}.svg")));
         let output = script.output().expect("script(1) is there");
         assert!(output.status.success(), "{output:?}");
         let errors = std::fs::read_to_string(errors).unwrap_or_default();
         (String::from_utf8(output.stdout).unwrap(), errors)
     };
-    let (late, early, piped) = thread::scope(|scope| {
-        let late = scope.spawn(|| run("late", "1.1", ""));
-        let early = scope.spawn(|| run("early", "0", ""));
-        let piped = scope.spawn(|| run("piped", "1.1", "2>\"$ERRORS\""));
-        (late.join().unwrap(), early.join().unwrap(), piped.join().unwrap())
+    let flow = &flow_line("192.0.2.1:80");
+    let commands = [
+        ("import -", ["192.0.2.1", "192.0.2.2"], "<stdin>", "2 entries = 2 accepted"),
+        (r#"replay "$SETTINGS" -"#, [flow.as_str(); 2], "<stdin>", "2 records"),
+        (r#"map "$SETTINGS" -o "$MAP" --flows -"#, [flow.as_str(); 2], "What flows", "for 2 flows"),
+    ];
+    let run = &run;
+    thread::scope(|scope| {
+        for (place, (command, lines, start, result)) in commands.into_iter().enumerate() {
+            scope.spawn(move || {
+                let run = |name: &str, pause, redirect| {
+                    run(&format!("{name}-{place}"), (command, lines), pause, redirect)
+                };
+                let late = run("late", "1.1", "");
+                let early = run("early", "0", "");
+                let piped = run("piped", "1.1", "2>\"$ERRORS\"");
+                for (terminal, _) in [&late, &early, &piped] {
+                    assert!(terminal.contains(result), "{terminal}");
+                }
+                let (bar, rest) = late.0.split_once(start).unwrap();
+                let bytes = format!("{} B ", lines[0].len() + lines[1].len() + 2);
+                assert!(bar.contains(&bytes), "what was read: {bar:?}");
+                assert!(!rest.contains(ESCAPE), "it is removed before the result: {rest:?}");
+                assert!(!early.0.contains(ESCAPE), "{:?}", early.0);
+                assert!(!piped.0.contains(ESCAPE), "{piped:?}");
+                assert!(!piped.1.contains(ESCAPE), "{piped:?}");
+            });
+        }
     });
-    let result = "2 entries = 2 accepted";
-    for (terminal, _) in [&late, &early, &piped] {
-        assert!(terminal.contains(result), "{terminal}");
-    }
-    let (bar, rest) = late.0.split_once("<stdin>").unwrap();
-    assert!(bar.contains("20 B "), "what was read: {bar:?}");
-    assert!(!rest.contains(ESCAPE), "it is removed before the result: {rest:?}");
-    assert!(!early.0.contains(ESCAPE), "{:?}", early.0);
-    assert!(!piped.0.contains(ESCAPE) && piped.1.is_empty(), "{piped:?}");
 }
