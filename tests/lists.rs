@@ -291,6 +291,28 @@ fn a_list_that_does_not_hold_what_it_says_is_reported() {
 }
 
 #[test]
+fn port_zero_is_no_port_of_little_snitch_or_opensnitch() {
+    let reason = |text: &str| {
+        let read = imported(text);
+        assert_eq!((read.counts.entries, read.counts.rejected), (1, 1), "{text}");
+        read.events[0].2.split(": ").skip(1).collect::<Vec<_>>().join(": ")
+    };
+    for (ports, found) in [("0", "0"), ("\"0\"", "0"), ("\"00\"", "00"), ("\"443, 0\"", "0")] {
+        let rule = format!(
+            r#"{{"process": "any", "remote": "any", "action": "allow", "ports": {ports}}}"#
+        );
+        assert_eq!(
+            reason(&format!(r#"{{"rules": [{rule}]}}"#)),
+            format!("key `ports`: expected `any`, or ports from 1 to 65535, found `{found}`"),
+            "{ports}"
+        );
+    }
+    let rule = r#"{"name": "a", "enabled": true, "action": "deny",
+        "operator": {"type": "simple", "operand": "dest.port", "data": "0"}}"#;
+    assert_eq!(reason(rule), "key `data`: expected ports from 1 to 65535, found `0`");
+}
+
+#[test]
 fn a_network_at_zero_is_no_wildcard() {
     let read = imported("0.0.0.0/8\n::/8\n0.0.0.0-0.0.0.2\n");
     for rule in read.settings.rules() {

@@ -255,15 +255,20 @@ fn note_of(kind: Kind, text: &str) -> Notes {
 }
 
 fn ports(value: Value<'_>) -> Result<SmallVec<[Ports; 1]>, Error> {
-    if !value.is_string() {
-        return value.whole_number(u16::MAX.into()).map(|port| smallvec![Ports::one(port as u16)]);
-    }
-    let text = value.string()?;
+    let text = match value.is_string() {
+        true => value.string()?,
+        false => Cow::Owned(value.whole_number(u16::MAX.into())?.to_string()),
+    };
     let one = |part: &str| match part.trim() {
         "any" => Ok(Ports::ANY),
-        // 0 would be any port.
-        "" | "0" => Err(Error::new(ErrorKind::InvalidPort { port: part.to_owned() })),
-        part => part.parse(),
+        part => match part.parse::<Ports>()? {
+            // 0 would be any port.
+            ports if ports.is_any() => {
+                let (expected, found) = ("`any`, or ports from 1 to 65535", part.to_owned());
+                Err(Error::new(ErrorKind::UnexpectedText { expected, found }))
+            }
+            ports => Ok(ports),
+        },
     };
     text.split(',').map(one).collect()
 }

@@ -146,7 +146,12 @@ impl<'a> Parts<'a> {
             ("range" | "simple", "dest.port") => {
                 let ports: Ports = data.parse().map_err(at_data)?;
                 if ports.is_any() || self.ports.is_some() {
-                    return Err(at_data(Error::new(ErrorKind::InvalidPort { port: data.into() })));
+                    let expected = match ports.is_any() {
+                        true => "ports from 1 to 65535",
+                        false => "ports once",
+                    };
+                    let kind = ErrorKind::UnexpectedText { expected, found: data.into() };
+                    return Err(at_data(Error::new(kind)));
                 }
                 self.ports = Some(ports);
                 Ok(())
