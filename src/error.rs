@@ -250,6 +250,8 @@ pub enum ErrorKind {
     },
     /// A list without the record at its end, and so probably cut off.
     MissingRecord,
+    /// A list that ends within braces, and so is probably cut off.
+    UnclosedBrace,
     /// More entries than are read.
     TooManyEntries {
         /// The most that are read.
@@ -581,6 +583,7 @@ impl fmt::Display for ErrorKind {
             MissingRecord => {
                 f.write_str("no metadata record at the end, so that the list may be cut off")
             }
+            UnclosedBrace => f.write_str("`{` without its `}`, so that the list may be cut off"),
             TooManyEntries { limit } => write!(f, "more than {limit} entries"),
             NoListFormat => f.write_str("no known format of lists fits this text"),
             AmbiguousList { formats: [first, second] } => write!(
@@ -791,6 +794,7 @@ mod tests {
                 "the list says that it holds 3 entries, and 2 were found",
             ),
             (MissingRecord, "no metadata record at the end, so that the list may be cut off"),
+            (UnclosedBrace, "`{` without its `}`, so that the list may be cut off"),
             (TooManyEntries { limit: 10 }, "more than 10 entries"),
             (NoListFormat, "no known format of lists fits this text"),
             (
@@ -872,15 +876,16 @@ mod tests {
             MappedFamily { .. } => 45,
             CountMismatch { .. } => 46,
             MissingRecord => 47,
-            TooManyEntries { .. } => 48,
-            NoListFormat => 49,
-            AmbiguousList { .. } => 50,
-            UnknownList { .. } => 51,
-            Inexpressible { .. } => 52,
-            UndecidedOrder { .. } => 53,
+            UnclosedBrace => 48,
+            TooManyEntries { .. } => 49,
+            NoListFormat => 50,
+            AmbiguousList { .. } => 51,
+            UnknownList { .. } => 52,
+            Inexpressible { .. } => 53,
+            UndecidedOrder { .. } => 54,
         };
         let listed: Vec<_> = messages().iter().map(|(kind, _)| number(kind)).collect();
-        assert_eq!(listed, (0..54).collect::<Vec<_>>());
+        assert_eq!(listed, (0..55).collect::<Vec<_>>());
     }
 
     #[test]

@@ -291,6 +291,43 @@ fn a_list_that_does_not_hold_what_it_says_is_reported() {
 }
 
 #[test]
+fn a_list_that_ends_within_braces_is_reported() {
+    let problems = |text: &str| -> Vec<String> {
+        let events = imported(text).events.into_iter().map(|(.., outcome)| outcome);
+        events.filter(|outcome| outcome.starts_with("problem")).collect()
+    };
+    for (text, place) in [
+        ("table <bad> { 192.0.2.1,\n 192.0.2.2", "line 1, column 13"),
+        ("set bad {\n elements = { 192.0.2.1,\n 192.0.2.2", "line 2, column 13"),
+        ("add element inet filter bad { 192.0.2.1", "line 1, column 29"),
+    ] {
+        let expected =
+            format!("problem, {place}: `{{` without its `}}`, so that the list may be cut off");
+        assert_eq!(problems(text), [expected], "{text}");
+        assert_eq!(problems(&format!("{text} }}")), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn definitions_of_nftables_hold_elements() {
+    let read = imported(
+        "include \"x\"\ndefine office = 192.0.2.1\ndefine bad = { 192.0.2.0/24, $office }\n",
+    );
+    assert_eq!(read.format, Format::Nft);
+    let expected = [
+        (3, 16, "accepted, 1 rules".to_owned()),
+        (
+            3,
+            30,
+            "rejected, line 3, column 30: `$office` is not an address, a network or a range of \
+             addresses"
+                .to_owned(),
+        ),
+    ];
+    assert_eq!(read.events, expected);
+}
+
+#[test]
 fn port_zero_is_no_port_of_little_snitch_or_opensnitch() {
     let reason = |text: &str| {
         let read = imported(text);

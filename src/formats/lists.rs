@@ -123,8 +123,8 @@ pub enum Format {
     /// file of their own or between the braces of `table <name> { }`. Names of hosts and of
     /// interfaces, which pf resolves, are rejected.
     Pf,
-    /// nftables sets: what stands between the braces of `elements = { }`. Elements that are not
-    /// addresses, such as ports, names and maps, are rejected.
+    /// nftables sets: what stands between the braces of `elements = { }` and of `define name = { }`.
+    /// Elements that are not addresses, such as ports, names and maps, are rejected.
     Nft,
     /// AWS ip-ranges.json. Keys to select by: `region`, `service`, `network_border_group`.
     Aws,

@@ -1,4 +1,4 @@
-//! nftables sets: the elements between the braces of `elements = { }`.
+//! nftables sets: the elements between the braces of `elements = { }` and `define name = { }`.
 
 use super::address;
 use super::collect::Collector;
@@ -16,7 +16,8 @@ pub(super) struct Reader {
     /// The element at hand, and where it begins.
     element: String,
     place: Option<(u64, u64)>,
-    is_within: bool,
+    /// The place of the brace that elements stand behind.
+    brace: Option<(u64, u64)>,
     is_quoted: bool,
 }
 
@@ -30,19 +31,20 @@ impl ReadLine for Reader {
             }
             match c {
                 '#' => break,
-                '{' if !self.is_within => {
-                    self.is_within = is_elements(&self.statement);
+                '{' if self.brace.is_none() => {
+                    let rest = line.text.get(offset..).unwrap_or("");
+                    self.brace = is_elements(&self.statement).then(|| line.place(rest));
                     self.statement.clear();
                 }
-                '}' | ';' if !self.is_within => self.statement.clear(),
-                ',' if self.is_within => self.end_element(out)?,
+                '}' | ';' if self.brace.is_none() => self.statement.clear(),
+                ',' if self.brace.is_some() => self.end_element(out)?,
                 '}' => {
                     self.end_element(out)?;
-                    self.is_within = false;
+                    self.brace = None;
                 }
                 _ => {
                     self.is_quoted = c == '"';
-                    if self.is_within && !c.is_whitespace() && self.place.is_none() {
+                    if self.brace.is_some() && !c.is_whitespace() && self.place.is_none() {
                         let rest = line.text.get(offset..).unwrap_or("");
                         self.place = Some(line.place(rest));
                     }
@@ -57,13 +59,17 @@ impl ReadLine for Reader {
     }
 
     fn end(&mut self, out: &mut Collector<'_>) -> Result<(), Error> {
-        self.end_element(out)
+        self.end_element(out)?;
+        if let Some(place) = self.brace {
+            out.problem(place, Error::new(ErrorKind::UnclosedBrace));
+        }
+        Ok(())
     }
 }
 
 impl Reader {
     fn push(&mut self, c: char) {
-        match self.is_within {
+        match self.brace.is_some() {
             // Too long is as good as much too long.
             true if self.element.len() <= MAX_LINE_BYTES && self.place.is_some() => {
                 self.element.push(c);
@@ -99,7 +105,8 @@ fn is_elements(statement: &str) -> bool {
     let is_added =
         matches!(words.next(), Some("add" | "create")) && words.next() == Some("element");
     let before = statement.trim_end().strip_suffix('=').map(str::trim_end);
-    is_added || before.is_some_and(|before| before.ends_with("elements"))
+    let is_defined = |before: &str| before.split_whitespace().rev().nth(1) == Some("define");
+    is_added || before.is_some_and(|before| before.ends_with("elements") || is_defined(before))
 }
 
 fn entry(text: &str) -> Result<Entry<'static>, Error> {
@@ -132,7 +139,7 @@ fn entry(text: &str) -> Result<Entry<'static>, Error> {
 pub(super) fn explains(line: &Line<'_>) -> bool {
     let text = line.content(&['#']);
     let begins = |word: &str| text.strip_prefix(word).is_some_and(|rest| rest.starts_with(' '));
-    let opens = ["table", "set", "add element", "create element", "add set", "add table"];
+    let opens = ["table", "set", "add element", "create element", "add set", "add table", "define"];
     (opens.iter().any(|word| begins(word)) && !text.contains('<'))
         || text.starts_with("elements")
         || text.starts_with("type ipv")

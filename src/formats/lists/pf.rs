@@ -14,8 +14,8 @@ pub(super) struct Reader {
     /// The ranks of its records.
     ranks: Vec<Rank>,
     has_negated: bool,
-    /// Whether the text at hand stands between the braces of a table.
-    is_within: bool,
+    /// The place of the brace that the text at hand stands behind.
+    brace: Option<(u64, u64)>,
     /// Whether the word before was `!`.
     is_negated: bool,
 }
@@ -26,7 +26,7 @@ impl Reader {
             start: start(out),
             ranks: Vec::new(),
             has_negated: false,
-            is_within: false,
+            brace: None,
             is_negated: false,
         }
     }
@@ -96,14 +96,14 @@ impl ReadLine for Reader {
     fn line(&mut self, line: &Line<'_>, out: &mut Collector<'_>) -> Result<(), Error> {
         let mut text = line.content(&['#']);
         loop {
-            if self.is_within {
+            if self.brace.is_some() {
                 let (words, after) = match text.split_once('}') {
                     Some((words, after)) => (words, Some(after)),
                     None => (text, None),
                 };
                 self.words(line, words, out)?;
                 let Some(after) = after else { return Ok(()) };
-                self.is_within = false;
+                self.brace = None;
                 self.end_table(out);
                 text = after.trim();
             }
@@ -117,7 +117,7 @@ impl ReadLine for Reader {
                 };
                 self.head(line, head, out)?;
                 let Some(after) = after else { return Ok(()) };
-                self.is_within = true;
+                self.brace = text.get(head.len()..).map(|brace| line.place(brace));
                 text = after;
                 continue;
             }
@@ -127,6 +127,9 @@ impl ReadLine for Reader {
 
     fn end(&mut self, out: &mut Collector<'_>) -> Result<(), Error> {
         self.end_table(out);
+        if let Some(place) = self.brace {
+            out.problem(place, Error::new(ErrorKind::UnclosedBrace));
+        }
         Ok(())
     }
 }
