@@ -33,7 +33,9 @@ struct Drawing<'a> {
     setting: Setting,
 }
 
-/// Around the map.
+/// Around the map in a page: what a mark in the middle of a cell reaches beyond it.
+const EDGE: f64 = 8.0;
+/// Around the map in a file of its own.
 const MARGIN: f64 = 16.0;
 /// Above the map in a file of its own.
 const HEAD: f64 = 64.0;
@@ -44,7 +46,7 @@ impl Drawing<'_> {
     fn write(&self, svg: &mut String) -> fmt::Result {
         let Drawing { picture, id, setting } = *self;
         let is_alone = setting == Setting::Alone;
-        let (top, side) = if is_alone { (HEAD, MARGIN) } else { (1.0, 1.0) };
+        let (top, side) = if is_alone { (HEAD, MARGIN) } else { (EDGE, EDGE) };
         let map_height = picture.height();
         let rows = 2.0 + f64::from(u8::from(!picture.spots.is_empty()));
         let width = WIDTH + 2.0 * side;

@@ -234,6 +234,34 @@ fn rules_that_wait_are_counted() {
     assert_eq!(waiting(Direction::Inbound, Some("10.0.0.1:80"), None), 0);
 }
 
+#[test]
+fn marks_at_the_edge_of_a_map_are_drawn_whole() {
+    let settings = settings::read(SMALL.as_bytes()).unwrap();
+    let question = Question::new(IpProtocol::TCP, Direction::Outbound, None, None, None).unwrap();
+    for window in ["0.0.0.0/0", "2001:db8::/33"] {
+        let window: IpNet = window.parse().unwrap();
+        let coverage = Coverage::new(&settings, Precedence::FirstMatch, &question, window);
+        let mut traffic = Traffic::new(window);
+        traffic.add(Some(window.network()), Action::Allow, 1000);
+        let picture = Picture::new("rules", &settings, &coverage, &question, 6, Some(&traffic));
+        for setting in [Setting::Alone, Setting::InPage] {
+            let drawn = svg::draw(&picture, "map", setting);
+            let document = roxmltree::Document::parse(&drawn).unwrap();
+            let mark = document.descendants().find(|node| node.attribute("class") == Some("mark"));
+            let mark = mark.unwrap();
+            let number = |name: &str| mark.attribute(name).unwrap().parse::<f64>().unwrap();
+            let moved = mark.parent_element().unwrap().attribute("transform").unwrap();
+            let moved = moved.trim_start_matches("translate(").trim_end_matches(')');
+            // A triangle is wider than a circle; then half of the stroke.
+            let reach = 1.1 * number("r") + 0.8;
+            for (moved, middle) in moved.split(' ').zip(["cx", "cy"]) {
+                let edge = moved.parse::<f64>().unwrap() + number(middle) - reach;
+                assert!(edge >= 0.0, "{window} {setting:?} {middle}: {edge}");
+            }
+        }
+    }
+}
+
 /// The picture of a network of 16 addresses, small enough to be read.
 ///
 /// With the environment variable `BLESS`, the file is written instead of compared.
