@@ -315,6 +315,12 @@ pub enum ErrorKind {
         /// The line of the other rule.
         line: u64,
     },
+    /// A rule for one name, which would match names below it too that another rule is for, as which
+    /// it does not act.
+    NamesBelow {
+        /// The line of the other rule.
+        line: u64,
+    },
 }
 
 impl Error {
@@ -603,6 +609,11 @@ impl fmt::Display for ErrorKind {
                 "as specific as the rule of line {line}, which acts otherwise on flows of both: \
                  which of the two decides is not known"
             ),
+            NamesBelow { line } => write!(
+                f,
+                "a host rule matches names below its own too (S-40), on which the rule of line {line} \
+                 acts otherwise"
+            ),
         }
     }
 }
@@ -814,6 +825,11 @@ mod tests {
                 "as specific as the rule of line 7, which acts otherwise on flows of both: which \
                  of the two decides is not known",
             ),
+            (
+                NamesBelow { line: 7 },
+                "a host rule matches names below its own too (S-40), on which the rule of line 7 acts \
+                 otherwise",
+            ),
         ]
     }
 
@@ -883,9 +899,10 @@ mod tests {
             UnknownList { .. } => 52,
             Inexpressible { .. } => 53,
             UndecidedOrder { .. } => 54,
+            NamesBelow { .. } => 55,
         };
         let listed: Vec<_> = messages().iter().map(|(kind, _)| number(kind)).collect();
-        assert_eq!(listed, (0..55).collect::<Vec<_>>());
+        assert_eq!(listed, (0..56).collect::<Vec<_>>());
     }
 
     #[test]

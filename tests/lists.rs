@@ -350,6 +350,52 @@ fn port_zero_is_no_port_of_little_snitch_or_opensnitch() {
 }
 
 #[test]
+fn a_host_of_little_snitch_does_not_decide_for_names_below_it_that_others_are_for() {
+    let rule = |action: &str, kind: &str, name: &str, more: &str| {
+        format!(r#"{{"process": "any", "action": "{action}", "remote-{kind}": {name}{more}}}"#)
+    };
+    let rejected = |rules: [String; 2]| {
+        let read = imported(&format!("{{\"rules\": [\n{}\n]}}", rules.join(",\n")));
+        assert_eq!(read.counts.entries, 2);
+        let reasons = read.events.iter().map(|event| event.2.clone());
+        (reasons.filter(|text| text.contains("names below its own")).collect::<Vec<_>>(), read)
+    };
+    let host = |action| rule(action, "hosts", r#""example.com""#, "");
+    for (other, count) in [
+        // What goes before by its kind would also decide for the names below.
+        (rule("deny", "domains", r#""ads.example.com""#, ""), 1),
+        (rule("deny", "domains", r#""example.com""#, ""), 1),
+        (rule("deny", "hosts", r#"["a.example.com", "b.test"]"#, ""), 1),
+        // The same action, other flows, another name, or an order in which it does not.
+        (rule("allow", "domains", r#""ads.example.com""#, ""), 0),
+        (rule("deny", "domains", r#""notexample.com""#, ""), 0),
+        (rule("deny", "domains", r#""example.test""#, ""), 0),
+        (rule("deny", "domains", r#""ads.example.com""#, r#", "priority": "high""#), 0),
+    ] {
+        let (reasons, read) = rejected([host("allow"), other.clone()]);
+        assert_eq!(reasons.len(), count, "{other}: {:?}", read.events);
+        assert_eq!(read.counts.rejected, count as u64, "{other}");
+        if count == 1 {
+            assert!(reasons[0].contains("line 2,") && reasons[0].contains("line 3"), "{reasons:?}");
+        }
+    }
+}
+
+#[test]
+fn names_that_no_flow_has_are_noted() {
+    let long = "a".repeat(64);
+    let read = imported(&format!(
+        "0.0.0.0 ads.example.com\n0.0.0.0 bad..example.com\n0.0.0.0 m\u{fc}nchen.example.com\n\
+         0.0.0.0 {long}.example.com {}.example.com\n",
+        &long[..63]
+    ));
+    let noted: Vec<_> = read.events.iter().map(|event| event.2.contains("no-such-name")).collect();
+    assert_eq!(noted, [false, true, true, true, false], "{:?}", read.events);
+    assert_eq!(read.counts.entries, 5);
+    assert_eq!(read.settings.rules().len(), 5);
+}
+
+#[test]
 fn a_network_at_zero_is_no_wildcard() {
     let read = imported("0.0.0.0/8\n::/8\n0.0.0.0-0.0.0.2\n");
     for rule in read.settings.rules() {

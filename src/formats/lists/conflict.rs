@@ -1,8 +1,11 @@
-//! Rules of Little Snitch of which it is not known which decides: as specific as each other, with
-//! flows in common, and other actions.
+//! Rules of Little Snitch that cannot be put in an order in which they decide as they do there: those
+//! of which it is not known which decides - as specific as each other, with flows in common, and other
+//! actions - and those for one name that would, as host rules, decide for names below it that others
+//! are for.
 
 use super::collect::Record;
 use super::entry::Rank;
+use super::lsrules;
 use crate::endpoint::Ports;
 use crate::flow::Direction;
 use crate::network::Network;
@@ -10,7 +13,16 @@ use crate::rule::{FilterRule, NetworkRule, Protocol, Remote};
 use crate::table::RuleTable;
 use std::collections::{BTreeMap, HashMap};
 
-/// Returns each entry that conflicts with another, and that other, as indices of `records`.
+/// Why a rule cannot be put in order, with the index of the record of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// As specific as the other.
+    Order(usize),
+    /// For a name above one that the other is for, and before it.
+    NamesBelow(usize),
+}
+
+/// Returns each entry that conflicts with another, as an index of `records`, and why.
 ///
 /// # Complexity
 ///
@@ -20,7 +32,7 @@ pub(super) fn find(
     rules: &[FilterRule],
     records: &[Record],
     ranks: &[Rank],
-) -> Vec<(usize, usize)> {
+) -> BTreeMap<usize, Conflict> {
     let mut classes: BTreeMap<&Rank, Class<'_>> = BTreeMap::new();
     for (index, (record, rank)) in records.iter().zip(ranks).enumerate() {
         let own = rules.get(record.first..record.first + record.count as usize);
@@ -32,7 +44,54 @@ pub(super) fn find(
     for class in classes.values().filter(|class| class.has_both()) {
         class.find(&mut found, &mut budget);
     }
-    found.into_iter().collect()
+    find_names_below(rules, records, ranks, &mut found);
+    found
+}
+
+/// Finds rules for one name, which as host rules match those below it too, that go before rules of
+/// other actions for such names.
+fn find_names_below(
+    rules: &[FilterRule],
+    records: &[Record],
+    ranks: &[Rank],
+    found: &mut BTreeMap<usize, Conflict>,
+) {
+    let names = || {
+        let of_record = |(index, (record, rank)): (usize, (&Record, _))| {
+            let own = rules.get(record.first..record.first + record.count as usize);
+            own.unwrap_or_default().iter().map(move |rule| (index, rank, rule)).collect::<Vec<_>>()
+        };
+        let all = records.iter().zip(ranks).enumerate().flat_map(of_record);
+        all.filter_map(|(index, rank, rule)| match rule.network_rule().remote() {
+            Remote::Host { name, .. } => Some((index, rank, rule, name)),
+            Remote::Network(_) => None,
+        })
+    };
+    let mut hosts: HashMap<String, Vec<(usize, &Rank, &FilterRule)>> = HashMap::new();
+    for (index, rank, rule, name) in names() {
+        if lsrules::is_of_host(rank) && !name.is_single_label() {
+            let name = name.trimmed().to_ascii_lowercase();
+            hosts.entry(name).or_default().push((index, rank, rule));
+        }
+    }
+    if hosts.is_empty() {
+        return;
+    }
+    for (index, rank, rule, name) in names() {
+        let name = name.trimmed().to_ascii_lowercase();
+        // A rule for one name is not for those below it.
+        let own = (!lsrules::is_of_host(rank)).then_some(0);
+        let dots = name.match_indices('.').map(|(dot, _)| dot + 1);
+        for above in own.into_iter().chain(dots).filter_map(|start| name.get(start..)) {
+            for (host, rank_of_host, rule_of_host) in hosts.get(above).into_iter().flatten() {
+                let goes_before = *rank_of_host < rank;
+                let acts_otherwise = rule_of_host.action() != rule.action();
+                if goes_before && acts_otherwise && meet(rule_of_host, rule) {
+                    found.entry(*host).or_insert(Conflict::NamesBelow(index));
+                }
+            }
+        }
+    }
 }
 
 /// A rule, and the entry that it is of.
@@ -74,15 +133,15 @@ impl<'a> Class<'a> {
         actions.any(|action| Some(action) != first)
     }
 
-    fn find(&self, found: &mut BTreeMap<usize, usize>, budget: &mut u64) {
+    fn find(&self, found: &mut BTreeMap<usize, Conflict>, budget: &mut u64) {
         for own in &self.all {
             let mut compare = |others: &[Own<'a>]| {
                 for other in others {
                     let is_other = other.1.action() != own.1.action();
                     *budget = budget.saturating_sub(1);
                     if is_other && (*budget == 0 || may_meet(own.1, other.1)) {
-                        found.entry(own.0).or_insert(other.0);
-                        found.entry(other.0).or_insert(own.0);
+                        found.entry(own.0).or_insert(Conflict::Order(other.0));
+                        found.entry(other.0).or_insert(Conflict::Order(own.0));
                     }
                 }
             };

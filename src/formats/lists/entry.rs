@@ -90,6 +90,9 @@ pub enum Note {
     EveryAddress,
     /// A rule for one host, which matches names below it too (S-40).
     NamesBelow,
+    /// A name that no flow has: with a label that is empty or longer than 63 bytes, or with letters
+    /// that DNS writes otherwise (`xn--`).
+    NoSuchName,
     /// Addresses that are taken out of a list: they get the default action, also if a later list
     /// holds them.
     Negated,
@@ -103,7 +106,7 @@ pub enum Note {
 
 impl Note {
     /// All notes.
-    pub const ALL: [Note; 12] = [
+    pub const ALL: [Note; 13] = [
         Note::HostBits,
         Note::ZeroPadded,
         Note::Mapped,
@@ -112,6 +115,7 @@ impl Note {
         Note::LinkLocal,
         Note::EveryAddress,
         Note::NamesBelow,
+        Note::NoSuchName,
         Note::Negated,
         Note::EndNotKept,
         Note::Duplicate,
@@ -129,6 +133,7 @@ impl Note {
             Note::LinkLocal => "link-local",
             Note::EveryAddress => "every-address",
             Note::NamesBelow => "names-below",
+            Note::NoSuchName => "no-such-name",
             Note::Negated => "negated",
             Note::EndNotKept => "end-not-kept",
             Note::Duplicate => "duplicate",
@@ -153,6 +158,7 @@ impl fmt::Display for Note {
             Note::LinkLocal => "holds link-local addresses",
             Note::EveryAddress => "every address of its family",
             Note::NamesBelow => "matches names below it too (S-40)",
+            Note::NoSuchName => "no flow has such a name, as DNS writes names",
             Note::Negated => "taken out, so that the default action is taken",
             Note::EndNotKept => "ends at some time, which is not kept",
             Note::Duplicate => "stands twice",

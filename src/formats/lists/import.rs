@@ -1,7 +1,7 @@
 //! [`Importer`]: reads lists one after the other and makes settings of them.
 
 use super::collect::{Collector, Record, State};
-use super::conflict;
+use super::conflict::{self, Conflict};
 use super::document::{self, Document};
 use super::entry::{LeftOut, Notes, Rank};
 use super::lines::Lines;
@@ -344,7 +344,8 @@ impl Importer {
         if group.format == Format::LsRules {
             let records = self.state.records.get(group.record..).unwrap_or_default();
             let found = conflict::find(&self.state.rules, records, &ranks);
-            for (index, other) in found {
+            for (index, conflict) in found {
+                let (Conflict::Order(other) | Conflict::NamesBelow(other)) = conflict;
                 let line = self.state.records.get(group.record + other).map_or(0, |r| r.line);
                 let Some(record) = self.state.records.get_mut(group.record + index) else {
                     continue;
@@ -353,7 +354,11 @@ impl Importer {
                 let Some(file) = self.files.get_mut(record.file as usize) else { continue };
                 file.counts.rejected += 1;
                 let (line_of, column) = (record.line, u64::from(record.column));
-                let error = Error::new(ErrorKind::UndecidedOrder { line }).at(line_of, column);
+                let kind = match conflict {
+                    Conflict::Order(_) => ErrorKind::UndecidedOrder { line },
+                    Conflict::NamesBelow(_) => ErrorKind::NamesBelow { line },
+                };
+                let error = Error::new(kind).at(line_of, column);
                 let outcome = Outcome::Rejected(&error);
                 sink(&Event { name: &file.name, line: line_of, column, outcome });
             }

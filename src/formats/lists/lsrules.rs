@@ -51,6 +51,11 @@ pub(super) fn rank(priority: u64, kind: Kind, len: usize) -> u64 {
     priority << 56 | (kind as u64) << 48 | (len as u64).min(u64::from(u32::MAX))
 }
 
+/// Whether a rank is that of a rule for hosts.
+pub(super) fn is_of_host(rank: &Rank) -> bool {
+    rank.0 >> 48 & 0xff == Kind::Host as u64
+}
+
 /// Reads a list, or one, of remotes that are denied to any process.
 fn denied<'a>(
     document: &Document<'a>,

@@ -61,6 +61,9 @@ fn add_all(
 /// The most rules of an entry that has several ports, before ranges are cut into networks.
 const MAX_PRODUCT: usize = 4096;
 
+/// The longest label of a name in DNS, in bytes.
+const MAX_LABEL: usize = 63;
+
 struct Maker<'a> {
     protocol: Protocol,
     direction: Direction,
@@ -133,7 +136,12 @@ impl Maker<'_> {
         if text.contains(char::REPLACEMENT_CHARACTER) {
             return Err(Error::new(ErrorKind::NotUtf8));
         }
-        let host = Host::Name(HostName::new(text)?);
+        let name = HostName::new(text)?;
+        let is_label = |label: &str| (1..=MAX_LABEL).contains(&label.len());
+        if !name.trimmed().is_ascii() || !name.trimmed().split('.').all(is_label) {
+            self.notes.insert(Note::NoSuchName);
+        }
+        let host = Host::Name(name);
         let rule = NetworkRule::destination_host(Endpoint::from_parts(host, ports), self.protocol)?;
         self.rules.push(FilterRule::new(rule, self.action).with_label(self.label));
         Ok(())
