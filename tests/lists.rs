@@ -382,6 +382,31 @@ fn a_host_of_little_snitch_does_not_decide_for_names_below_it_that_others_are_fo
 }
 
 #[test]
+fn tables_have_their_addresses_where_the_header_says_or_where_they_are() {
+    let csv = |text: &str| {
+        let read = read("table", text.as_bytes(), forced(Format::Csv))?;
+        let nets = read.settings.rules().iter().map(|rule| {
+            let net = rule.network_rule().remote_side().and_then(Network::net);
+            net.map_or("-".to_owned(), |net| net.to_string())
+        });
+        Ok::<_, ReadError>((nets.collect::<Vec<_>>().join(" "), read.counts.entries))
+    };
+    let of = |nets: &str, entries| (nets.to_owned(), entries);
+    assert_eq!(csv("country,CIDR\nXX,192.0.2.0/24\n").unwrap(), of("192.0.2.0/24", 1));
+    assert_eq!(
+        csv("start_ip,end_ip,country\n192.0.2.0,192.0.2.3,XX\n198.51.100.7,198.51.100.7,XX\n")
+            .unwrap(),
+        of("192.0.2.0/30 198.51.100.7/32", 2)
+    );
+    // Without a header no row is taken for one.
+    assert_eq!(csv("192.0.2.0/24,XX\n198.51.100.0/24,XX\n").unwrap().1, 2);
+    for text in ["a,b\n192.0.2.0,192.0.2.3\n", "192.0.2.0,192.0.2.3,XX\n"] {
+        let error = csv(text).unwrap_err();
+        assert!(error.to_string().contains("`network`"), "{text}: {error}");
+    }
+}
+
+#[test]
 fn names_that_no_flow_has_are_noted() {
     let long = "a".repeat(64);
     let read = imported(&format!(

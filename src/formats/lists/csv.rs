@@ -15,10 +15,31 @@ pub(super) struct Reader {
 }
 
 struct Header {
-    network: usize,
+    remote: Remote,
     /// Which column each choice looks at.
     columns: Vec<usize>,
 }
+
+/// Where the addresses of a row stand.
+#[derive(Clone, Copy)]
+enum Remote {
+    Column(usize),
+    /// The first and the last of a range.
+    Range(usize, usize),
+}
+
+/// What the column of networks is called.
+const NETWORK: [&str; 7] = ["network", "cidr", "prefix", "ip", "address", "ip_address", "subnet"];
+
+/// What the columns of the first and the last address are called.
+const RANGES: [[&str; 2]; 6] = [
+    ["start_ip", "end_ip"],
+    ["ip_start", "ip_end"],
+    ["ip_from", "ip_to"],
+    ["range_start", "range_end"],
+    ["start", "end"],
+    ["first", "last"],
+];
 
 impl ReadLine for Reader {
     fn line(&mut self, line: &Line<'_>, out: &mut Collector<'_>) -> Result<(), Error> {
@@ -26,9 +47,16 @@ impl ReadLine for Reader {
         if text.is_empty() || text.starts_with('#') {
             return Ok(());
         }
-        let Some(header) = &self.header else {
-            self.header = Some(Header::read(text, out)?);
-            return Ok(());
+        let header = match &self.header {
+            Some(header) => header,
+            None => {
+                let (header, is_row) = Header::read(text, out)?;
+                let header = self.header.insert(header);
+                if !is_row {
+                    return Ok(());
+                }
+                header
+            }
         };
         let place = line.place(text);
         let fields = match fields(text) {
@@ -40,21 +68,47 @@ impl ReadLine for Reader {
         if !choices.all(|(select, column)| select.takes(field(*column))) {
             return out.leave_out(place, LeftOut::NotSelected);
         }
-        out.take(place, address::entry(field(header.network)))
+        let entry = match header.remote {
+            Remote::Column(network) => address::entry(field(network)),
+            Remote::Range(first, last) => {
+                address::entry(&format!("{}-{}", field(first), field(last)))
+            }
+        };
+        out.take(place, entry)
     }
 }
 
 impl Header {
-    fn read(text: &str, out: &Collector<'_>) -> Result<Header, Error> {
+    /// Reads a header, or a row of a table without one, and returns whether it is a row.
+    fn read(text: &str, out: &Collector<'_>) -> Result<(Header, bool), Error> {
         let names = fields(text)?;
+        let missing =
+            |column: &str| Error::new(ErrorKind::MissingColumn { column: column.to_owned() });
         let position =
             |name: &str| names.iter().position(|own| own.trim().eq_ignore_ascii_case(name));
-        let columns = out.options.select.iter().map(|select| {
-            let missing = || Error::new(ErrorKind::MissingColumn { column: select.key.clone() });
-            position(&select.key).ok_or_else(missing)
-        });
+        let columns = out
+            .options
+            .select
+            .iter()
+            .map(|select| position(&select.key).ok_or_else(|| missing(&select.key)));
         let columns = columns.collect::<Result<_, _>>()?;
-        Ok(Header { network: position("network").unwrap_or(0), columns })
+        let network = NETWORK.iter().find_map(|name| position(name)).map(Remote::Column);
+        let range = || {
+            let ends = |[first, last]: &[&str; 2]| Some((position(first)?, position(last)?));
+            RANGES.iter().find_map(ends).map(|(first, last)| Remote::Range(first, last))
+        };
+        if let Some(remote) = network.or_else(range) {
+            return Ok((Header { remote, columns }, false));
+        }
+        let is_entry = |field: &Cow<'_, str>| address::entry(field.trim()).is_ok();
+        let mut entries = (0..).zip(&names).filter(|(_, field)| is_entry(field));
+        match (entries.next(), entries.next()) {
+            (Some((column, _)), None) => {
+                Ok((Header { remote: Remote::Column(column), columns }, true))
+            }
+            // Which of several is meant, or whether they are the ends of a range, only a header says.
+            _ => Err(missing("network")),
+        }
     }
 }
 
@@ -109,10 +163,9 @@ fn quoted_field(text: &str) -> Option<(Cow<'_, str>, &str)> {
 /// Whether a line is a header of this format.
 pub(super) fn is_header(line: &Line<'_>) -> bool {
     let Ok(names) = fields(line.text.trim()) else { return false };
-    let network = names.iter().position(|name| {
-        ["network", "cidr", "prefix", "ip"].iter().any(|own| own.eq_ignore_ascii_case(name.trim()))
-    });
-    names.len() > 1 && network.is_some()
+    let is_network =
+        |name: &Cow<'_, str>| NETWORK.iter().any(|own| own.eq_ignore_ascii_case(name.trim()));
+    names.len() > 1 && names.iter().any(is_network)
 }
 
 /// Whether a line is a row of this format, of a table whose first column is the network.
