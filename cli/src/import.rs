@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::settings_file::in_file;
 use crate::status::{Failure, Status};
 use flowsieve::formats::lists::{
-    Counts, Event, Importer, LeftOut, ListSummary, Note, Options, Outcome, merge,
+    Counts, Event, Format, Importer, LeftOut, ListSummary, Note, Options, Outcome, merge,
 };
 use flowsieve::formats::settings;
 use flowsieve::{FilterRule, FilterSettings};
@@ -60,6 +60,9 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Status, Failure> {
         None => None,
     };
     progress.end();
+    if args.min_count > 0 && lists.iter().all(|list| list.format != Format::Ipsum) {
+        diagnostics::warning("--min-count says nothing here: no list is of the format `ipsum`");
+    }
     report.summary(&lists, &counts)?;
     if args.merge {
         report.merged(before, made.rules().len())?;

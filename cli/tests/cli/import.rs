@@ -145,6 +145,9 @@ fn entries_are_selected_and_what_is_left_out_is_counted() {
     assert_eq!(import("import_select", list, &["--select", "asn"]).status, Some(2));
     let ended = import("import_select", list, &["--max-entries", "2"]);
     assert!(ended.stderr.contains("more than 2 entries"), "{ended:?}");
+    let ended = import("import_select", "192.0.2.1\n", &["--min-count", "5"]);
+    assert!(ended.stderr.contains("--min-count says nothing here"), "{ended:?}");
+    assert_eq!(ended.status, Some(0));
 }
 
 #[test]
