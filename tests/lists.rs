@@ -407,6 +407,24 @@ fn tables_have_their_addresses_where_the_header_says_or_where_they_are() {
 }
 
 #[test]
+fn rules_of_chains_of_nftables_are_not_passed_over() {
+    let read = imported(
+        "define wan = eth0\ndefine bad = { 198.51.100.0/24 }\n\
+         table ip filter {\n  chain input {\n    ip saddr @blocked drop\n    ip saddr $bad drop\n\
+         \x20   ip saddr { 203.0.113.1,\n      203.0.113.2 } drop\n    ip daddr != 10.0.0.0/8 drop\n\
+         \x20 }\n}\n",
+    );
+    let nets =
+        read.settings.rules().iter().map(|rule| {
+            rule.network_rule().remote_side().and_then(Network::net).unwrap().to_string()
+        });
+    assert_eq!(nets.collect::<Vec<_>>(), ["198.51.100.0/24"]);
+    assert_eq!((read.counts.entries, read.counts.rejected), (3, 2), "{:?}", read.events);
+    let rejected = read.events.iter().filter(|event| event.2.contains("a rule of a chain"));
+    assert_eq!(rejected.count(), 2, "{:?}", read.events);
+}
+
+#[test]
 fn names_that_no_flow_has_are_noted() {
     let long = "a".repeat(64);
     let read = imported(&format!(

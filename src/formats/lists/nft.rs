@@ -1,4 +1,5 @@
-//! nftables sets: the elements between the braces of `elements = { }` and `define name = { }`.
+//! nftables sets: the elements between the braces of `elements = { }` and `define name = { }`. Rules of
+//! chains that hold addresses themselves are refused.
 
 use super::address;
 use super::collect::Collector;
@@ -23,6 +24,9 @@ pub(super) struct Reader {
 
 impl ReadLine for Reader {
     fn line(&mut self, line: &Line<'_>, out: &mut Collector<'_>) -> Result<(), Error> {
+        if self.brace.is_none() {
+            refuse_rule(line, out)?;
+        }
         for (offset, c) in line.text.char_indices() {
             if self.is_quoted {
                 self.is_quoted = c != '"';
@@ -94,6 +98,27 @@ impl Reader {
         };
         out.take(place, entry)
     }
+}
+
+/// Refuses a rule of a chain that compares an address itself, as its verdict and all else that it asks
+/// for are not those of an element.
+fn refuse_rule(line: &Line<'_>, out: &mut Collector<'_>) -> Result<(), Error> {
+    let text = line.content(&['#']);
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        let compared = words.clone().find(|word| !matches!(*word, "==" | "!="));
+        if matches!(word, "saddr" | "daddr")
+            && compared.is_some_and(|compared| !compared.starts_with(['@', '$']))
+        {
+            let kind = ErrorKind::Inexpressible {
+                by: "a list",
+                what: "a rule of a chain",
+                value: text.to_owned(),
+            };
+            return out.take(line.place(text), Err(Error::new(kind)));
+        }
+    }
+    Ok(())
 }
 
 /// How much of a statement is kept, in bytes, to see whether elements follow.
