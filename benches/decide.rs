@@ -62,10 +62,17 @@ fn decide(criterion: &mut Criterion, workload: &Workload) {
     let id = |engine| ["decide", name, engine];
     measure::independent(criterion, id("matcher"), asked, |f| answer(matcher.decide(f).rule()));
     measure::dependent(criterion, id("matcher"), asked, |f| answer(matcher.decide(f).rule()));
-    decide_batch(criterion, name, &matcher, asked);
+    decide_batch(criterion, ["decide-batch", name, "matcher"], &matcher, asked);
 
     if rule_count > 100_000 {
         return;
+    }
+    let uncrossed = Matcher::builder().cross(false).build(settings).unwrap();
+    if uncrossed.size_bytes() != matcher.size_bytes() {
+        check(&uncrossed, settings, flows);
+        let id = id("uncrossed");
+        measure::independent(criterion, id, asked, |f| answer(uncrossed.decide(f).rule()));
+        decide_batch(criterion, ["decide-batch", name, "uncrossed"], &uncrossed, asked);
     }
     for strategy in Strategy::ALL {
         let goes_through_all = matches!(strategy, Strategy::Scan | Strategy::Blocks);
@@ -123,15 +130,15 @@ fn affordable(flows: &[Flow<'_>], tests: usize) -> usize {
 
 fn decide_batch(
     criterion: &mut Criterion,
-    name: &str,
+    [operation, name, engine]: [&str; 3],
     matcher: &Matcher,
     (flows, expected): (&[Flow<'_>], &[u32]),
 ) {
     let mut decisions = vec![matcher.decide(&flows[0]); BATCH];
     let sum = measure::sum(expected);
-    let mut group = criterion.benchmark_group(format!("decide-batch/{name}"));
+    let mut group = criterion.benchmark_group(format!("{operation}/{name}"));
     group.throughput(Throughput::Elements(flows.len() as u64));
-    group.bench_function("matcher", |bencher| {
+    group.bench_function(engine, |bencher| {
         bencher.iter(|| {
             let mut total = 0;
             for flows in flows.chunks(BATCH) {

@@ -3,6 +3,7 @@
 mod address;
 mod columns;
 mod compile;
+mod cross;
 mod hosts;
 mod intervals;
 mod lanes;
@@ -24,6 +25,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::matcher::address::AddressIndex;
 use crate::matcher::columns::Columns;
+use crate::matcher::cross::CrossTable;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::{GROUP, Intervals, Wanted};
 use crate::matcher::lanes::{Job, Lanes, Machine, Scalar, prefetch};
@@ -79,7 +81,9 @@ use std::hint::select_unpredictable;
 /// remote one. The rules of the networks that contain an address are compared sixteen at a time, up
 /// to 32 in one list. Beyond, those of one network are told apart by remote or local port, and those
 /// that differ in port ranges only are gone through sixteen at a time, as are those of two wide
-/// networks (IPv4, under 8 bits) of one protocol.
+/// networks (IPv4, under 8 bits) of one protocol. Where most rules have a local side and the networks
+/// of IPv4 rules are few, each pair of a remote and a local network has a list of its own instead, of
+/// which only ports, protocol and direction are compared.
 ///
 /// While the local end is unbound, the first rule of each action that could still match is found as
 /// the rules without a local side are; if a rule compares the unbound address itself, or only the
@@ -206,6 +210,7 @@ pub struct MatcherBuilder {
     strategy: Option<Strategy>,
     vectors: Option<Vectors>,
     look_ahead: Option<bool>,
+    cross: Option<bool>,
     max_bytes: Option<usize>,
 }
 
@@ -245,6 +250,14 @@ impl MatcherBuilder {
     /// vectors unless set.
     pub fn look_ahead(mut self, look_ahead: bool) -> MatcherBuilder {
         self.look_ahead = Some(look_ahead);
+        self
+    }
+
+    /// Forces the IPv4 rules, where most have a local side, to be kept by pairs of networks of both
+    /// sides, or by one of them, for tests and measurements; by pairs unless set where that takes
+    /// up to about 1 KiB a rule and fits [`max_bytes`](MatcherBuilder::max_bytes).
+    pub fn cross(mut self, cross: bool) -> MatcherBuilder {
+        self.cross = Some(cross);
         self
     }
 
@@ -502,6 +515,9 @@ impl Matcher {
         flows: &[Flow<'_>],
         decisions: &mut [Decision],
     ) {
+        if let Some(cross) = self.sided_v4.cross() {
+            return self.decide_group_by_cross(lanes, cross, flows, decisions);
+        }
         let is_of = |family| flows.iter().all(|flow| self.known_family(flow) == Some(family));
         if self.has.hosts || !is_of(AddressFamily::V4) {
             let places = self.group_places(lanes, flows);
@@ -516,6 +532,34 @@ impl Matcher {
         let best = self.sided_v4.find_group_v4(lanes, flows);
         for ((flow, best), decision) in flows.iter().zip(best).zip(decisions) {
             *decision = self.decision(best, flow.is_loopback());
+        }
+    }
+
+    /// Does the same by pairs of classes, but for flows that are not IPv4 flows of known ends.
+    #[inline(always)]
+    fn decide_group_by_cross(
+        &self,
+        lanes: impl Lanes,
+        cross: &CrossTable,
+        flows: &[Flow<'_>],
+        decisions: &mut [Decision],
+    ) {
+        let (mut is_known, v4) = ([false; GROUP], Some(AddressFamily::V4));
+        for (is_known, flow) in is_known.iter_mut().zip(flows) {
+            let (remote, local) = flow.ends();
+            *is_known = (remote.folded_family() == v4)
+                & (local.folded_family() == v4)
+                & (local.folded_bits().1 != 0)
+                & ((local.port() != 0) | !self.has.sided_ports);
+        }
+        let best = cross.find_group(lanes, flows);
+        let found = flows.iter().zip(is_known.iter().zip(best)).zip(decisions);
+        for ((flow, (is_known, best)), decision) in found {
+            *decision = match is_known {
+                true if self.has.hosts => self.decide_by_host(flow, best),
+                true => self.decision(best, flow.is_loopback()),
+                false => lanes.call(Decide { matcher: self, flow }),
+            };
         }
     }
 

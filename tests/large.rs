@@ -26,7 +26,7 @@ struct Shape {
 const V4: AddressFamily = AddressFamily::V4;
 const V6: AddressFamily = AddressFamily::V6;
 
-const SHAPES: [Shape; 15] = [
+const SHAPES: [Shape; 16] = [
     simple("block list", 4000, V4, (&[16, 20, 24, 28, 32, 32], 18)),
     simple("dense block list", 9000, V4, (&[31, 32], 15)),
     simple("IPv6 block list", 4000, V6, (&[32, 48, 56, 64, 64, 128, 128], 90)),
@@ -50,6 +50,15 @@ const SHAPES: [Shape; 15] = [
         (&[21, 24, 30, 32], 16),
         (&[22, 24, 31, 32], 12),
         [12, 12],
+        true,
+    ),
+    shape(
+        "pairs",
+        2000,
+        V4,
+        (&[0, 22, 26, 27, 30, 31, 32], 10),
+        (&[0, 23, 27, 29, 32], 9),
+        [6, 2],
         true,
     ),
     shape("wide", 3000, V4, (&[0, 1, 2], 31), (&[0, 1, 4], 31), [30, 30], true),

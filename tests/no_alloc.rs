@@ -112,7 +112,7 @@ fn a_flow_from_addresses_and_a_borrowed_name_allocates_nothing() {
 
 #[test]
 fn size_bytes_is_what_was_allocated() {
-    for settings in [FilterSettings::default(), small(), large(), settings(300)] {
+    for settings in [FilterSettings::default(), small(), large(), settings(300), pairs(700)] {
         for precedence in Precedence::ALL {
             for strategy in Strategy::ALL {
                 let builder = Matcher::builder().precedence(precedence).strategy(strategy);
@@ -154,6 +154,52 @@ fn a_matcher_is_compiled_within_its_budget_or_not_at_all() {
         let peak = (PEAK_BYTES.with(Cell::get) - before) as usize;
         assert!(peak <= 3 * size + 300 * rules, "{peak} for {size} of {rules}");
     }
+}
+
+#[test]
+fn rules_are_not_crossed_where_the_budget_leaves_no_room() {
+    let settings = pairs(2000);
+    let size = |builder: MatcherBuilder| builder.build(&settings).unwrap().size_bytes();
+    let (crossed, plain) =
+        (size(Matcher::builder().cross(true)), size(Matcher::builder().cross(false)));
+    assert_eq!(size(Matcher::builder()), crossed);
+    assert!(crossed > plain, "{crossed}, {plain} bytes");
+    for limit in [plain, crossed - 1] {
+        assert_eq!(size(Matcher::builder().max_bytes(limit)), plain, "within {limit} bytes");
+        let error = Matcher::builder().cross(true).max_bytes(limit).build(&settings).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::MatcherTooLarge { .. }), "{error}");
+    }
+    assert_eq!(size(Matcher::builder().max_bytes(crossed)), crossed);
+    let error = Matcher::builder().max_bytes(plain - 1).build(&settings).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::MatcherTooLarge { .. }), "{error}");
+    let before = LIVE_BYTES.with(Cell::get);
+    PEAK_BYTES.with(|peak| peak.set(before));
+    drop(Matcher::new(&settings).unwrap());
+    let peak = (PEAK_BYTES.with(Cell::get) - before) as usize;
+    assert!(peak <= 3 * crossed + 300 * 2000, "{peak} for {crossed}");
+}
+
+/// Rules of two sides, of some hundreds of networks each.
+fn pairs(count: u32) -> FilterSettings {
+    let rule = |index: u32| {
+        let mixed = index.wrapping_mul(0x9e37_79b9);
+        let side = |bits: u32, port: u16| {
+            let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 | bits << 4);
+            Endpoint::from_parts(Host::Address(address.into(), None), Ports::one(port))
+        };
+        let (remote, local) = (side(mixed >> 23, (mixed & 7) as u16), side(mixed >> 3 & 0xff, 0));
+        let (remote_prefix, local_prefix) = (28 - u64::from(index % 3), 28 - u64::from(index % 5));
+        NetworkRule::remote_network(
+            Some(remote),
+            remote_prefix,
+            Some(local),
+            local_prefix,
+            Protocol::Tcp,
+            Direction::Any,
+        )
+    };
+    let rules = (0..count).map(|index| FilterRule::new(rule(index).unwrap(), Action::Drop));
+    FilterSettings::new(rules.collect(), Action::Allow)
 }
 
 /// Hosts and networks, nothing else.

@@ -3,6 +3,7 @@
 use crate::endpoint::AddressFamily;
 use crate::error::{Error, ErrorKind};
 use crate::matcher::address::AddressIndex;
+use crate::matcher::cross::Limits;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::Intervals;
 use crate::matcher::lanes::Machine;
@@ -30,6 +31,27 @@ const GROUPS_FROM: usize = 1 << 19;
 pub(super) fn compile(
     settings: &FilterSettings,
     options: &MatcherBuilder,
+) -> Result<Matcher, Error> {
+    let limits = match options.cross {
+        None => Some(Limits::of_rules(settings.rules().len())),
+        Some(true) => Some(Limits::ALL),
+        Some(false) => None,
+    };
+    let compiled = compile_within(settings, options, limits);
+    let is_too_large = |error: &Error| matches!(error.kind(), ErrorKind::MatcherTooLarge { .. });
+    match compiled {
+        // What only makes it faster is left out where there is no room.
+        Err(error) if limits.is_some() && options.cross.is_none() && is_too_large(&error) => {
+            compile_within(settings, options, None)
+        }
+        compiled => compiled,
+    }
+}
+
+fn compile_within(
+    settings: &FilterSettings,
+    options: &MatcherBuilder,
+    limits: Option<Limits>,
 ) -> Result<Matcher, Error> {
     let (rules, limit) = (settings.rules(), Ranked::MAX_RULES);
     if rules.len() > limit {
@@ -162,9 +184,9 @@ pub(super) fn compile(
     let few_v6 = Scan::new(&sided_of(AddressFamily::V6, &every));
     let mut budget = Budget::new(options.max_bytes);
     budget.take(few_v4.size_bytes() + few_v6.size_bytes() + memory::of_vec(&conditional))?;
-    let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs);
+    let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
     budget.take(sided_v4.size_bytes())?;
-    let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs);
+    let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs, None);
     budget.take(sided_v6.size_bytes())?;
     drop(sided);
     let plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
@@ -207,7 +229,7 @@ pub(super) fn compile(
     matcher.has.few = is_few;
     // Comparing up to three blocks of rules with each flow is as fast as what a group goes through.
     let is_scan = is_few && rules.len() <= 3 * scan::LANES;
-    let has_groups = || match machine.gathers() && !has_pairs {
+    let has_groups = || match machine.gathers() && !has_pairs | matcher.sided_v4.cross().is_some() {
         true => !is_scan,
         false => matcher.size_bytes() > GROUPS_FROM,
     };

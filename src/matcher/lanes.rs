@@ -64,6 +64,15 @@ pub(super) unsafe trait Packed<const N: usize>: Copy {
     fn words(self) -> [u32; N];
 }
 
+// SAFETY: one word.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<1> for u32 {
+    #[inline(always)]
+    fn words(self) -> [u32; 1] {
+        [self]
+    }
+}
+
 /// Does what [`Lanes::gather`] does, one value after the other.
 #[inline(always)]
 fn gather_by_turns<T: Packed<N>, const N: usize>(

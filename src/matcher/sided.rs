@@ -9,6 +9,7 @@
 use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
 use crate::matcher::columns::{Columns, lanes_of};
+use crate::matcher::cross::{CrossTable, Limits};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
@@ -44,6 +45,8 @@ pub(super) struct Sided<const W: usize> {
     /// The number of rules that are kept under one side.
     len: usize,
     wide: Wide,
+    /// In place of all these, where the networks of the two sides are few.
+    cross: Option<Box<CrossTable>>,
 }
 
 /// The rules that are kept under one of their sides.
@@ -104,12 +107,19 @@ const LONG: usize = 32;
 
 impl<const W: usize> Sided<W> {
     /// Makes the index; the rules are in ascending rank. `has_all` says whether all rules are among
-    /// them, so that every flow asks for both sides.
+    /// them, so that every flow asks for both sides; then their IPv4 rules are crossed within
+    /// `limits`.
     ///
     /// # Complexity
     ///
-    /// O(n log n), and memory linear in the number of rules times [`MAX_COPIES`].
-    pub(super) fn new(rules: &[SidedRule], has_all: bool) -> Sided<W> {
+    /// O(n log n), and memory linear in the number of rules times [`MAX_COPIES`], or that of
+    /// [`CrossTable`].
+    pub(super) fn new(rules: &[SidedRule], has_all: bool, limits: Option<Limits>) -> Sided<W> {
+        let limits = limits.filter(|_| W == 1 && has_all && !rules.is_empty());
+        if let Some(cross) = limits.and_then(|limits| CrossTable::new(rules, limits)) {
+            let none = Sided::new(&[], has_all, None);
+            return Sided { cross: Some(Box::new(cross)), len: rules.len(), ..none };
+        }
         let mut counts: [HashMap<IpNet, u32>; 2] = Default::default();
         for rule in rules {
             for (counts, net) in counts.iter_mut().zip([rule.remote, rule.local]) {
@@ -145,14 +155,24 @@ impl<const W: usize> Sided<W> {
             by_remote: Side::new(by_remote),
             by_local: Side::new(by_local),
             wide: Wide::new(&wide),
+            cross: None,
         }
+    }
+
+    /// Returns the table of the rules where they are crossed.
+    #[inline(always)]
+    pub(super) fn cross(&self) -> Option<&CrossTable> {
+        self.cross.as_deref()
     }
 
     /// Returns the places that the two addresses of a flow lead to, both of the family. Neither
     /// look-up waits for the other. `by_remote` says whether rules with a local side may apply to
-    /// the network of the remote address.
+    /// the network of the remote address. Where the rules are crossed, no places are needed.
     #[inline(always)]
     pub(super) fn places(&self, lanes: impl Lanes, flow: &Flow<'_>, by_remote: bool) -> [Place; 2] {
+        if W == 1 && self.cross.is_some() {
+            return [Place::EMPTY; 2];
+        }
         let (remote, local) = flow.ends();
         let of_remote = match by_remote | self.has_root {
             true => self.by_remote.place(lanes, remote),
@@ -161,7 +181,7 @@ impl<const W: usize> Sided<W> {
         [of_remote, self.by_local.place(lanes, local)]
     }
 
-    /// Returns what is to be looked up for [`places`](Sided::places).
+    /// Returns what is to be looked up for [`places`](Sided::places) of rules that are not crossed.
     #[inline(always)]
     pub(super) fn wanted(&self, flow: &Flow<'_>) -> [Wanted<'_, Place>; 2] {
         let (remote, local) = flow.ends();
@@ -194,6 +214,11 @@ impl<const W: usize> Sided<W> {
         flow: &Flow<'_>,
         best: Ranked,
     ) -> Ranked {
+        if W == 1
+            && let Some(cross) = &self.cross
+        {
+            return cross.find(lanes, flow).min(best);
+        }
         let (remote, local) = flow.ends();
         let query = RowQuery::new(flow);
         // Neither waits for what the other finds.
@@ -216,7 +241,7 @@ impl<const W: usize> Sided<W> {
         flow: &Flow<'_>,
         best: Ranked,
     ) -> Ranked {
-        match (places == [Place::EMPTY; 2]) & self.wide.is_empty {
+        match (places == [Place::EMPTY; 2]) & self.wide.is_empty & self.cross.is_none() {
             true => best,
             false => lanes.call(Find { sided: self, places, flow, best }),
         }
@@ -225,7 +250,9 @@ impl<const W: usize> Sided<W> {
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         let sides = [&self.by_remote, &self.by_local].map(Side::size_bytes);
-        sides.iter().sum::<usize>() + self.wide.size_bytes()
+        let cross =
+            self.cross.as_ref().map_or(0, |cross| size_of::<CrossTable>() + cross.size_bytes());
+        sides.iter().sum::<usize>() + self.wide.size_bytes() + cross
     }
 }
 
@@ -265,7 +292,7 @@ impl Sided<1> {
     }
 
     /// Returns the first rule that matches each of a group of IPv4 flows, up to [`GROUP`], a step at a
-    /// time for all of them.
+    /// time for all of them; where the rules are not crossed.
     #[inline(always)]
     pub(super) fn find_group_v4(&self, lanes: impl Lanes, flows: &[Flow<'_>]) -> [Ranked; GROUP] {
         let (by_remote, by_local) = (&self.by_remote, &self.by_local);
@@ -470,6 +497,11 @@ impl<const W: usize> Job for Find<'_, W> {
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Ranked {
         let Find { sided, places: [of_remote, of_local], flow, mut best } = self;
+        if W == 1
+            && let Some(cross) = &sided.cross
+        {
+            return cross.find(lanes, flow).min(best);
+        }
         let (remote, local) = flow.ends();
         let query = RowQuery::new(flow);
         if of_remote != Place::EMPTY {

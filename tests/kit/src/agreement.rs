@@ -78,17 +78,19 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Matchers of every strategy, with the widest vectors and, where these are used, with all others;
-/// with and without looking ahead in batches.
+/// with and without looking ahead in batches, and with and without crossing rules.
 pub fn matchers(settings: &FilterSettings, precedence: Precedence) -> Vec<Matcher> {
     let builder = Matcher::builder().precedence(precedence);
     let forced = Strategy::ALL.map(|strategy| builder.strategy(strategy).look_ahead(true));
     let narrower = Vectors::ALL.into_iter().filter(|own| *own < Vectors::Bits512);
     let narrower = narrower.flat_map(|vectors| {
-        let strategies = [Strategy::Intervals, Strategy::Blocks].into_iter();
-        strategies.map(move |strategy| builder.strategy(strategy).vectors(vectors))
+        let builder = builder.vectors(vectors);
+        let intervals = builder.strategy(Strategy::Intervals).look_ahead(true);
+        [intervals.cross(vectors != Vectors::Bits128), builder.strategy(Strategy::Blocks)]
     });
+    let uncrossed = builder.strategy(Strategy::Intervals).cross(false).look_ahead(true);
     let build = |builder: MatcherBuilder| builder.build(settings).expect("settings compile");
-    forced.into_iter().chain(narrower).chain([builder]).map(build).collect()
+    forced.into_iter().chain(narrower).chain([uncrossed, builder]).map(build).collect()
 }
 
 fn check_batch(matcher: &Matcher, flows: &[Flow<'_>]) {

@@ -1,0 +1,457 @@
+//! [`CrossTable`]: for each pair of a class of remote and one of local IPv4 addresses, the rules that
+//! hold both.
+//!
+//! A class is the addresses with the same longest network among those of the rules. A cell for each
+//! pair of classes says where its rules stand: two look-ups that do not wait for each other, one cell,
+//! and mostly one row of a handful of rules, of which no address is compared any more. Blocks of cells
+//! that are alike are kept once.
+
+use crate::flow::{End, Flow};
+use crate::matcher::columns::Column;
+use crate::matcher::intervals::{GROUP, Intervals, Node, Value, bounds};
+use crate::matcher::lanes::{Lanes, Packed};
+use crate::matcher::leaf::Ranked;
+use crate::matcher::memory;
+use crate::matcher::rows::{Place, RowQuery, RowRule, Rows};
+use crate::matcher::sided::SidedRule;
+use ipnet::IpNet;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct CrossTable {
+    remotes: Intervals<Class>,
+    locals: Intervals<Class>,
+    /// For each remote class and each [`BLOCK`] of local ones, the number of the block's first cell.
+    directory: Vec<u32>,
+    /// The number of blocks of local classes.
+    width: u32,
+    /// The rows of the rules.
+    cells: Vec<Place>,
+    rows: Rows<0>,
+}
+
+/// The number of cells in a block.
+const BLOCK: usize = 32;
+
+/// The number of the class of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+struct Class(u32);
+
+impl Class {
+    /// Addresses in no network.
+    const REST: Class = Class(0);
+}
+
+// SAFETY: one word.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<1> for Class {
+    #[inline(always)]
+    fn words(self) -> [u32; 1] {
+        [self.0]
+    }
+}
+
+impl Value for Class {
+    const NONE: Class = Class::REST;
+
+    // Only look-ups of IPv6 addresses take further steps.
+    fn of_node(_: Node, _: &mut Vec<Node>) -> Class {
+        Class::REST
+    }
+
+    #[inline(always)]
+    fn node(&self, _: &[Node]) -> Option<Node> {
+        None
+    }
+}
+
+/// How large a table may become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The number of blocks that the directory has.
+    pub(super) directory: usize,
+    /// The number of blocks of cells.
+    pub(super) blocks: usize,
+    /// The number of rules in all rows.
+    pub(super) copies: usize,
+}
+
+impl Limits {
+    /// What pays, for so many rules: a table that stays in a second-level cache, or nearly.
+    pub(super) fn of_rules(count: usize) -> Limits {
+        Limits { directory: count * 32, blocks: count * 2, copies: count * 32 }
+    }
+
+    /// What the numbers of cells and rows have room for.
+    pub(super) const ALL: Limits = Limits { directory: 1 << 28, blocks: 1 << 23, copies: 1 << 27 };
+}
+
+impl CrossTable {
+    /// Makes the table of rules in ascending rank, unless it would be over the limits.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the size of the directory, in the number of blocks that rules stand in, and in that
+    /// of the rules in all rows.
+    pub(super) fn new(rules: &[SidedRule], limits: Limits) -> Option<CrossTable> {
+        let remotes = Classes::new(rules.iter().map(|rule| rule.remote));
+        let locals = Classes::new(rules.iter().map(|rule| rule.local));
+        let width = locals.count().div_ceil(BLOCK);
+        let size = remotes.count().checked_mul(width).filter(|size| *size <= limits.directory)?;
+        let mut builder = Builder::new(rules, limits);
+        let directory = builder.cross(&remotes, &locals, size)?;
+        let (cells, rows) = builder.finish();
+        Some(CrossTable {
+            remotes: remotes.into_intervals(),
+            locals: locals.into_intervals(),
+            directory,
+            width: width as u32,
+            cells,
+            rows,
+        })
+    }
+
+    /// Returns the first rule that matches a flow of two IPv4 addresses.
+    #[inline(always)]
+    pub(super) fn find(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
+        let class = |intervals: &Intervals<Class>, end: &End| {
+            intervals.get_v4(lanes, end.folded_bits().1 as u32).0 as usize
+        };
+        let (remote, local) = flow.ends();
+        let (remote, local) = (class(&self.remotes, remote), class(&self.locals, local));
+        let block = self.directory.get(remote * self.width as usize + local / BLOCK);
+        let cell = block.map_or(usize::MAX, |first| *first as usize + local % BLOCK);
+        let place = self.cells.get(cell).copied().unwrap_or(Place::EMPTY);
+        self.rows.find(lanes, place, RowQuery::new(flow), &[], Ranked::NONE)
+    }
+
+    /// Returns the first rule that matches each of a group of flows, up to [`GROUP`], a step at a
+    /// time for all of them; for flows of which not both addresses are IPv4 addresses, anything.
+    #[inline(always)]
+    pub(super) fn find_group<L: Lanes>(&self, lanes: L, flows: &[Flow<'_>]) -> [Ranked; GROUP] {
+        let (mut remotes, mut locals) = ([0; GROUP], [0; GROUP]);
+        for ((remote, local), flow) in remotes.iter_mut().zip(&mut locals).zip(flows) {
+            let (remote_end, local_end) = flow.ends();
+            (*remote, *local) =
+                (remote_end.folded_bits().1 as u32, local_end.folded_bits().1 as u32);
+        }
+        let remotes = classes(lanes, &self.remotes, &remotes, flows.len());
+        let locals = classes(lanes, &self.locals, &locals, flows.len());
+        let mut cells = [0; GROUP];
+        for ((cell, remote), local) in cells.iter_mut().zip(remotes).zip(locals) {
+            *cell = remote.wrapping_mul(self.width).wrapping_add(local / BLOCK as u32);
+        }
+        let [firsts] = lanes.gather(&self.directory, &cells);
+        for ((cell, first), local) in cells.iter_mut().zip(firsts).zip(locals) {
+            *cell = first.wrapping_add(local % BLOCK as u32);
+        }
+        let [places] = lanes.gather(&self.cells, &cells);
+        let places = places.map(|place| Place::of_words([place]));
+        for place in places.iter().take(flows.len()) {
+            self.rows.prefetch(*place);
+        }
+        let mut best = [Ranked::NONE; GROUP];
+        for ((best, place), flow) in best.iter_mut().zip(places).zip(flows) {
+            *best = self.rows.find(lanes, place, RowQuery::new(flow), &[], Ranked::NONE);
+        }
+        best
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.remotes.size_bytes()
+            + self.locals.size_bytes()
+            + memory::of_vec(&self.directory)
+            + memory::of_vec(&self.cells)
+            + self.rows.size_bytes()
+    }
+}
+
+/// Returns the classes of the first `count` of some addresses; for the others, anything.
+#[inline(always)]
+fn classes<L: Lanes>(
+    lanes: L,
+    intervals: &Intervals<Class>,
+    addresses: &Column,
+    count: usize,
+) -> Column {
+    if L::GATHERS {
+        let [classes] = intervals.gather_v4(lanes, addresses);
+        return classes;
+    }
+    intervals.get_group_v4(lanes, addresses, count).map(|class| class.0)
+}
+
+/// A rule by the classes of the networks of its two sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Own {
+    remote: u32,
+    local: u32,
+    rule: u32,
+}
+
+/// The networks of one side, those that contain one before it; the first has class 1.
+struct Classes {
+    nets: Vec<IpNet>,
+    /// For each network, the class of the longest that contains it; 0 for none.
+    parents: Vec<u32>,
+    /// For each network, the class after those of the networks within it.
+    ends: Vec<u32>,
+}
+
+impl Classes {
+    fn new(nets: impl Iterator<Item = IpNet>) -> Classes {
+        let mut nets: Vec<IpNet> = nets.collect();
+        nets.sort_unstable();
+        nets.dedup();
+        let count = nets.len() as u32 + 1;
+        let (mut parents, mut ends) = (Vec::with_capacity(nets.len()), vec![count; nets.len()]);
+        let mut path: Vec<(u32, IpNet)> = Vec::new();
+        for (number, net) in (1..).zip(&nets) {
+            while let Some((last, _)) = path.pop_if(|(_, around)| !around.contains(net)) {
+                if let Some(end) = ends.get_mut(last as usize - 1) {
+                    *end = number;
+                }
+            }
+            parents.push(path.last().map_or(0, |(number, _)| *number));
+            path.push((number, *net));
+        }
+        Classes { nets, parents, ends }
+    }
+
+    /// Returns the number of classes, that of the addresses in no network included.
+    fn count(&self) -> usize {
+        self.nets.len() + 1
+    }
+
+    /// Returns the class of a network.
+    fn number(&self, net: IpNet) -> u32 {
+        self.nets.binary_search(&net).map_or(0, |index| index as u32 + 1)
+    }
+
+    /// Returns the class after those of the networks within that of a class.
+    fn end(&self, number: u32) -> usize {
+        self.ends.get((number as usize).wrapping_sub(1)).map_or(0, |end| *end as usize)
+    }
+
+    fn into_intervals(self) -> Intervals<Class> {
+        let networks: Vec<_> = (1..)
+            .zip(self.nets)
+            .map(|(number, net)| {
+                let (first, last) = bounds(net);
+                (first, last, Class(number))
+            })
+            .collect();
+        Intervals::new(&networks, Class::REST)
+    }
+}
+
+/// The blocks of cells and the lists of rules that these have, each once, while a table is made.
+struct Builder<'a> {
+    rules: &'a [SidedRule],
+    limits: Limits,
+    /// Lists, by number.
+    cells: Vec<u32>,
+    blocks: HashMap<[u32; BLOCK], u32>,
+    /// The rules of all lists, those of one ascending, and where each list stands.
+    ranks: Vec<u32>,
+    lists: Vec<Range<usize>>,
+    numbers: HashMap<Box<[u32]>, u32>,
+    /// The rules of the list that is made at the moment.
+    rules_of_list: Vec<u32>,
+    /// What a list has become with the rules that are added at the moment.
+    grown: Vec<Grown>,
+    /// How often these have changed.
+    round: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Grown {
+    round: u32,
+    list: u32,
+}
+
+/// The list of no rules.
+const EMPTY: u32 = 0;
+
+impl<'a> Builder<'a> {
+    fn new(rules: &'a [SidedRule], limits: Limits) -> Builder<'a> {
+        Builder {
+            rules,
+            limits,
+            // The block of cells without rules.
+            cells: vec![EMPTY; BLOCK],
+            blocks: HashMap::from([([EMPTY; BLOCK], 0)]),
+            ranks: Vec::new(),
+            lists: std::iter::once(0..0).collect(),
+            numbers: HashMap::from([([].into(), EMPTY)]),
+            rules_of_list: Vec::new(),
+            grown: vec![Grown { round: 0, list: EMPTY }],
+            round: 0,
+        }
+    }
+
+    /// Makes the cells of all pairs of classes, and returns the directory, of `size` blocks; none over
+    /// a limit.
+    fn cross(&mut self, remotes: &Classes, locals: &Classes, size: usize) -> Option<Vec<u32>> {
+        // Rules of a remote class, by their local class, follow each other.
+        let mut own: Vec<Own> = (0..)
+            .zip(self.rules)
+            .map(|(rule, SidedRule { remote, local, .. })| Own {
+                remote: remotes.number(*remote),
+                local: locals.number(*local),
+                rule,
+            })
+            .collect();
+        own.sort_unstable();
+        let width = locals.count().div_ceil(BLOCK);
+        let mut directory = Vec::with_capacity(size);
+        directory.resize(width, 0);
+        let mut rest = own.as_slice();
+        for (number, parent) in (1..).zip(&remotes.parents) {
+            let of_class = rest.partition_point(|own| own.remote == number);
+            let (own, others) = rest.split_at_checked(of_class)?;
+            rest = others;
+            let start = directory.len();
+            let of_parent = *parent as usize * width;
+            directory.extend_from_within(of_parent..of_parent + width);
+            self.add(directory.get_mut(start..)?, own, locals)?;
+        }
+        Some(directory)
+    }
+
+    /// Adds rules to the cells of a remote class, given by its blocks: each to those of the local
+    /// classes within its network. Returns none over a limit.
+    fn add(&mut self, directory: &mut [u32], own: &[Own], locals: &Classes) -> Option<()> {
+        // The rules that hold the local class at hand, those of the longest network last.
+        let mut active: Vec<(usize, u32)> = Vec::new();
+        let mut own = own.iter().peekable();
+        let mut class = match own.peek() {
+            Some(first) => first.local as usize,
+            None => return Some(()),
+        };
+        while let Some(block) = directory.get_mut(class / BLOCK) {
+            let first = *block as usize;
+            let mut cells: [u32; BLOCK] = *self.cells.get(first..)?.first_chunk()?;
+            let end = (class / BLOCK + 1) * BLOCK;
+            while class < end {
+                let is_over = |(end, _): &mut (usize, u32)| *end <= class;
+                let mut has_changed = active.pop_if(is_over).is_some();
+                while active.pop_if(is_over).is_some() {}
+                if active.is_empty() {
+                    class = own.peek().map_or(usize::MAX, |next| next.local as usize);
+                    if class >= end {
+                        break;
+                    }
+                }
+                while let Some(Own { local, rule, .. }) =
+                    own.next_if(|own| own.local as usize == class)
+                {
+                    active.push((locals.end(*local), *rule));
+                    has_changed = true;
+                }
+                self.round += u32::from(has_changed);
+                let cell = cells.get_mut(class % BLOCK)?;
+                *cell = self.grown(*cell, &active)?;
+                class += 1;
+            }
+            *block = self.block(cells)?;
+        }
+        Some(())
+    }
+
+    /// Returns the number of the first cell of a block.
+    fn block(&mut self, cells: [u32; BLOCK]) -> Option<u32> {
+        if let Some(first) = self.blocks.get(&cells) {
+            return Some(*first);
+        }
+        let first = self.cells.len();
+        if first / BLOCK >= self.limits.blocks {
+            return None;
+        }
+        self.cells.extend(cells);
+        self.blocks.insert(cells, first as u32);
+        Some(first as u32)
+    }
+
+    /// Returns the number of a list with more rules.
+    fn grown(&mut self, list: u32, active: &[(usize, u32)]) -> Option<u32> {
+        let grown = self.grown.get(list as usize)?;
+        if grown.round == self.round {
+            return Some(grown.list);
+        }
+        let span = self.lists.get(list as usize)?.clone();
+        let mut rules = std::mem::take(&mut self.rules_of_list);
+        rules.clear();
+        rules.extend(self.ranks.get(span)?);
+        rules.extend(active.iter().map(|(_, rule)| *rule));
+        rules.sort_unstable();
+        self.drop_covered(&mut rules);
+        let number = match self.numbers.get(rules.as_slice()) {
+            Some(number) => *number,
+            None => self.push(&rules)?,
+        };
+        self.rules_of_list = rules;
+        if let Some(grown) = self.grown.get_mut(list as usize) {
+            *grown = Grown { round: self.round, list: number };
+        }
+        Some(number)
+    }
+
+    /// Adds a list that is not there yet, and returns its number.
+    fn push(&mut self, rules: &[u32]) -> Option<u32> {
+        let start = self.ranks.len();
+        if start + rules.len() > self.limits.copies {
+            return None;
+        }
+        let number = self.lists.len() as u32;
+        self.ranks.extend(rules);
+        self.lists.push(start..self.ranks.len());
+        self.numbers.insert(rules.into(), number);
+        self.grown.push(Grown { round: 0, list: EMPTY });
+        Some(number)
+    }
+
+    /// Drops the rules that can never decide, since earlier ones match every port in all their cases.
+    fn drop_covered(&self, rules: &mut Vec<u32>) {
+        // For flows that are loopback flows, and those that are not.
+        let (mut covered_loopback, mut covered) = (0u16, 0u16);
+        rules.retain(|rule| {
+            let Some(rule) = self.rules.get(*rule as usize) else { return false };
+            let SidedRule { leaf, local_ports, zones, may_be_loopback, .. } = rule;
+            let by_earlier = if *may_be_loopback { covered_loopback } else { covered };
+            let is_needed = leaf.is_number() || leaf.cases & !by_earlier != 0;
+            let is_any_port = leaf.is_any_port() && *local_ports == (0, u16::MAX);
+            if is_any_port && *zones == [None; 2] && !leaf.is_number() {
+                covered |= leaf.cases;
+                covered_loopback |= if *may_be_loopback { leaf.cases } else { 0 };
+            }
+            is_needed
+        });
+    }
+
+    /// Returns the cells and the rows of all lists.
+    fn finish(self) -> (Vec<Place>, Rows<0>) {
+        let rules: Vec<RowRule<0>> = self.rules.iter().map(row_rule).collect();
+        let (mut rows, mut of_list) = (Rows::new(), Vec::new());
+        let places = self.lists.into_iter().map(|list| {
+            let ranks = self.ranks.get(list).unwrap_or(&[]);
+            of_list.clear();
+            of_list.extend(ranks.iter().filter_map(|rule| rules.get(*rule as usize)));
+            rows.add(&of_list)
+        });
+        let places: Vec<Place> = places.collect();
+        rows.finish();
+        let cells = self.cells.iter().map(|list| places.get(*list as usize));
+        (cells.map(|place| place.copied().unwrap_or(Place::EMPTY)).collect(), rows)
+    }
+}
+
+/// Returns a rule as it stands in a row that both its sides lead to.
+fn row_rule(rule: &SidedRule) -> RowRule<0> {
+    let SidedRule { leaf, local_ports, zones, may_be_loopback, .. } = rule;
+    RowRule::new(leaf, *local_ports, *may_be_loopback, [[]; 2], *zones)
+}
