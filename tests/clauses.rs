@@ -609,3 +609,37 @@ fn every_part_of_a_rule_that_fails_is_put_into_words() {
         "local port is not known yet: could be 22"
     );
 }
+
+#[test]
+fn a_flow_is_what_was_said_of_it_in_any_order() {
+    let zone = |text| Some(Zone::new(text).unwrap());
+    let (remote, local) = ("fe80::1".parse().unwrap(), "fe80::2".parse().unwrap());
+    let new = || Flow::new(IpProtocol::UDP, Direction::Outbound);
+    let named_first = new()
+        .with_remote_hostname("printer.local")
+        .with_remote_address(remote, zone("en0"), 53)
+        .with_local_address(local, zone("en1"), 54);
+    let named_last = new()
+        .with_local_address(local, zone("en1"), 54)
+        .with_remote_address(remote, zone("en0"), 53)
+        .with_remote_hostname(String::from("printer.local"));
+    assert_eq!(named_first, named_last);
+    assert_eq!(named_first.remote_hostname(), Some("printer.local"));
+    assert_eq!(named_first.remote().unwrap().zone(), zone("en0"));
+    assert_eq!(named_first.local().unwrap().zone(), zone("en1"));
+    assert_eq!(named_first.clone().into_owned(), named_last);
+
+    // What is set again replaces what was there, a zone id too, and nothing else.
+    let unscoped = named_last.clone().with_remote_address(remote, None, 53);
+    assert_eq!(unscoped.remote().unwrap().zone(), None);
+    assert_eq!(unscoped.local().unwrap().zone(), zone("en1"));
+    assert_eq!(unscoped.remote_hostname(), Some("printer.local"));
+    assert_ne!(unscoped, named_last);
+    let renamed = unscoped.with_remote_hostname("").with_local_address(local, None, 54);
+    assert_eq!(renamed.remote_hostname(), Some(""));
+    let plain = new().with_remote_address(remote, None, 53).with_local_address(local, None, 54);
+    assert_ne!(renamed, plain);
+    assert_eq!(renamed, plain.clone().with_remote_hostname(""));
+    assert_eq!(plain.clone().into_owned(), plain);
+    assert_eq!(plain.remote_hostname(), None);
+}

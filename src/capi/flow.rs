@@ -14,7 +14,8 @@ use crate::capi::types::{
     fsv_direction, fsv_family, fsv_flow,
 };
 use crate::endpoint::{HostText, Ports, Zone};
-use crate::flow::{self, Direction, Flow, IpProtocol};
+use crate::flow::{self, Details, Direction, Flow, IpProtocol};
+use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,7 +24,8 @@ const ENDS: u32 = FSV_KNOWN_REMOTE | FSV_KNOWN_LOCAL;
 const SCOPES: u32 = FSV_KNOWN_REMOTE_SCOPE | FSV_KNOWN_LOCAL_SCOPE;
 const ALL: u32 = ENDS | FSV_KNOWN_HOSTNAME | SCOPES;
 
-/// Makes the flow that a struct describes, which owns nothing, in `place`.
+/// Makes the flow that a struct describes, which owns nothing, in `place`; what few flows have, in
+/// `details`.
 ///
 /// # Safety
 ///
@@ -35,6 +37,7 @@ const ALL: u32 = ENDS | FSV_KNOWN_HOSTNAME | SCOPES;
 pub(super) unsafe fn read<'p, 'a>(
     raw: &fsv_flow,
     place: &'p mut MaybeUninit<Flow<'a>>,
+    details: &'a mut MaybeUninit<Details<'a>>,
 ) -> Checked<&'p mut Flow<'a>> {
     let v4 = |bytes: &[u8; 16], port| {
         let [a, b, c, d, ..] = *bytes;
@@ -67,7 +70,7 @@ pub(super) unsafe fn read<'p, 'a>(
     };
     if raw.known & !ENDS != 0 {
         // SAFETY: passed on.
-        unsafe { read_rest(raw, flow) }?;
+        unsafe { read_rest(raw, flow, details) }?;
     }
     Ok(flow)
 }
@@ -85,9 +88,9 @@ pub(super) unsafe fn check(raw: &fsv_flow) -> Checked<()> {
     if is_usual {
         return direction(raw.direction).map(drop);
     }
-    let mut place = MaybeUninit::uninit();
+    let (mut details, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
     // SAFETY: passed on.
-    unsafe { read(raw, &mut place) }.map(drop)
+    unsafe { read(raw, &mut place, &mut details) }.map(drop)
 }
 
 /// Adds what few flows have.
@@ -96,7 +99,11 @@ pub(super) unsafe fn check(raw: &fsv_flow) -> Checked<()> {
 ///
 /// The contract of the header for the host name, for as long as `'a`.
 #[inline(never)]
-unsafe fn read_rest<'a>(raw: &fsv_flow, flow: &mut Flow<'a>) -> Checked<()> {
+unsafe fn read_rest<'a>(
+    raw: &fsv_flow,
+    flow: &mut Flow<'a>,
+    details: &'a mut MaybeUninit<Details<'a>>,
+) -> Checked<()> {
     let known = |bit: u32| raw.known & bit != 0;
     if known(!ALL) || (known(SCOPES) && (raw.size as usize) < size_of::<fsv_flow>()) {
         return Err(FSV_STATUS_INVALID_FLOW);
@@ -109,15 +116,22 @@ unsafe fn read_rest<'a>(raw: &fsv_flow, flow: &mut Flow<'a>) -> Checked<()> {
         is_scoped.then(|| scope(text)).ok_or(FSV_STATUS_INVALID_FLOW)?.map(Some)
     };
     let (remote, local) = (FSV_KNOWN_REMOTE, FSV_KNOWN_LOCAL);
-    flow.set_zones([
+    let zones = [
         zone(FSV_KNOWN_REMOTE_SCOPE, remote, raw.remote_family, &raw.remote_scope)?,
         zone(FSV_KNOWN_LOCAL_SCOPE, local, raw.local_family, &raw.local_scope)?,
-    ]);
+    ];
+    let mut name = None;
     if known(FSV_KNOWN_HOSTNAME) {
-        let (name, len) = (raw.remote_hostname, raw.remote_hostname_len);
+        let (bytes, len) = (raw.remote_hostname, raw.remote_hostname_len);
         // SAFETY: passed on.
-        let name = unsafe { handle::bytes(name, len, FSV_MAX_HOSTNAME_BYTES) }?;
-        flow.set_remote_hostname(utf8(name)?);
+        name = Some(utf8(unsafe { handle::bytes(bytes, len, FSV_MAX_HOSTNAME_BYTES) }?)?);
+    }
+    match name {
+        Some(name) if zones == [None; 2] => flow.set_remote_hostname(name),
+        name => {
+            let remote_hostname = name.map(Cow::Borrowed);
+            flow.set_details(details.write(Details { remote_hostname, zones }));
+        }
     }
     Ok(())
 }

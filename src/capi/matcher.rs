@@ -18,7 +18,7 @@ use crate::capi::types::{
 };
 use crate::decision::Decision;
 use crate::error::{Error, ErrorKind};
-use crate::flow::Flow;
+use crate::flow::{Details, Flow};
 use crate::matcher::Matcher;
 use crate::rule::{Action, Remote};
 use crate::settings::{FilterSettings, Precedence};
@@ -133,11 +133,12 @@ impl fsv_matcher {
         flow: *const fsv_flow,
         decision: *mut fsv_decision,
     ) -> Checked<()> {
-        let (mut room, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let (mut room, mut details) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let mut place = MaybeUninit::uninit();
         // SAFETY: passed on.
         let (out, flow) = unsafe {
             let out = handle::out_struct(decision)?;
-            (out, flow::read(handle::input(flow, &mut room)?, &mut place)?)
+            (out, flow::read(handle::input(flow, &mut room)?, &mut place, &mut details)?)
         };
         let decision = self.matcher.decide(flow);
         out.write(self.answer(flow, decision, out.size()));
@@ -169,11 +170,13 @@ impl fsv_matcher {
         for first in (0..count).step_by(GROUP) {
             let group = first..count.min(first + GROUP);
             // PERF: made where they stay, as `flow::read` says; decide/ipv4-1k/batch/c of apple/Benchmarks.
+            let mut details = [const { MaybeUninit::<Details<'_>>::uninit() }; GROUP];
             let mut places = [const { MaybeUninit::<Flow<'_>>::uninit() }; GROUP];
-            for (place, index) in places.iter_mut().zip(group.clone()) {
+            let rooms = places.iter_mut().zip(&mut details);
+            for ((place, details), index) in rooms.zip(group.clone()) {
                 let mut room = MaybeUninit::uninit();
                 // SAFETY: passed on.
-                unsafe { flow::read(flows.input(index, &mut room)?, place) }?;
+                unsafe { flow::read(flows.input(index, &mut room)?, place, details) }?;
             }
             // SAFETY: as many places were written as the group has flows. These own nothing, so that it does not
             // matter that they are not dropped.
@@ -324,12 +327,17 @@ pub unsafe extern "C" fn fsv_matcher_pending_rules(
     needed: *mut usize,
 ) -> fsv_status {
     guard(|| {
-        let (mut room, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let (mut room, mut details) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let mut place = MaybeUninit::uninit();
         // SAFETY: the contract of the header.
         let (matcher, buffer, flow) = unsafe {
             let matcher = handle::borrow(matcher)?;
             let buffer = handle::buffer(rules, capacity, needed)?;
-            (matcher, buffer, flow::read(handle::input(flow, &mut room)?, &mut place)?)
+            (
+                matcher,
+                buffer,
+                flow::read(handle::input(flow, &mut room)?, &mut place, &mut details)?,
+            )
         };
         let pending = matcher.matcher.pending_rules(flow);
         buffer.fill(&pending.into_iter().map(|rule| rule as u32).collect::<Vec<u32>>())
@@ -346,12 +354,17 @@ pub unsafe extern "C" fn fsv_matcher_explain(
     needed: *mut usize,
 ) -> fsv_status {
     guard(|| {
-        let (mut room, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let (mut room, mut details) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let mut place = MaybeUninit::uninit();
         // SAFETY: the contract of the header.
         let (matcher, buffer, flow) = unsafe {
             let matcher = handle::borrow(matcher)?;
             let buffer = handle::buffer(buffer, capacity, needed)?;
-            (matcher, buffer, flow::read(handle::input(flow, &mut room)?, &mut place)?)
+            (
+                matcher,
+                buffer,
+                flow::read(handle::input(flow, &mut room)?, &mut place, &mut details)?,
+            )
         };
         let settings = matcher.settings.as_ref().ok_or(FSV_STATUS_NOT_KEPT)?;
         let explained = explain::text(settings, matcher.options.precedence, flow);
