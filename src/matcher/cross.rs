@@ -66,6 +66,11 @@ impl Value for Class {
     fn node(&self, _: &[Node]) -> Option<Node> {
         None
     }
+
+    #[inline(always)]
+    fn is_node(&self) -> bool {
+        false
+    }
 }
 
 /// How large a table may become.

@@ -112,6 +112,8 @@ pub(super) trait Value: Copy + PartialEq + Debug {
 
     fn of_node(node: Node, links: &mut Vec<Node>) -> Self;
     fn node(&self, links: &[Node]) -> Option<Node>;
+    /// Whether it is a node.
+    fn is_node(&self) -> bool;
 }
 
 impl Value for Leaf {
@@ -125,7 +127,12 @@ impl Value for Leaf {
     #[inline(always)]
     fn node(&self, _: &[Node]) -> Option<Node> {
         let shape = u32::from(self.first_port) << 16 | u32::from(self.last_port);
-        (self.flags & Leaf::NODE != 0).then_some(Node { base: self.next, shape })
+        self.is_node().then_some(Node { base: self.next, shape })
+    }
+
+    #[inline(always)]
+    fn is_node(&self) -> bool {
+        self.flags & Leaf::NODE != 0
     }
 }
 
@@ -140,6 +147,11 @@ impl Value for Ranked {
     #[inline(always)]
     fn node(&self, links: &[Node]) -> Option<Node> {
         links.get(self.link()? as usize).copied()
+    }
+
+    #[inline(always)]
+    fn is_node(&self) -> bool {
+        self.link().is_some()
     }
 }
 
@@ -380,42 +392,31 @@ impl<V: Value> Intervals<V> {
             }
         }
         let mut values = [rest; GROUP];
-        let inner = |value: &V, wanted: &Wanted<'a, V>| value.node(&wanted.intervals.links);
         for ((value, node), wanted) in values.iter_mut().zip(nodes).zip(wanted) {
             *value = wanted.intervals.half(lanes, node, (wanted.high >> 32) as u16);
             prefetch(Some(*value));
         }
-        let mut has_inner = false;
-        for (value, wanted) in values.iter().zip(wanted) {
-            if let Some(node) = inner(value, wanted) {
-                has_inner = true;
-                wanted.intervals.words.prefetch(node);
-            }
-        }
-        if !has_inner {
+        let mut further = Further::new(&values, wanted);
+        if further.is_empty() {
             return values;
         }
-        for (value, wanted) in values.iter_mut().zip(wanted) {
-            if let Some(node) = inner(value, wanted) {
-                let intervals = wanted.intervals;
-                let found = intervals.words.get(lanes, node, wanted.high as u32);
-                *value = found.unwrap_or(&intervals.rest);
-                prefetch(Some(*value));
-            }
-        }
-        for (value, wanted) in values.iter().zip(wanted) {
-            if let Some(node) = inner(value, wanted) {
-                wanted.intervals.longs.prefetch(node);
-            }
-        }
-        for (value, wanted) in values.iter_mut().zip(wanted) {
-            if let Some(node) = inner(value, wanted) {
-                let intervals = wanted.intervals;
-                let found = intervals.longs.get(lanes, node, wanted.low);
-                *value = found.unwrap_or(&intervals.rest);
-                prefetch(Some(*value));
-            }
-        }
+        further.for_each(&mut values, wanted, |node, wanted, _| {
+            wanted.intervals.words.prefetch(node);
+        });
+        further.for_each(&mut values, wanted, |node, wanted, value| {
+            let found = wanted.intervals.words.get(lanes, node, wanted.high as u32);
+            *value = found.unwrap_or(&wanted.intervals.rest);
+            prefetch(Some(*value));
+        });
+        further.keep(&values);
+        further.for_each(&mut values, wanted, |node, wanted, _| {
+            wanted.intervals.longs.prefetch(node);
+        });
+        further.for_each(&mut values, wanted, |node, wanted, value| {
+            let found = wanted.intervals.longs.get(lanes, node, wanted.low);
+            *value = found.unwrap_or(&wanted.intervals.rest);
+            prefetch(Some(*value));
+        });
         values
     }
 
@@ -452,6 +453,62 @@ impl<V: Value> Intervals<V> {
             + self.halves.size_bytes()
             + self.words.size_bytes()
             + self.longs.size_bytes()
+    }
+}
+
+/// The addresses of a group that have a further step of the look-up, by their numbers. They are picked
+/// without a branch on each, which no machine could foresee.
+struct Further {
+    lanes: [u8; GROUP],
+    /// INVARIANT: at most as many as there are addresses.
+    count: usize,
+}
+
+impl Further {
+    #[inline(always)]
+    fn new<V: Value>(values: &[&V; GROUP], wanted: &[Wanted<'_, V>]) -> Further {
+        let mut further = Further { lanes: [0; GROUP], count: 0 };
+        for (number, value) in values.iter().enumerate().take(wanted.len()) {
+            further.push(number as u8, value.is_node());
+        }
+        further
+    }
+
+    #[inline(always)]
+    fn push(&mut self, number: u8, is_meant: bool) {
+        if let Some(lane) = self.lanes.get_mut(self.count) {
+            *lane = number;
+        }
+        self.count += usize::from(is_meant);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Keeps those that have a further step still.
+    #[inline(always)]
+    fn keep<V: Value>(&mut self, values: &[&V; GROUP]) {
+        let before = std::mem::replace(self, Further { lanes: [0; GROUP], count: 0 });
+        for number in before.lanes.into_iter().take(before.count) {
+            self.push(number, values.get(usize::from(number)).is_some_and(|value| value.is_node()));
+        }
+    }
+
+    #[inline(always)]
+    fn for_each<'a, V: Value>(
+        &self,
+        values: &mut [&'a V; GROUP],
+        wanted: &[Wanted<'a, V>],
+        mut step: impl FnMut(Node, &Wanted<'a, V>, &mut &'a V),
+    ) {
+        for number in self.lanes.into_iter().take(self.count).map(usize::from) {
+            if let (Some(value), Some(wanted)) = (values.get_mut(number), wanted.get(number))
+                && let Some(node) = value.node(&wanted.intervals.links)
+            {
+                step(node, wanted, value);
+            }
+        }
     }
 }
 

@@ -75,10 +75,15 @@ impl Value for Place {
 
     #[inline(always)]
     fn node(&self, links: &[Node]) -> Option<Node> {
-        if self.0 < Place::NODE {
+        if !self.is_node() {
             return None;
         }
         links.get((self.0 & !Place::NODE) as usize).copied()
+    }
+
+    #[inline(always)]
+    fn is_node(&self) -> bool {
+        self.0 >= Place::NODE
     }
 }
 
