@@ -4,6 +4,7 @@ mod address;
 mod columns;
 mod compile;
 mod cross;
+mod frozen;
 mod hosts;
 mod intervals;
 mod lanes;
@@ -41,6 +42,8 @@ use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
 use crate::settings::{FilterSettings, Precedence};
 use std::hint::select_unpredictable;
+
+pub use crate::matcher::frozen::FrozenTable;
 
 /// Filter settings compiled for fast decisions.
 ///

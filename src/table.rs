@@ -12,6 +12,9 @@ use std::net::IpAddr;
 /// IPv4-mapped IPv6 address is an IPv6 address here, so fold it first where that is not wanted
 /// (S-20, [`FlowEndpoint::folded_address`](crate::FlowEndpoint::folded_address)).
 ///
+/// Once it is complete, a [`FrozenTable`](crate::FrozenTable) of it finds the same longest matches
+/// of addresses faster.
+///
 /// # Complexity
 ///
 /// With `w` the width of an address, in bits, and `k` the values on one network:
@@ -47,7 +50,7 @@ pub struct RuleTable<T> {
 }
 
 /// INVARIANT: never empty once stored. Most networks carry one rule.
-type Values<T> = SmallVec<[T; 1]>;
+pub(crate) type Values<T> = SmallVec<[T; 1]>;
 
 impl<T> RuleTable<T> {
     /// Makes an empty table.
@@ -139,6 +142,13 @@ impl<T> RuleTable<T> {
     /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.value_count == 0
+    }
+
+    /// Returns what [`iter`](RuleTable::iter) does, with the values themselves.
+    pub(crate) fn into_lists(self) -> impl Iterator<Item = (IpNet, Values<T>)> {
+        let v4 = self.v4.into_iter().map(|(net, values)| (IpNet::from(net), values));
+        let v6 = self.v6.into_iter().map(|(net, values)| (IpNet::from(net), values));
+        v4.chain(v6)
     }
 
     /// Returns the memory held, in bytes on the heap, less what the values themselves hold.

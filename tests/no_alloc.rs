@@ -9,6 +9,7 @@
 )]
 
 use flowsieve::*;
+use ipnet::IpNet;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -108,6 +109,40 @@ fn a_flow_from_addresses_and_a_borrowed_name_allocates_nothing() {
         std::hint::black_box(&flow);
     });
     assert_eq!(count, 0);
+}
+
+#[test]
+fn a_frozen_table_allocates_nothing_and_knows_its_size() {
+    let mut table = RuleTable::new();
+    for copies in [0u32, 1, 2, 3000, 70_000] {
+        for index in 0..copies {
+            let v4 = std::net::Ipv4Addr::from(index.wrapping_mul(0x9e37_79b9));
+            let v6 = std::net::Ipv6Addr::from(u128::from(index) << 80 | 0x2001 << 112);
+            table.insert(IpNet::new(v4.into(), 16 + (index % 17) as u8).unwrap(), index);
+            table.insert(IpNet::new(v6.into(), 48).unwrap(), index);
+        }
+        let table = table.clone();
+        let before = LIVE_BYTES.with(Cell::get) - heap_bytes(&table);
+        let frozen = FrozenTable::new(table).unwrap();
+        let held = LIVE_BYTES.with(Cell::get) - before + size_of_val(&frozen) as isize;
+        assert_eq!(frozen.size_bytes() as isize, held, "{copies}");
+        let addresses = ["10.1.2.3", "255.255.255.255", "2001:0:7::1", "::"];
+        let count = allocations(|| {
+            for address in addresses {
+                std::hint::black_box(frozen.longest_match(address.parse().unwrap()));
+            }
+        });
+        assert_eq!(count, 0, "{copies}");
+    }
+}
+
+/// Returns what a table holds, in bytes on the heap.
+fn heap_bytes<T: Clone>(table: &RuleTable<T>) -> isize {
+    let before = LIVE_BYTES.with(Cell::get);
+    let copy = std::hint::black_box(table.clone());
+    let held = LIVE_BYTES.with(Cell::get) - before;
+    drop(copy);
+    held
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! Operations on a [`RuleTable`], against a sorted list.
+//! Operations on a [`RuleTable`], against a sorted list; and its [`FrozenTable`].
 
 use crate::specs::{NetSpec, several};
 use arbitrary::Unstructured;
-use flowsieve::RuleTable;
+use flowsieve::{FrozenTable, RuleTable, Vectors};
 use ipnet::IpNet;
 use proptest::collection::vec;
 use proptest::prelude::any;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The most operations on one table.
 pub const MAX_OPERATIONS: usize = 40;
@@ -44,7 +45,8 @@ pub enum Value {
     B,
 }
 
-/// Checks that a [`RuleTable`] on which `operations` are done answers as a list does.
+/// Checks that a [`RuleTable`] on which `operations` are done answers as a list does, and its
+/// [`FrozenTable`] as it does.
 ///
 /// # Panics
 ///
@@ -103,6 +105,33 @@ fn look_up(table: &RuleTable<Value>, model: &Model, net: IpNet, done: &dyn Fn() 
     let covering = model.covering(address.into());
     assert_eq!(table.covering(address).collect::<Vec<_>>(), covering, "{}", done());
     assert_eq!(table.longest_match(address), covering.first().copied(), "{}", done());
+
+    for vectors in Vectors::ALL {
+        let frozen = FrozenTable::with_vectors(table.clone(), vectors).expect("few values");
+        assert!(frozen.iter().eq(table.iter()), "{}", done());
+        for address in around(net) {
+            let (found, expected) = (frozen.longest_match(address), table.longest_match(address));
+            assert_eq!(found, expected, "{address} by {vectors:?}, {}", done());
+        }
+    }
+}
+
+/// The address of a network, its first and its last, the one before and the one after.
+fn around(net: IpNet) -> Vec<IpAddr> {
+    let (first, last) = (net.network(), net.broadcast());
+    let beyond = match (first, last) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => [
+            Ipv4Addr::from_bits(first.to_bits().wrapping_sub(1)).into(),
+            Ipv4Addr::from_bits(last.to_bits().wrapping_add(1)).into(),
+        ],
+        (IpAddr::V6(first), IpAddr::V6(last)) => [
+            Ipv6Addr::from_bits(first.to_bits().wrapping_sub(1)).into(),
+            Ipv6Addr::from_bits(last.to_bits().wrapping_add(1)).into(),
+        ],
+        // A network is of one family.
+        _ => [first, last],
+    };
+    [&[net.addr(), first, last], &beyond[..]].concat()
 }
 
 /// The list: networks in order, each with its values, of which there is at least one.
