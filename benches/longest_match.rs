@@ -1,6 +1,7 @@
 //! Longest-prefix match: `longest-match/workload/engine` for calls that do not wait for each other,
-//! `longest-match-dependent` for those that do, `build/workload/engine`. The engines are the
-//! [`RuleTable`], a [`Matcher`] of one rule per network by longest prefix, and other crates.
+//! `longest-match-dependent` for those that do, both for addresses `inside` networks of the table
+//! and for `uniform` ones, `build/workload/engine`. The engines are the [`RuleTable`], the
+//! [`FrozenTable`] of it, a [`Matcher`] of one rule per network by longest prefix, and other crates.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,8 +15,8 @@ mod workload;
 
 use criterion::{BatchSize, Criterion, SamplingMode};
 use flowsieve::{
-    Action, AddressFamily, Direction, Endpoint, FilterRule, FilterSettings, Flow, IpProtocol,
-    Matcher, NetworkRule, Precedence, Protocol, RuleTable,
+    Action, AddressFamily, Direction, Endpoint, FilterRule, FilterSettings, Flow, FrozenTable,
+    IpProtocol, Matcher, NetworkRule, Precedence, Protocol, RuleTable,
 };
 use ip_network_table_deps_treebitmap::IpLookupTable;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -41,17 +42,22 @@ fn main() {
 macro_rules! time_family {
     ($function:ident, $name:literal, $family:expr, $net:ty, $address:ty, $kind:path) => {
         fn $function(criterion: &mut Criterion, table: &[IpNet]) {
-            let addresses = routing::addresses(table, $family, ADDRESSES);
             let settings = settings(table);
             let matcher = matcher(&settings);
-            let flows: Vec<Flow<'_>> = addresses.iter().map(flow).collect();
-            let expected: Vec<u32> =
-                flows.iter().map(|flow| answer(matcher.decide(flow).rule())).collect();
-            let hit_count = expected.iter().filter(|answer| **answer > 0).count();
-            assert!((ADDRESSES / 2..ADDRESSES).contains(&hit_count), "{hit_count} hits");
-            let asked = (flows.as_slice(), expected.as_slice());
+            let addresses = [
+                ("inside", routing::inside(table, ADDRESSES)),
+                ("uniform", routing::uniform($family, ADDRESSES)),
+            ];
+            let asked = addresses.map(|(name, questions)| {
+                let rule = |address| answer(matcher.decide(&flow(address)).rule());
+                let expected: Vec<u32> = questions.iter().map(rule).collect();
+                let hits = expected.iter().filter(|answer| **answer > 0).count();
+                assert!(hits > 0 && (hits == ADDRESSES) == (name == "inside"), "{hits} {name}");
+                Asked { name, questions, expected }
+            });
             let mut time = Timer { criterion, workload: $name };
-            time.answers("matcher", asked, |flow| answer(matcher.decide(flow).rule()));
+            let flows = asked.each_ref().map(|asked| asked.map(flow));
+            time.answers("matcher", &flows, |flow| answer(matcher.decide(flow).rule()));
             time.build("matcher", || self::matcher(&settings));
             drop((matcher, flows));
 
@@ -62,29 +68,33 @@ macro_rules! time_family {
                     net => panic!("{net} among {}", $name),
                 })
                 .collect();
-            let asked = (addresses.as_slice(), expected.as_slice());
             let build = || table.iter().copied().zip(1..).collect::<RuleTable<u32>>();
             let rule_table = build();
             let lookup =
                 |a: &IpAddr| rule_table.longest_match(*a).map_or(0, |(_, values)| values[0]);
-            time.answers("rule-table", asked, lookup);
+            time.answers("rule-table", &asked, lookup);
             time.build("rule-table", build);
             drop(rule_table);
 
-            let addresses: Vec<$address> = addresses
-                .iter()
-                .map(|address| match address.to_string().parse() {
+            let build = || FrozenTable::new(build()).unwrap();
+            let frozen = build();
+            let lookup = |a: &IpAddr| frozen.longest_match(*a).map_or(0, |(_, values)| values[0]);
+            time.answers("frozen-table", &asked, lookup);
+            time.build("frozen-table", build);
+            drop(frozen);
+
+            let asked = asked.each_ref().map(|asked| {
+                asked.map(|address| match address.to_string().parse::<$address>() {
                     Ok(address) => address,
                     Err(_) => panic!("{address} among {}", $name),
                 })
-                .collect();
-            let asked = (addresses.as_slice(), expected.as_slice());
+            });
 
             let build = || nets.iter().copied().zip(1..).collect::<PrefixMap<$net, u32>>();
             let trie = build();
             let host = |address: &$address| <$net>::from(*address);
             let lookup = |a: &$address| trie.get_lpm(&host(a)).map_or(0, |(_, value)| *value);
-            time.answers("prefix-trie", asked, lookup);
+            time.answers("prefix-trie", &asked, lookup);
             time.build("prefix-trie", build);
             drop(trie);
 
@@ -92,7 +102,7 @@ macro_rules! time_family {
             let build = || nets.iter().copied().zip(1..).collect::<Poptrie<$net, u32>>();
             let trie = build();
             let lookup = |a: &$address| trie.lookup(a.to_bits()).map_or(0, |value| *value);
-            time.answers("poptrie", asked, lookup);
+            time.answers("poptrie", &asked, lookup);
             time.build("poptrie", build);
             drop(trie);
 
@@ -105,7 +115,7 @@ macro_rules! time_family {
             };
             let trie = build();
             let lookup = |a: &$address| trie.longest_match(*a).map_or(0, |(_, _, value)| *value);
-            time.answers("treebitmap", asked, lookup);
+            time.answers("treebitmap", &asked, lookup);
             time.build("treebitmap", build);
             drop(trie);
 
@@ -117,7 +127,7 @@ macro_rules! time_family {
                 trie.compress()
             };
             let trie = build();
-            time.answers("iptrie", asked, |a| *trie.lookup(a).1);
+            time.answers("iptrie", &asked, |a| *trie.lookup(a).1);
             time.build("iptrie", build);
         }
     };
@@ -126,16 +136,33 @@ macro_rules! time_family {
 time_family!(ipv4, "routing-table-ipv4", AddressFamily::V4, Ipv4Net, Ipv4Addr, IpNet::V4);
 time_family!(ipv6, "routing-table-ipv6", AddressFamily::V6, Ipv6Net, Ipv6Addr, IpNet::V6);
 
+/// Questions of a kind.
+struct Asked<T> {
+    name: &'static str,
+    questions: Vec<T>,
+    expected: Vec<u32>,
+}
+
+impl<T> Asked<T> {
+    fn map<U>(&self, question: impl Fn(&T) -> U) -> Asked<U> {
+        let questions = self.questions.iter().map(question).collect();
+        Asked { name: self.name, questions, expected: self.expected.clone() }
+    }
+}
+
 struct Timer<'a> {
     criterion: &'a mut Criterion,
     workload: &'static str,
 }
 
 impl Timer<'_> {
-    fn answers<T>(&mut self, engine: &str, asked: (&[T], &[u32]), answer: impl Fn(&T) -> u32) {
-        let id = ["longest-match", self.workload, engine];
-        measure::independent(self.criterion, id, asked, &answer);
-        measure::dependent(self.criterion, id, asked, &answer);
+    fn answers<T>(&mut self, engine: &str, asked: &[Asked<T>], answer: impl Fn(&T) -> u32) {
+        for Asked { name, questions, expected } in asked {
+            let workload = format!("{}-{name}", self.workload);
+            let id = ["longest-match", workload.as_str(), engine];
+            measure::independent(self.criterion, id, (questions, expected), &answer);
+            measure::dependent(self.criterion, id, (questions, expected), &answer);
+        }
     }
 
     fn build<T>(&mut self, engine: &str, build: impl Fn() -> T) {

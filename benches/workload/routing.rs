@@ -55,17 +55,20 @@ pub(crate) fn table(family: AddressFamily, count: usize) -> Vec<IpNet> {
     table
 }
 
-/// Addresses: seven in eight inside a network of the table, the others anywhere.
-pub(crate) fn addresses(table: &[IpNet], family: AddressFamily, count: usize) -> Vec<IpAddr> {
+/// Addresses inside networks of the table, each network as likely as the others.
+pub(crate) fn inside(table: &[IpNet], count: usize) -> Vec<IpAddr> {
     let mut random = Random(8);
-    let address = |_| match random.below(8) {
-        0 => random.address(family),
-        _ => {
-            let net = table[random.below(table.len())];
-            random.inside(net)
-        }
+    let address = |_| {
+        let net = table[random.below(table.len())];
+        random.inside(net)
     };
     (0..count).map(address).collect()
+}
+
+/// Addresses anywhere: for IPv6 among those that are announced from, 2000::/3.
+pub(crate) fn uniform(family: AddressFamily, count: usize) -> Vec<IpAddr> {
+    let mut random = Random(9);
+    (0..count).map(|_| random.address(family)).collect()
 }
 
 /// Prefix lengths from and to, and their share in hundredths of a percent.
