@@ -26,7 +26,7 @@ struct Shape {
 const V4: AddressFamily = AddressFamily::V4;
 const V6: AddressFamily = AddressFamily::V6;
 
-const SHAPES: [Shape; 16] = [
+const SHAPES: [Shape; 18] = [
     simple("block list", 4000, V4, (&[16, 20, 24, 28, 32, 32], 18)),
     simple("dense block list", 9000, V4, (&[31, 32], 15)),
     simple("IPv6 block list", 4000, V6, (&[32, 48, 56, 64, 64, 128, 128], 90)),
@@ -61,6 +61,8 @@ const SHAPES: [Shape; 16] = [
         [6, 2],
         true,
     ),
+    shape("local networks, ports", 1200, V4, (&[0], 0), (&[24, 28], 6), [150, 60], true),
+    shape("IPv6 local networks, ports", 1200, V6, (&[0], 0), (&[64, 128], 2), [150, 60], true),
     shape("wide", 3000, V4, (&[0, 1, 2], 31), (&[0, 1, 4], 31), [30, 30], true),
     shape("wide one side", 2000, V4, (&[0, 1, 32], 8), (&[0, 28, 32], 8), [8, 8], true),
     shape(

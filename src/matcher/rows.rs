@@ -5,7 +5,7 @@ use crate::endpoint::Zone;
 use crate::flow::{Flow, FlowTraits};
 use crate::matcher::intervals::{Node, Value};
 use crate::matcher::lanes::{Lanes, Packed, prefetch};
-use crate::matcher::leaf::{CASES, Leaf, Ranked};
+use crate::matcher::leaf::{CASES, COMMON_CASES, Leaf, Ranked};
 use crate::matcher::memory;
 use std::hint::select_unpredictable;
 
@@ -150,6 +150,26 @@ impl<const W: usize> RowRule<W> {
     pub(super) fn single_local_port(&self) -> Option<u16> {
         let (first, last) = self.local_ports;
         (first == last).then_some(first)
+    }
+
+    /// Returns the leaf of a rule of which nothing is compared but the case and the port of one side, the
+    /// remote one or else the local one. Loopback flows are as others to it.
+    pub(super) fn of_one_port(&self) -> Option<(bool, Leaf)> {
+        let is_of_case = |case: &usize| self.traits & FlowTraits::of_case(*case) == 0;
+        let is_number = (COMMON_CASES..CASES).any(|case| is_of_case(&case));
+        let is_compared = self.mask != [0; W] || self.zones != [None; 2];
+        if is_compared || is_number || self.traits & FlowTraits::LOOPBACK != 0 {
+            return None;
+        }
+        let is_remote = self.local_ports == (0, u16::MAX);
+        let (first_port, last_port) = match is_remote {
+            true => self.remote_ports,
+            false if self.remote_ports == (0, u16::MAX) => self.local_ports,
+            false => return None,
+        };
+        let cases = (0..COMMON_CASES).filter(is_of_case).fold(0, |cases, case| cases | 1 << case);
+        let leaf = Leaf { ranked: self.ranked, first_port, last_port, cases, ..Leaf::NONE };
+        Some((is_remote, leaf))
     }
 
     /// Returns the fields of 16 bits, then those of 32, each as it stands in its column.

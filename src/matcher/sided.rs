@@ -14,6 +14,7 @@ use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
+use crate::matcher::ports::PortTable;
 use crate::matcher::rows::{Place, RowQuery, RowRule, Rows};
 use crate::matcher::words::{words_of, words_of_net};
 use ipnet::IpNet;
@@ -65,8 +66,11 @@ struct Link {
     first: Ranked,
     /// The list of the next shorter network.
     parent: Place,
-    /// The rules for single remote ports, and of the others those for single local ports, kept
-    /// apart where there are many.
+    /// By remote and by local port, the rules of which nothing else of the flow is compared but its
+    /// case, where there are many.
+    of_one_port: Option<Box<[PortTable; 2]>>,
+    /// Of the others the rules for single remote ports, then those for single local ports, kept apart
+    /// where there are many.
     by_remote_port: PortRows,
     by_local_port: PortRows,
     others: Place,
@@ -538,10 +542,7 @@ impl<const W: usize> Job for FindInLinks<'_, W> {
             if link.first >= best {
                 return best;
             }
-            best = rows.find(lanes, link.others, query, &other, best);
-            if link.has_ports() {
-                best = link.find_by_port(lanes, rows, query, &other, best);
-            }
+            best = link.find_own(lanes, rows, query, &other, best);
             next = link.parent.link();
             if next.is_none() {
                 best = rows.find(lanes, link.parent, query, &other, best);
@@ -585,10 +586,48 @@ impl Link {
     ) -> Link {
         let first = own.iter().map(|rule| rule.ranked).fold(of_parent, Ranked::min);
         let mut others = own;
+        let mut of_one_port: [Vec<Leaf>; 2] = Default::default();
+        let is_of_one = |rule: &RowRule<W>| rule.of_one_port().is_some();
+        if others.iter().filter(|rule| is_of_one(rule)).count() > LONG / 2 {
+            for (is_remote, leaf) in others.iter().filter_map(RowRule::of_one_port) {
+                let [of_remote, of_local] = &mut of_one_port;
+                if is_remote { of_remote } else { of_local }.push(leaf);
+            }
+            others.retain(|rule| !is_of_one(rule));
+        }
+        let is_empty = of_one_port.iter().all(Vec::is_empty);
+        let of_one_port = of_one_port.map(|leaves| PortTable::new(&leaves));
+        let of_one_port = (!is_empty).then(|| Box::new(of_one_port));
         let by_remote_port = PortRows::new(&mut others, rows, RowRule::single_remote_port);
         let by_local_port = PortRows::new(&mut others, rows, RowRule::single_local_port);
         let others = rows.add(&others);
-        Link { first, parent, by_remote_port, by_local_port, others }
+        Link { first, parent, of_one_port, by_remote_port, by_local_port, others }
+    }
+
+    /// Returns the first of the rules that are not the parent's that matches and goes before `best`,
+    /// else `best`.
+    #[inline(always)]
+    fn find_own<const W: usize>(
+        &self,
+        lanes: impl Lanes,
+        rows: &Rows<W>,
+        query: RowQuery<'_>,
+        other: &[u32; W],
+        mut best: Ranked,
+    ) -> Ranked {
+        if let Some(of_one_port) = self.of_one_port.as_deref() {
+            let [of_remote, of_local] = of_one_port;
+            let case = Case::of(query.flow);
+            best = best.min(of_remote.get(lanes, query.remote_port, case));
+            best = best.min(of_local.get(lanes, query.local_port, case));
+        }
+        if self.others != Place::EMPTY {
+            best = rows.find(lanes, self.others, query, other, best);
+        }
+        match self.has_ports() {
+            true => self.find_by_port(lanes, rows, query, other, best),
+            false => best,
+        }
     }
 
     /// Whether rules are kept by their ports.
@@ -613,7 +652,10 @@ impl Link {
 
     fn size_bytes(&self) -> usize {
         let ports = [&self.by_remote_port, &self.by_local_port];
-        ports.iter().map(|rows| memory::of_vec(&rows.slots)).sum()
+        let tables = self.of_one_port.as_deref().map_or(0, |tables| {
+            size_of::<[PortTable; 2]>() + tables.iter().map(PortTable::size_bytes).sum::<usize>()
+        });
+        ports.iter().map(|rows| memory::of_vec(&rows.slots)).sum::<usize>() + tables
     }
 }
 
@@ -699,12 +741,7 @@ impl Wide {
         let Some(link) = self.links.get(protocol) else { return best };
         let (remote, local) = query.flow.ends();
         let ([remote], [local]) = (words_of(remote), words_of(local));
-        let both = [remote, local];
-        let best = self.rows.find(lanes, link.others, query, &both, best);
-        match link.has_ports() {
-            true => link.find_by_port(lanes, &self.rows, query, &both, best),
-            false => best,
-        }
+        link.find_own(lanes, &self.rows, query, &[remote, local], best)
     }
 
     fn size_bytes(&self) -> usize {
