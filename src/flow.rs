@@ -34,11 +34,8 @@ use std::str::FromStr;
 pub struct Flow<'a> {
     remote: End,
     local: End,
-    protocol: IpProtocol,
-    direction: Direction,
-    case: FlowCase,
-    /// INVARIANT: those of the case and of whether it is a loopback flow.
-    traits: FlowTraits,
+    /// INVARIANT: that of a loopback flow if one of the ends is a loopback end.
+    kind: FlowKind,
     rest: Rest<'a>,
 }
 
@@ -124,9 +121,9 @@ impl<'a> Flow<'a> {
         remote: End,
         local: End,
     ) -> Flow<'a> {
-        let case = FlowCase::new(protocol, direction);
-        let traits = FlowTraits::of_ends(case, &remote, &local);
-        Flow { remote, local, protocol, direction, case, traits, rest: Rest::Nothing }
+        let kind =
+            FlowKind(FlowKind::new(protocol, direction).0 | FlowKind::loopback(&remote, &local));
+        Flow { remote, local, kind, rest: Rest::Nothing }
     }
 
     /// Sets the remote endpoint.
@@ -222,7 +219,7 @@ impl<'a> Flow<'a> {
     pub(crate) fn set_remote(&mut self, end: End, zone: Option<Zone>) {
         self.remote = end;
         self.set_zone(|[remote, _]| remote, zone);
-        self.traits = FlowTraits::of_ends(self.case, &self.remote, &self.local);
+        self.kind = self.kind.with_ends(&self.remote, &self.local);
     }
 
     /// Sets the local end in place.
@@ -230,7 +227,7 @@ impl<'a> Flow<'a> {
     pub(crate) fn set_local(&mut self, end: End, zone: Option<Zone>) {
         self.local = end;
         self.set_zone(|[_, local]| local, zone);
-        self.traits = FlowTraits::of_ends(self.case, &self.remote, &self.local);
+        self.kind = self.kind.with_ends(&self.remote, &self.local);
     }
 
     #[inline]
@@ -256,7 +253,7 @@ impl<'a> Flow<'a> {
 
     /// Returns the flow with a host name of its own.
     pub fn into_owned(self) -> Flow<'static> {
-        let Flow { remote, local, protocol, direction, case, traits, rest } = self;
+        let Flow { remote, local, kind, rest } = self;
         let zones = rest.zones();
         let mut owned = Rest::Nothing;
         if let Some(name) = rest.remote_hostname() {
@@ -265,7 +262,7 @@ impl<'a> Flow<'a> {
         if zones != [None; 2] {
             owned.change(|details| details.zones = zones);
         }
-        Flow { remote, local, protocol, direction, case, traits, rest: owned }
+        Flow { remote, local, kind, rest: owned }
     }
 
     /// Returns the remote endpoint; `None` while it is not known (S-22).
@@ -280,12 +277,12 @@ impl<'a> Flow<'a> {
 
     /// Returns the IP protocol.
     pub fn protocol(&self) -> IpProtocol {
-        self.protocol
+        self.kind.protocol()
     }
 
     /// Returns the direction; [`Direction::Any`] if it is not known.
     pub fn direction(&self) -> Direction {
-        self.direction
+        self.kind.direction()
     }
 
     /// Returns the remote host name as it was given; `None` for flows made without connect by
@@ -309,7 +306,7 @@ impl<'a> Flow<'a> {
     /// connect to `0.0.0.0` is not loopback when it is judged (S-19, undocumented).
     #[inline]
     pub fn is_loopback(&self) -> bool {
-        self.traits.asked & FlowTraits::LOOPBACK != 0
+        self.kind.is_loopback()
     }
 
     /// Returns both ends, nil or not.
@@ -321,13 +318,13 @@ impl<'a> Flow<'a> {
     /// Returns the protocol and the direction as rules tell them apart.
     #[inline]
     pub(crate) fn case(&self) -> FlowCase {
-        self.case
+        self.kind.case()
     }
 
     /// Returns what else rules tell apart, as it is compared with many of them at once.
     #[inline]
     pub(crate) fn traits(&self) -> FlowTraits {
-        self.traits
+        self.kind.traits()
     }
 
     /// Returns the zone ids of the remote and the local address.
@@ -349,7 +346,7 @@ impl<'a> Flow<'a> {
 
     /// Returns whether the local port is not known: there is no local endpoint, or its port is 0.
     pub fn is_local_port_unknown(&self) -> bool {
-        self.local.port == 0
+        self.local.port() == 0
     }
 
     /// Returns whether no host name is known, so that host rules cannot match yet (S-44).
@@ -365,13 +362,13 @@ impl fmt::Display for Flow<'_> {
             Some(endpoint) => endpoint.to_string(),
             None => "unknown".to_owned(),
         };
-        let arrow = match self.direction {
+        let arrow = match self.direction() {
             Direction::Any => "<->",
             Direction::Inbound => "<-",
             Direction::Outbound => "->",
         };
         let (local, remote) = (side(self.local()), side(self.remote()));
-        write!(f, "{} {} {local} {arrow} {remote}", self.protocol, self.direction)?;
+        write!(f, "{} {} {local} {arrow} {remote}", self.protocol(), self.direction())?;
         match self.remote_hostname() {
             Some(name) => write!(f, " ({})", name.escape_debug()),
             None => Ok(()),
@@ -384,8 +381,8 @@ impl fmt::Debug for Flow<'_> {
         f.debug_struct("Flow")
             .field("remote", &self.remote())
             .field("local", &self.local())
-            .field("protocol", &self.protocol)
-            .field("direction", &self.direction)
+            .field("protocol", &self.protocol())
+            .field("direction", &self.direction())
             .field("remote_hostname", &self.remote_hostname())
             .finish()
     }
@@ -402,14 +399,110 @@ pub(crate) struct FlowCase {
     pub(crate) number: u8,
 }
 
-impl FlowCase {
-    #[inline]
-    fn new(protocol: IpProtocol, direction: Direction) -> FlowCase {
-        // PERF: by numbers. Which protocol the next flow has no branch predictor can know.
-        let (is_tcp, is_udp) = (protocol == IpProtocol::TCP, protocol == IpProtocol::UDP);
-        let first = 6 - 6 * u8::from(is_tcp) - 3 * u8::from(is_udp);
-        let is_other = u8::from(!(is_tcp | is_udp));
-        FlowCase { index: first + direction as u8, number: protocol.0 * is_other }
+/// What is known of a flow but its ends and its name, in one number: from the lowest byte on, the protocol,
+/// the direction, the index and the number of the [`FlowCase`], and in 16 bits each the [`FlowTraits`].
+// PERF: one number, so that a flow is made by few instructions; decide/capi-ipv4-1k.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FlowKind(u64);
+
+impl FlowKind {
+    const DIRECTION: u32 = 8;
+    const CASE: u32 = 16;
+    const CASE_NUMBER: u32 = 24;
+    const ASKED: u32 = 32;
+    const NUMBER: u32 = 48;
+    const LOOPBACK: u64 = (FlowTraits::LOOPBACK as u64) << FlowKind::ASKED;
+    /// The bits of the traits that other protocols than TCP and UDP have: those of their number.
+    const ASKED_NUMBER: u64 = 0xff << (FlowKind::ASKED + FlowTraits::NUMBER);
+
+    /// The case of each protocol where the direction is unknown.
+    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+    const FIRST: [u8; 256] = {
+        let mut first = [6; 256];
+        first[IpProtocol::TCP.0 as usize] = 0;
+        first[IpProtocol::UDP.0 as usize] = 3;
+        first
+    };
+
+    /// For each case, the bits that all of its flows have, and those that are the protocol's number.
+    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+    const OF_CASES: [(u64, u64); 16] = {
+        let mut of_cases = [(0, 0); 16];
+        let mut case = 0;
+        while case < FlowTraits::OF_CASES.len() {
+            let (direction, traits) = (case as u64 % 3, FlowTraits::OF_CASES[case] as u64);
+            let fixed = direction << FlowKind::DIRECTION
+                | (case as u64) << FlowKind::CASE
+                | traits << FlowKind::ASKED;
+            of_cases[case] = match case {
+                0..6 => (fixed, 0xff),
+                _ => (fixed | FlowKind::ASKED_NUMBER, FlowKind::numbers(0xff)),
+            };
+            case += 1;
+        }
+        of_cases
+    };
+
+    #[inline(always)]
+    fn new(protocol: IpProtocol, direction: Direction) -> FlowKind {
+        // PERF: by tables. Which protocol the next flow has no branch predictor can know;
+        // decide/capi-ipv4-1k/rust-made.
+        let first = FlowKind::FIRST.get(usize::from(protocol.0)).copied().unwrap_or(0);
+        // Sixteen, so that none can be out of their range.
+        let case = usize::from(first + direction as u8) % 16;
+        let (of_case, of_number) = FlowKind::OF_CASES.get(case).copied().unwrap_or((0, 0));
+        FlowKind(of_case | FlowKind::numbers(protocol.0) & of_number)
+    }
+
+    /// A protocol's number in all places where it may stand.
+    #[inline(always)]
+    const fn numbers(protocol: u8) -> u64 {
+        let number = protocol as u64;
+        number | number << FlowKind::CASE_NUMBER | number << (FlowKind::NUMBER + FlowTraits::NUMBER)
+    }
+
+    /// Returns the bit of loopback flows if the ends are those of one.
+    #[inline(always)]
+    fn loopback(remote: &End, local: &End) -> u64 {
+        const UP: u32 = FlowKind::LOOPBACK.trailing_zeros() - End::LOOPBACK.trailing_zeros();
+        u64::from(remote.rest | local.rest) << UP & FlowKind::LOOPBACK
+    }
+
+    /// Takes from the ends whether it is a loopback flow.
+    #[inline(always)]
+    fn with_ends(self, remote: &End, local: &End) -> FlowKind {
+        FlowKind(self.0 & !FlowKind::LOOPBACK | FlowKind::loopback(remote, local))
+    }
+
+    #[inline(always)]
+    fn protocol(self) -> IpProtocol {
+        IpProtocol(self.0 as u8)
+    }
+
+    #[inline(always)]
+    fn direction(self) -> Direction {
+        match (self.0 >> FlowKind::DIRECTION) as u8 {
+            0 => Direction::Any,
+            1 => Direction::Inbound,
+            _ => Direction::Outbound,
+        }
+    }
+
+    #[inline(always)]
+    fn case(self) -> FlowCase {
+        let (index, number) = (self.0 >> FlowKind::CASE, self.0 >> FlowKind::CASE_NUMBER);
+        FlowCase { index: index as u8, number: number as u8 }
+    }
+
+    #[inline(always)]
+    fn traits(self) -> FlowTraits {
+        let (asked, number) = (self.0 >> FlowKind::ASKED, self.0 >> FlowKind::NUMBER);
+        FlowTraits { asked: asked as u16, number: number as u16 }
+    }
+
+    #[inline(always)]
+    fn is_loopback(self) -> bool {
+        self.0 & FlowKind::LOOPBACK != 0
     }
 }
 
@@ -432,25 +525,12 @@ impl FlowTraits {
     /// The first bit of the number of another protocol.
     pub(crate) const NUMBER: u32 = 8;
 
-    #[inline]
-    fn of_ends(case: FlowCase, remote: &End, local: &End) -> FlowTraits {
-        let is_loopback = remote.is_loopback() | local.is_loopback();
-        let of_loopback = u16::from(is_loopback) * FlowTraits::LOOPBACK;
-        let of_number = u16::from(case.index >= 6) * (0xff << FlowTraits::NUMBER);
-        FlowTraits {
-            asked: FlowTraits::of_case(case.index.into()) | of_loopback | of_number,
-            number: u16::from(case.number) << FlowTraits::NUMBER,
-        }
-    }
+    /// Of unknown direction, inbound, outbound; of TCP, UDP, other protocols.
+    const OF_CASES: [u16; 9] = [3, 1, 2, 3 << 2, 1 << 2, 2 << 2, 3 << 4, 1 << 4, 2 << 4];
 
     /// Returns the traits of the flows of a case, given by its index.
-    #[inline]
     pub(crate) fn of_case(case: usize) -> u16 {
-        // Of unknown direction, inbound, outbound; of TCP, UDP, other protocols.
-        const TRAITS: [u16; 16] =
-            [3, 1, 2, 3 << 2, 1 << 2, 2 << 2, 3 << 4, 1 << 4, 2 << 4, 0, 0, 0, 0, 0, 0, 0];
-        // PERF: sixteen, so that none can be out of their range.
-        TRAITS.get(case % 16).copied().unwrap_or(0)
+        FlowTraits::OF_CASES.get(case).copied().unwrap_or(0)
     }
 }
 
@@ -467,10 +547,11 @@ pub(crate) struct End {
     /// INVARIANT: the folded address, right-aligned, from the low word to the high one; 0 where there
     /// is none.
     words: [u32; 4],
-    port: u16,
-    kind: Kind,
-    /// INVARIANT: the family of the folded address.
-    family: Option<AddressFamily>,
+    /// The port in 16 bits, then the [`Kind`] and the family. INVARIANT: the family is that of the folded
+    /// address, and [`End::LOOPBACK`] is set if this is that of loopback.
+    // PERF: one number. Where a port stands alone, a processor may be made to read it with what is behind, just
+    // after the two were written one by one, and then waits; decide/capi-ipv4-1k.
+    rest: u32,
 }
 
 /// What an [`End`] holds.
@@ -484,13 +565,29 @@ enum Kind {
     Mapped,
 }
 
+impl Kind {
+    /// Returns what of the [`rest`](End::rest) is the same in all ends of the kind.
+    const fn bits(self) -> u32 {
+        let family = match self {
+            Kind::V4 | Kind::Mapped => 0,
+            Kind::V6 => 1,
+            Kind::Nil | Kind::Name => 2,
+        };
+        (self as u32) << End::KIND | family << End::FAMILY
+    }
+}
+
 impl End {
-    pub(crate) const NIL: End = End { words: [0; 4], port: 0, kind: Kind::Nil, family: None };
+    const KIND: u32 = 16;
+    const LOOPBACK: u32 = 1 << 23;
+    const FAMILY: u32 = 24;
+
+    pub(crate) const NIL: End = End { words: [0; 4], rest: Kind::Nil.bits() };
 
     /// Makes the remote end that holds a name.
     #[inline]
     pub(crate) fn of_name(port: u16) -> End {
-        End { kind: Kind::Name, port, ..End::NIL }
+        End { rest: Kind::Name.bits() | u32::from(port), ..End::NIL }
     }
 
     #[inline]
@@ -502,32 +599,40 @@ impl End {
     }
 
     /// Makes the end of an IPv4 address.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of_v4(bits: u32, port: u16) -> End {
-        let family = Some(AddressFamily::V4);
-        End { words: [bits, 0, 0, 0], port, kind: Kind::V4, family }
+        let loopback = Ipv4Addr::LOCALHOST.to_bits();
+        End::of_bits(Kind::V4, bits.into(), loopback.into(), port)
     }
 
     /// Makes the end of an IPv6 address, which is folded if it is an IPv4-mapped one (S-20).
     #[inline]
     pub(crate) fn of_v6(bits: u128, port: u16) -> End {
         if bits >> 32 == 0xffff {
-            return End { kind: Kind::Mapped, ..End::of_v4(bits as u32, port) };
+            let (bits, loopback) = (bits as u32, Ipv4Addr::LOCALHOST.to_bits());
+            return End::of_bits(Kind::Mapped, bits.into(), loopback.into(), port);
         }
+        End::of_bits(Kind::V6, bits, Ipv6Addr::LOCALHOST.to_bits(), port)
+    }
+
+    /// Makes the end of a folded address, given that of loopback of the same family.
+    #[inline(always)]
+    fn of_bits(kind: Kind, bits: u128, loopback: u128, port: u16) -> End {
+        let is_loopback = u32::from(bits == loopback) * End::LOOPBACK;
         let words = [bits as u32, (bits >> 32) as u32, (bits >> 64) as u32, (bits >> 96) as u32];
-        End { words, port, kind: Kind::V6, family: Some(AddressFamily::V6) }
+        End { words, rest: kind.bits() | is_loopback | u32::from(port) }
     }
 
     /// Returns the endpoint; `None` for nil.
     fn with_zone(self, zone: Option<Zone>) -> Option<FlowEndpoint> {
-        (self.kind != Kind::Nil).then_some(FlowEndpoint { end: self, zone })
+        (self.kind() != Kind::Nil as u8).then_some(FlowEndpoint { end: self, zone })
     }
 
     /// Returns the address that rules compare.
     #[inline]
     pub(crate) fn folded_address(&self) -> Option<IpAddr> {
         let (high, low) = self.folded_bits();
-        match self.family? {
+        match self.folded_family()? {
             AddressFamily::V4 => Some(Ipv4Addr::from_bits(low as u32).into()),
             AddressFamily::V6 => {
                 let bits = u128::from(high) << 64 | u128::from(low);
@@ -536,14 +641,10 @@ impl End {
         }
     }
 
-    /// Returns whether the address is that of loopback.
+    /// Returns the number of the [`Kind`].
     #[inline]
-    fn is_loopback(&self) -> bool {
-        let bits = self.folded_bits();
-        let is_v4 = bits == (0, Ipv4Addr::LOCALHOST.to_bits().into());
-        let is_v6 = bits == (0, Ipv6Addr::LOCALHOST.to_bits() as u64);
-        (is_v4 & (self.family == Some(AddressFamily::V4)))
-            | (is_v6 & (self.family == Some(AddressFamily::V6)))
+    fn kind(&self) -> u8 {
+        (self.rest >> End::KIND) as u8 & 0x7f
     }
 
     /// Returns the halves of the folded address, right-aligned.
@@ -556,13 +657,17 @@ impl End {
     /// Returns the family of the folded address.
     #[inline]
     pub(crate) fn folded_family(&self) -> Option<AddressFamily> {
-        self.family
+        match self.rest >> End::FAMILY {
+            0 => Some(AddressFamily::V4),
+            1 => Some(AddressFamily::V6),
+            _ => None,
+        }
     }
 
     /// Returns the port; 0 if it is not known or the protocol has none.
     #[inline]
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.rest as u16
     }
 }
 
@@ -581,9 +686,10 @@ impl FlowEndpoint {
 
     /// Returns the address as it was given; `None` for an endpoint that holds a name.
     pub fn address(self) -> Option<IpAddr> {
-        match (self.end.kind, self.folded_address()) {
-            (Kind::Mapped, Some(IpAddr::V4(folded))) => Some(folded.to_ipv6_mapped().into()),
-            (_, address) => address,
+        let is_mapped = self.end.kind() == Kind::Mapped as u8;
+        match self.folded_address() {
+            Some(IpAddr::V4(folded)) if is_mapped => Some(folded.to_ipv6_mapped().into()),
+            address => address,
         }
     }
 
@@ -601,7 +707,7 @@ impl FlowEndpoint {
 
     /// Returns the port; 0 if it is not known or the protocol has none.
     pub fn port(self) -> u16 {
-        self.end.port
+        self.end.port()
     }
 }
 
