@@ -29,7 +29,7 @@ use crate::matcher::columns::Columns;
 use crate::matcher::cross::CrossTable;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::{GROUP, Intervals, Wanted};
-use crate::matcher::lanes::{Job, Lanes, Machine, Scalar, prefetch};
+use crate::matcher::lanes::{Decider, Job, Lanes, Machine, Scalar, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
 use crate::matcher::locals::LocalPorts;
@@ -129,6 +129,8 @@ pub struct Matcher {
     precedence: Precedence,
     strategy: Strategy,
     machine: Machine,
+    /// INVARIANT: that of the machine.
+    decider: Decider,
 }
 
 /// Which kinds of rules there are, so that a decision passes by those that there are not.
@@ -303,7 +305,7 @@ impl Matcher {
     /// Decides `flow`.
     #[inline]
     pub fn decide(&self, flow: &Flow<'_>) -> Decision {
-        self.machine.run(Decide { matcher: self, flow })
+        self.decider.run(Decide { matcher: self, flow })
     }
 
     #[inline(always)]
@@ -461,7 +463,7 @@ impl Matcher {
         }
         if self.has.few {
             for (flow, decision) in flows.iter().zip(decisions) {
-                *decision = lanes.call(Decide { matcher: self, flow });
+                *decision = self.decide(flow);
             }
             return;
         }
@@ -505,7 +507,7 @@ impl Matcher {
             *decision = match columns.usual >> lane & 1 != 0 {
                 true if self.has.hosts => self.decide_by_host(flow, best),
                 true => self.decision(best, false),
-                false => lanes.call(Decide { matcher: self, flow }),
+                false => self.decide(flow),
             };
         }
     }
@@ -527,7 +529,7 @@ impl Matcher {
             for ((flow, places), decision) in flows.iter().zip(places).zip(decisions) {
                 *decision = match self.known_family(flow) {
                     Some(_) => self.decide_by_pairs(lanes, flow, places),
-                    None => lanes.call(Decide { matcher: self, flow }),
+                    None => self.decide(flow),
                 };
             }
             return;

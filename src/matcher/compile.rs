@@ -6,7 +6,7 @@ use crate::matcher::address::AddressIndex;
 use crate::matcher::cross::Limits;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::Intervals;
-use crate::matcher::lanes::Machine;
+use crate::matcher::lanes::{Decider, Machine};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Detail, Entry, Lists};
 use crate::matcher::locals::LocalPorts;
@@ -224,6 +224,7 @@ fn compile_within(
         precedence,
         strategy,
         machine,
+        decider: Decider::of(machine),
     };
     matcher.lists.shrink_to_fit();
     matcher.has.few = is_few;

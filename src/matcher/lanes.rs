@@ -1,9 +1,10 @@
 //! [`Lanes`]: comparing many numbers at once, by whatever the machine has for it.
 
-use crate::matcher::Vectors;
+use crate::decision::Decision;
 use crate::matcher::intervals::GROUP;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{Block, Probe};
+use crate::matcher::{Decide, Vectors};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
@@ -212,6 +213,34 @@ impl Machine {
     }
 }
 
+/// The function that decides a flow with the instructions that a machine has. INVARIANT: the machine has
+/// them.
+// PERF: called by its address. To choose among the machines' functions takes a jump and a call each time;
+// decide/capi-ipv4-1k.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decider(for<'a> unsafe fn(Decide<'a>) -> Decision);
+
+impl Decider {
+    pub(super) fn of(machine: Machine) -> Decider {
+        match machine {
+            Machine::Scalar(_) => Decider(|job| job.run(Scalar)),
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Machine::Narrow(_) => Decider(|job| job.run(Narrow(()))),
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx2(_) => Decider(x86::decide_avx2),
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx512(_) => Decider(x86::decide_avx512),
+        }
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code, reason = "functions compiled for more than the target's instructions")]
+    pub(super) fn run(self, job: Decide<'_>) -> Decision {
+        // SAFETY: INVARIANT of `Decider`.
+        unsafe { (self.0)(job) }
+    }
+}
+
 /// Does a job with the instructions that every machine of the target has.
 #[inline(never)]
 fn run_apart<J: Job>(lanes: impl Lanes, job: J) -> J::Output {
@@ -275,6 +304,8 @@ pub(super) struct Avx512(());
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod x86 {
     use super::{Avx2, Avx512, Job, Lanes, Narrow, Packed, gather_by_turns, run_apart};
+    use crate::decision::Decision;
+    use crate::matcher::Decide;
     use crate::matcher::intervals::GROUP;
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
@@ -291,6 +322,19 @@ mod x86 {
     #[inline(never)]
     pub(super) fn run_avx512<J: Job>(lanes: Avx512, job: J) -> J::Output {
         job.run(lanes)
+    }
+
+    /// Decides a flow where the machine has what [`Avx2`] proves, as whoever calls it has to know.
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn decide_avx2(job: Decide<'_>) -> Decision {
+        job.run(Avx2(()))
+    }
+
+    /// Decides a flow where the machine has what [`Avx512`] proves, as whoever calls it has to know.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn decide_avx512(job: Decide<'_>) -> Decision {
+        job.run(Avx512(()))
     }
 
     impl Lanes for Narrow {
