@@ -29,50 +29,90 @@ const ALL: u32 = ENDS | FSV_KNOWN_HOSTNAME | SCOPES;
 ///
 /// # Safety
 ///
-/// The contract of the header for the host name, for as long as `'a`.
-// PERF: made where it stays, and the two ends of the usual kinds with one question. As a result it would
-// be moved, in larger pieces than it was just written in, for which the processor waits;
-// decide/capi-ipv4-1k.
+/// The contract of the header, and of it for the host name, for as long as `'a`.
+// PERF: made where it stays; as a result it would be moved. Flows of two ends of the usual kinds, of which
+// nothing else is known, are made here, and all others in a function of their own; decide/capi-ipv4-1k.
 #[inline(always)]
 pub(super) unsafe fn read<'p, 'a>(
-    raw: &fsv_flow,
+    raw: *const fsv_flow,
     place: &'p mut MaybeUninit<Flow<'a>>,
     details: &'a mut MaybeUninit<Details<'a>>,
 ) -> Checked<&'p mut Flow<'a>> {
-    let v4 = |bytes: &[u8; 16], port| {
-        let [a, b, c, d, ..] = *bytes;
-        flow::End::of_v4(u32::from_be_bytes([a, b, c, d]), port)
-    };
-    let v6 = |bytes: &[u8; 16], port| flow::End::of_v6(u128::from_be_bytes(*bytes), port);
+    // SAFETY: passed on; where `read_any` succeeds, it wrote the flow.
+    unsafe {
+        if let Some(raw) = handle::input_of_size(raw)
+            && raw.known == ENDS
+            && let Ok(direction) = direction(raw.direction)
+        {
+            let protocol = IpProtocol(raw.protocol);
+            let (remote, local) = (&raw.remote_address, &raw.local_address);
+            match families(raw) {
+                BOTH_V4 => {
+                    let (remote, local) = (v4(remote, raw.remote_port), v4(local, raw.local_port));
+                    return Ok(place.write(Flow::of_ends(protocol, direction, remote, local)));
+                }
+                BOTH_V6 => {
+                    let (remote, local) = (v6(remote, raw.remote_port), v6(local, raw.local_port));
+                    return Ok(place.write(Flow::of_ends(protocol, direction, remote, local)));
+                }
+                _ => {}
+            }
+        }
+        read_any(raw, place, details)?;
+        Ok(place.assume_init_mut())
+    }
+}
+
+const BOTH_V4: u16 = u16::from_ne_bytes([FSV_FAMILY_IPV4; 2]);
+const BOTH_V6: u16 = u16::from_ne_bytes([FSV_FAMILY_IPV6; 2]);
+
+/// Returns the families of both ends as one number.
+#[inline(always)]
+fn families(raw: &fsv_flow) -> u16 {
+    u16::from_ne_bytes([raw.remote_family, raw.local_family])
+}
+
+#[inline(always)]
+fn v4(bytes: &[u8; 16], port: u16) -> flow::End {
+    let [a, b, c, d, ..] = *bytes;
+    flow::End::of_v4(u32::from_be_bytes([a, b, c, d]), port)
+}
+
+#[inline(always)]
+fn v6(bytes: &[u8; 16], port: u16) -> flow::End {
+    flow::End::of_v6(u128::from_be_bytes(*bytes), port)
+}
+
+/// Does what [`read`] does, for any flow, which is in `place` unless this fails.
+///
+/// # Safety
+///
+/// As for [`read`].
+#[inline(never)]
+unsafe fn read_any<'a>(
+    raw: *const fsv_flow,
+    place: &mut MaybeUninit<Flow<'a>>,
+    details: &'a mut MaybeUninit<Details<'a>>,
+) -> Checked<()> {
+    let mut room = MaybeUninit::uninit();
+    // SAFETY: passed on.
+    let raw = unsafe { handle::input(raw, &mut room) }?;
     let (protocol, direction) = (IpProtocol(raw.protocol), direction(raw.direction)?);
-    let (remote, local) = (&raw.remote_address, &raw.local_address);
-    let flow = match (raw.known & ENDS, raw.remote_family, raw.local_family) {
-        (ENDS, FSV_FAMILY_IPV4, FSV_FAMILY_IPV4) => {
-            let (remote, local) = (v4(remote, raw.remote_port), v4(local, raw.local_port));
-            place.write(Flow::of_ends(protocol, direction, remote, local))
-        }
-        (ENDS, FSV_FAMILY_IPV6, FSV_FAMILY_IPV6) => {
-            let (remote, local) = (v6(remote, raw.remote_port), v6(local, raw.local_port));
-            place.write(Flow::of_ends(protocol, direction, remote, local))
-        }
-        (known, remote_family, local_family) => {
-            let end = |bit, family, bytes, port| match family {
-                _ if known & bit == 0 => Ok(flow::End::NIL),
-                FSV_FAMILY_IPV4 => Ok(v4(bytes, port)),
-                FSV_FAMILY_IPV6 => Ok(v6(bytes, port)),
-                FSV_FAMILY_NAME if bit == FSV_KNOWN_REMOTE => Ok(flow::End::of_name(port)),
-                _ => Err(FSV_STATUS_INVALID_FLOW),
-            };
-            let remote = end(FSV_KNOWN_REMOTE, remote_family, remote, raw.remote_port)?;
-            let local = end(FSV_KNOWN_LOCAL, local_family, local, raw.local_port)?;
-            place.write(Flow::of_ends(protocol, direction, remote, local))
-        }
+    let end = |bit, family, bytes, port| match family {
+        _ if raw.known & bit == 0 => Ok(flow::End::NIL),
+        FSV_FAMILY_IPV4 => Ok(v4(bytes, port)),
+        FSV_FAMILY_IPV6 => Ok(v6(bytes, port)),
+        FSV_FAMILY_NAME if bit == FSV_KNOWN_REMOTE => Ok(flow::End::of_name(port)),
+        _ => Err(FSV_STATUS_INVALID_FLOW),
     };
+    let remote = end(FSV_KNOWN_REMOTE, raw.remote_family, &raw.remote_address, raw.remote_port)?;
+    let local = end(FSV_KNOWN_LOCAL, raw.local_family, &raw.local_address, raw.local_port)?;
+    let flow = place.write(Flow::of_ends(protocol, direction, remote, local));
     if raw.known & !ENDS != 0 {
         // SAFETY: passed on.
         unsafe { read_rest(raw, flow, details) }?;
     }
-    Ok(flow)
+    Ok(())
 }
 
 /// Checks what [`read`] checks; most flows need not be made for it.
@@ -81,16 +121,18 @@ pub(super) unsafe fn read<'p, 'a>(
 ///
 /// As for [`read`].
 #[inline(always)]
-pub(super) unsafe fn check(raw: &fsv_flow) -> Checked<()> {
-    let is_usual = raw.known == ENDS
-        && raw.remote_family == raw.local_family
-        && matches!(raw.remote_family, FSV_FAMILY_IPV4 | FSV_FAMILY_IPV6);
-    if is_usual {
-        return direction(raw.direction).map(drop);
-    }
-    let (mut details, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+pub(super) unsafe fn check(raw: *const fsv_flow) -> Checked<()> {
     // SAFETY: passed on.
-    unsafe { read(raw, &mut place, &mut details) }.map(drop)
+    unsafe {
+        if let Some(raw) = handle::input_of_size(raw)
+            && raw.known == ENDS
+            && matches!(families(raw), BOTH_V4 | BOTH_V6)
+        {
+            return direction(raw.direction).map(drop);
+        }
+        let mut details = MaybeUninit::uninit();
+        read_any(raw, &mut MaybeUninit::uninit(), &mut details)
+    }
 }
 
 /// Adds what few flows have.

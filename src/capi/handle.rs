@@ -146,6 +146,20 @@ unsafe fn claimed_size<T: Sized32>(pointer: *const T) -> usize {
     unsafe { pointer.cast::<u32>().read() as usize }
 }
 
+/// Returns an input struct, if it is not NULL and claims the size of its type.
+///
+/// # Safety
+///
+/// The contract of the header, for as long as `'a`.
+#[inline(always)]
+pub(super) unsafe fn input_of_size<'a, T: Sized32>(pointer: *const T) -> Option<&'a T> {
+    // SAFETY: not NULL; the contract of the header is passed on: so many bytes are there.
+    unsafe {
+        let is_whole = !pointer.is_null() && claimed_size(pointer) == size_of::<T>();
+        is_whole.then(|| &*pointer)
+    }
+}
+
 /// Returns an input struct. One of another size is copied to `room`, where what it does not have is
 /// 0.
 ///
@@ -260,6 +274,35 @@ pub(super) unsafe fn out_struct<T: Sized32>(pointer: *mut T) -> Checked<OutStruc
     }
 }
 
+/// Where a whole output struct goes, beginning with its size, which stays. INVARIANT: may be written to.
+pub(super) struct OutWhole<T>(NonNull<T>);
+
+/// Returns where an output struct goes, if it is not NULL and claims at least the size of its type.
+///
+/// # Safety
+///
+/// The contract of the header, for as long as the result is used.
+// PERF: one comparison, where `out_struct` takes another to write; decide/capi-ipv4-1k.
+#[inline(always)]
+pub(super) unsafe fn out_whole<T: Sized32>(pointer: *mut T) -> Option<OutWhole<T>> {
+    let pointer = NonNull::new(pointer)?;
+    // SAFETY: not NULL; the contract of the header is passed on.
+    let size = unsafe { claimed_size(pointer.as_ptr().cast_const()) };
+    (size_of::<T>()..=MAX_STRUCT_BYTES).contains(&size).then_some(OutWhole(pointer))
+}
+
+impl<T> OutWhole<T> {
+    pub(super) fn of(value: &mut T) -> OutWhole<T> {
+        OutWhole(NonNull::from(value))
+    }
+
+    /// Returns a place that may be written to.
+    #[inline(always)]
+    pub(super) fn as_ptr(&self) -> *mut T {
+        self.0.as_ptr()
+    }
+}
+
 impl<T: Sized32> OutStruct<T> {
     /// Returns the size that the caller has room for, which the value to be written has to hold.
     #[inline(always)]
@@ -310,28 +353,10 @@ pub(super) unsafe fn structs<'a, T: Sized32>(
     }
 }
 
-impl<'a, T: Sized32> Structs<'a, T> {
-    /// Returns the struct of this index, which has the size of the first.
+impl<T: Sized32> Structs<'_, T> {
+    /// Returns where the struct of this index is, which has the size of the first.
     #[inline]
-    pub(super) fn input<'s>(&self, index: usize, room: &'s mut MaybeUninit<T>) -> Checked<&'s T>
-    where
-        'a: 's,
-    {
-        let pointer = self.at(index)?;
-        // SAFETY: INVARIANT of `Structs`.
-        unsafe { input(pointer.cast_const(), room) }
-    }
-
-    /// Returns where the struct of this index goes, which has the size of the first.
-    #[inline]
-    pub(super) fn output(&self, index: usize) -> Checked<OutStruct<T>> {
-        let pointer = self.at(index)?;
-        // SAFETY: INVARIANT of `Structs`.
-        unsafe { out_struct(pointer) }
-    }
-
-    #[inline]
-    fn at(&self, index: usize) -> Checked<*mut T> {
+    pub(super) fn at(&self, index: usize) -> Checked<*mut T> {
         if index >= self.count {
             return Err(FSV_STATUS_INVALID_SIZE);
         }

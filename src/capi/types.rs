@@ -301,6 +301,14 @@ impl fsv_hits {
 }
 
 // A decision and a flow are copied once per call; that they have no padding is part of `Sized32`.
+const _: () = {
+    use fsv_decision as d;
+    assert!(
+        offset_of!(d, action) == 4 && offset_of!(d, reason) == 5 && offset_of!(d, is_final) == 6
+    );
+    assert!(offset_of!(d, reserved) == 7 && offset_of!(d, rule) == 8);
+    assert!(offset_of!(d, pending_count) == 12 && offset_of!(d, generation) == 16);
+};
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(size_of::<fsv_flow>() == 96 && offset_of!(fsv_flow, remote_scope) == 64);
