@@ -1,7 +1,9 @@
 //! What the C interface costs: `decide/capi-workload/engine`, where `rust` is the call in Rust with a
-//! flow that is there already, `rust-made` the one that makes its flow of addresses and ports, and `c`
-//! the call in C, which makes it of the same in a struct; `c-counted` counts hits, `c-live` goes by a
-//! live matcher, `c-batch` decides 256 flows in a call. And `text-to-decision/workload`, from two host and two port strings to the decision.
+//! flow that is there already, `rust-made` the one that makes its flow of addresses and ports, which it
+//! has as the standard library has them, and `c` the call in C, which makes it of the same in a struct of
+//! 96 bytes; `rust-struct` is the call in Rust that makes it of that struct. `c-counted` counts hits,
+//! `c-live` goes by a live matcher, `c-batch` decides 256 flows in a call. And
+//! `text-to-decision/workload`, from two host and two port strings to the decision.
 
 #![allow(unsafe_code, reason = "functions in C take raw pointers")]
 #![allow(
@@ -62,6 +64,13 @@ fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
         answer(matcher.decide(&flow).rule())
     });
     let asked = (raw.as_slice(), expected.as_slice());
+    measure::independent(criterion, id("rust-struct"), asked, |raw| {
+        let parts = Parts::of_struct(raw);
+        let flow = Flow::new(parts.protocol, parts.direction)
+            .with_remote_address(parts.remote.0, None, parts.remote.1)
+            .with_local_address(parts.local.0, None, parts.local.1);
+        answer(matcher.decide(&flow).rule())
+    });
     measure::independent(criterion, id("c"), asked, |flow| {
         // SAFETY: the handle is owned, and the decision may be written to.
         answer_in_c(|decision| unsafe { fsv_matcher_decide(plain.0, flow, decision) })
@@ -141,6 +150,22 @@ impl Parts {
         };
         let (protocol, direction) = (flow.protocol(), flow.direction());
         Parts { protocol, direction, remote: end(flow.remote()), local: end(flow.local()) }
+    }
+
+    #[inline(always)]
+    fn of_struct(raw: &fsv_flow) -> Parts {
+        let address = |family, bytes: &[u8; 16]| match family {
+            FSV_FAMILY_IPV4 => IpAddr::from(*bytes.first_chunk::<4>().unwrap()),
+            _ => IpAddr::from(*bytes),
+        };
+        let direction = match raw.direction {
+            FSV_DIRECTION_ANY => Direction::Any,
+            FSV_DIRECTION_INBOUND => Direction::Inbound,
+            _ => Direction::Outbound,
+        };
+        let remote = (address(raw.remote_family, &raw.remote_address), raw.remote_port);
+        let local = (address(raw.local_family, &raw.local_address), raw.local_port);
+        Parts { protocol: IpProtocol(raw.protocol), direction, remote, local }
     }
 }
 
