@@ -26,7 +26,7 @@ use std::str::FromStr;
 /// assert!(!flow.is_loopback());
 /// # Ok::<(), flowsieve::Error>(())
 /// ```
-// PERF: what every decision reads stands first, in 48 bytes, and all in 72: batches go over many flows,
+// PERF: what every decision reads stands first, in 56 bytes, and all in 80: batches go over many flows,
 // and what is loaded for each of them takes a good part of the time; decide-batch/ipv4-1k. Flows are not
 // aligned to lines: where many stand in a row, lines left out keep the processor from loading ahead.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Flow<'a> {
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Flow<'_>>() == 72);
+const _: () = assert!(size_of::<Flow<'_>>() == 80);
 
 /// What many flows do not have.
 #[derive(Clone, Debug, Default)]
@@ -544,14 +544,16 @@ pub struct FlowEndpoint {
 /// One end of a flow, less its zone id, which few have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct End {
-    /// INVARIANT: the folded address, right-aligned, from the low word to the high one; 0 where there
-    /// is none.
-    words: [u32; 4],
-    /// The port in 16 bits, then the [`Kind`] and the family. INVARIANT: the family is that of the folded
-    /// address, and [`End::LOOPBACK`] is set if this is that of loopback.
+    /// INVARIANT: the folded address, right-aligned; 0 where there is none.
+    high: u64,
+    low: u64,
+    /// The port, and INVARIANT: [`End::LOOPBACK`] if the address is that of loopback.
     // PERF: one number. Where a port stands alone, a processor may be made to read it with what is behind, just
     // after the two were written one by one, and then waits; decide/capi-ipv4-1k.
     rest: u32,
+    kind: Kind,
+    /// INVARIANT: the family of the folded address.
+    family: Option<AddressFamily>,
 }
 
 /// What an [`End`] holds.
@@ -565,29 +567,15 @@ enum Kind {
     Mapped,
 }
 
-impl Kind {
-    /// Returns what of the [`rest`](End::rest) is the same in all ends of the kind.
-    const fn bits(self) -> u32 {
-        let family = match self {
-            Kind::V4 | Kind::Mapped => 0,
-            Kind::V6 => 1,
-            Kind::Nil | Kind::Name => 2,
-        };
-        (self as u32) << End::KIND | family << End::FAMILY
-    }
-}
-
 impl End {
-    const KIND: u32 = 16;
-    const LOOPBACK: u32 = 1 << 23;
-    const FAMILY: u32 = 24;
+    const LOOPBACK: u32 = 1 << 16;
 
-    pub(crate) const NIL: End = End { words: [0; 4], rest: Kind::Nil.bits() };
+    pub(crate) const NIL: End = End { high: 0, low: 0, rest: 0, kind: Kind::Nil, family: None };
 
     /// Makes the remote end that holds a name.
     #[inline]
     pub(crate) fn of_name(port: u16) -> End {
-        End { rest: Kind::Name.bits() | u32::from(port), ..End::NIL }
+        End { rest: port.into(), kind: Kind::Name, ..End::NIL }
     }
 
     #[inline]
@@ -602,7 +590,7 @@ impl End {
     #[inline(always)]
     pub(crate) fn of_v4(bits: u32, port: u16) -> End {
         let loopback = Ipv4Addr::LOCALHOST.to_bits();
-        End::of_bits(Kind::V4, bits.into(), loopback.into(), port)
+        End::of_bits(Kind::V4, AddressFamily::V4, bits.into(), loopback.into(), port)
     }
 
     /// Makes the end of an IPv6 address, which is folded if it is an IPv4-mapped one (S-20).
@@ -610,58 +598,47 @@ impl End {
     pub(crate) fn of_v6(bits: u128, port: u16) -> End {
         if bits >> 32 == 0xffff {
             let (bits, loopback) = (bits as u32, Ipv4Addr::LOCALHOST.to_bits());
-            return End::of_bits(Kind::Mapped, bits.into(), loopback.into(), port);
+            let family = AddressFamily::V4;
+            return End::of_bits(Kind::Mapped, family, bits.into(), loopback.into(), port);
         }
-        End::of_bits(Kind::V6, bits, Ipv6Addr::LOCALHOST.to_bits(), port)
+        End::of_bits(Kind::V6, AddressFamily::V6, bits, Ipv6Addr::LOCALHOST.to_bits(), port)
     }
 
     /// Makes the end of a folded address, given that of loopback of the same family.
     #[inline(always)]
-    fn of_bits(kind: Kind, bits: u128, loopback: u128, port: u16) -> End {
+    fn of_bits(kind: Kind, family: AddressFamily, bits: u128, loopback: u128, port: u16) -> End {
         let is_loopback = u32::from(bits == loopback) * End::LOOPBACK;
-        let words = [bits as u32, (bits >> 32) as u32, (bits >> 64) as u32, (bits >> 96) as u32];
-        End { words, rest: kind.bits() | is_loopback | u32::from(port) }
+        let rest = u32::from(port) | is_loopback;
+        End { high: (bits >> 64) as u64, low: bits as u64, rest, kind, family: Some(family) }
     }
 
     /// Returns the endpoint; `None` for nil.
     fn with_zone(self, zone: Option<Zone>) -> Option<FlowEndpoint> {
-        (self.kind() != Kind::Nil as u8).then_some(FlowEndpoint { end: self, zone })
+        (self.kind != Kind::Nil).then_some(FlowEndpoint { end: self, zone })
     }
 
     /// Returns the address that rules compare.
     #[inline]
     pub(crate) fn folded_address(&self) -> Option<IpAddr> {
-        let (high, low) = self.folded_bits();
         match self.folded_family()? {
-            AddressFamily::V4 => Some(Ipv4Addr::from_bits(low as u32).into()),
+            AddressFamily::V4 => Some(Ipv4Addr::from_bits(self.low as u32).into()),
             AddressFamily::V6 => {
-                let bits = u128::from(high) << 64 | u128::from(low);
+                let bits = u128::from(self.high) << 64 | u128::from(self.low);
                 Some(Ipv6Addr::from_bits(bits).into())
             }
         }
     }
 
-    /// Returns the number of the [`Kind`].
-    #[inline]
-    fn kind(&self) -> u8 {
-        (self.rest >> End::KIND) as u8 & 0x7f
-    }
-
     /// Returns the halves of the folded address, right-aligned.
     #[inline]
     pub(crate) fn folded_bits(&self) -> (u64, u64) {
-        let [a, b, c, d] = self.words.map(u64::from);
-        (c | d << 32, a | b << 32)
+        (self.high, self.low)
     }
 
     /// Returns the family of the folded address.
     #[inline]
     pub(crate) fn folded_family(&self) -> Option<AddressFamily> {
-        match self.rest >> End::FAMILY {
-            0 => Some(AddressFamily::V4),
-            1 => Some(AddressFamily::V6),
-            _ => None,
-        }
+        self.family
     }
 
     /// Returns the port; 0 if it is not known or the protocol has none.
@@ -686,10 +663,9 @@ impl FlowEndpoint {
 
     /// Returns the address as it was given; `None` for an endpoint that holds a name.
     pub fn address(self) -> Option<IpAddr> {
-        let is_mapped = self.end.kind() == Kind::Mapped as u8;
-        match self.folded_address() {
-            Some(IpAddr::V4(folded)) if is_mapped => Some(folded.to_ipv6_mapped().into()),
-            address => address,
+        match (self.end.kind, self.folded_address()) {
+            (Kind::Mapped, Some(IpAddr::V4(folded))) => Some(folded.to_ipv6_mapped().into()),
+            (_, address) => address,
         }
     }
 
