@@ -250,6 +250,44 @@ fn a_few_rules_of_other_kinds_among_many_decide_as_the_reference_does() {
     }
 }
 
+/// A rule that names no address does not match loopback flows, so that it hides no rule from them.
+#[test]
+fn rules_that_loopback_flows_pass_by_hide_none_from_them() {
+    let endpoint = |address: [u8; 4]| {
+        Endpoint::from_parts(Host::Address(Ipv4Addr::from(address).into(), None), Ports::ANY)
+    };
+    let rule = |remote: ([u8; 4], u64), local: ([u8; 4], u64), action| {
+        let ((remote, remote_prefix), (local, local_prefix)) = (remote, local);
+        let rule = NetworkRule::remote_network(
+            Some(endpoint(remote)),
+            remote_prefix,
+            Some(endpoint(local)),
+            local_prefix,
+            Protocol::Any,
+            Direction::Any,
+        );
+        FilterRule::new(rule.unwrap(), action)
+    };
+    let mut rules = vec![rule(([0; 4], 0), ([0; 4], 0), Action::Drop)];
+    for net in 0..40 {
+        let action = Action::ALL[usize::from(net) % 3];
+        rules.push(rule(([127, 0, 0, net], 32), ([127, 0, 0, 0], 8), action));
+        rules.push(rule(([127, 0, net, 0], 24), ([127, 0, 0, 1], 32), action));
+    }
+    let settings = FilterSettings::new(rules, Action::FilterData);
+    let flows: Vec<Flow<'_>> = (0..160u8)
+        .map(|number| {
+            let (remote, local) = ([127, 0, number / 80, number % 40], [127, 0, 0, number % 3]);
+            Flow::new(IpProtocol::TCP, Direction::Outbound)
+                .with_remote_address(Ipv4Addr::from(remote).into(), None, 80)
+                .with_local_address(Ipv4Addr::from(local).into(), None, 1024)
+        })
+        .collect();
+    let of_loopback = flows.iter().filter(|flow| flow.is_loopback()).count();
+    assert!((20..140).contains(&of_loopback), "{of_loopback} flows of loopback");
+    agree("loopback", &settings, &flows);
+}
+
 #[test]
 fn many_rules_decide_as_the_reference_does() {
     for (seed, shape) in (1..).zip(&SHAPES) {
