@@ -79,9 +79,19 @@ impl<'a> Rest<'a> {
         }
     }
 
+    /// Whether there may be zone ids.
+    #[inline(always)]
+    fn has_details(&self) -> bool {
+        matches!(self, Rest::Borrowed(_) | Rest::Owned(_))
+    }
+
     /// Changes the details; they are allocated.
-    fn change(&mut self, change: impl FnOnce(&mut Details<'a>)) {
-        let mut details = match std::mem::take(self) {
+    // PERF: by value, and out of the way. A flow that is lent to a function has to be put together in memory,
+    // step by step; decide/capi-ipv4-1k/rust-made.
+    #[cold]
+    #[inline(never)]
+    fn changed(self, change: impl FnOnce(&mut Details<'a>)) -> Rest<'a> {
+        let mut details = match self {
             Rest::Nothing => Box::default(),
             Rest::Name(name) => {
                 let remote_hostname = Some(Cow::Borrowed(name));
@@ -91,7 +101,15 @@ impl<'a> Rest<'a> {
             Rest::Owned(details) => details,
         };
         change(&mut details);
-        *self = Rest::Owned(details);
+        Rest::Owned(details)
+    }
+
+    fn with_remote_zone(self, zone: Option<Zone>) -> Rest<'a> {
+        self.changed(|Details { zones: [remote, _], .. }| *remote = zone)
+    }
+
+    fn with_local_zone(self, zone: Option<Zone>) -> Rest<'a> {
+        self.changed(|Details { zones: [_, local], .. }| *local = zone)
     }
 }
 
@@ -202,10 +220,10 @@ impl<'a> Flow<'a> {
     }
 
     fn set_hostname(&mut self, name: Cow<'a, str>) {
-        match (&self.rest, name) {
-            (Rest::Nothing | Rest::Name(_), Cow::Borrowed(name)) => self.rest = Rest::Name(name),
-            (_, name) => self.rest.change(|details| details.remote_hostname = Some(name)),
-        }
+        self.rest = match (std::mem::take(&mut self.rest), name) {
+            (Rest::Nothing | Rest::Name(_), Cow::Borrowed(name)) => Rest::Name(name),
+            (rest, name) => rest.changed(|details| details.remote_hostname = Some(name)),
+        };
     }
 
     /// Sets the host name and the zone ids, borrowed, in place. Does not allocate.
@@ -218,26 +236,25 @@ impl<'a> Flow<'a> {
     #[inline]
     pub(crate) fn set_remote(&mut self, end: End, zone: Option<Zone>) {
         self.remote = end;
-        self.set_zone(|[remote, _]| remote, zone);
         self.kind = self.kind.with_ends(&self.remote, &self.local);
+        // A zone id is lent to the function in its own branch only.
+        if let Some(zone) = zone {
+            self.rest = std::mem::take(&mut self.rest).with_remote_zone(Some(zone));
+        } else if self.rest.has_details() {
+            self.rest = std::mem::take(&mut self.rest).with_remote_zone(None);
+        }
     }
 
     /// Sets the local end in place.
     #[inline]
     pub(crate) fn set_local(&mut self, end: End, zone: Option<Zone>) {
         self.local = end;
-        self.set_zone(|[_, local]| local, zone);
         self.kind = self.kind.with_ends(&self.remote, &self.local);
-    }
-
-    #[inline]
-    fn set_zone(
-        &mut self,
-        side: impl for<'z> FnOnce(&'z mut [Option<Zone>; 2]) -> &'z mut Option<Zone>,
-        zone: Option<Zone>,
-    ) {
-        if zone.is_some() | !matches!(self.rest, Rest::Nothing | Rest::Name(_)) {
-            self.rest.change(|details| *side(&mut details.zones) = zone);
+        // A zone id is lent to the function in its own branch only.
+        if let Some(zone) = zone {
+            self.rest = std::mem::take(&mut self.rest).with_local_zone(Some(zone));
+        } else if self.rest.has_details() {
+            self.rest = std::mem::take(&mut self.rest).with_local_zone(None);
         }
     }
 
@@ -257,10 +274,11 @@ impl<'a> Flow<'a> {
         let zones = rest.zones();
         let mut owned = Rest::Nothing;
         if let Some(name) = rest.remote_hostname() {
-            owned.change(|details| details.remote_hostname = Some(Cow::Owned(name.to_owned())));
+            let name = Cow::Owned(name.to_owned());
+            owned = owned.changed(|details| details.remote_hostname = Some(name));
         }
         if zones != [None; 2] {
-            owned.change(|details| details.zones = zones);
+            owned = owned.changed(|details| details.zones = zones);
         }
         Flow { remote, local, kind, rest: owned }
     }
