@@ -85,9 +85,14 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// What pays, for so many rules: a table that stays in a second-level cache, or nearly.
+    /// What pays, for so many rules. A table that is much larger than a second-level cache takes longer
+    /// than the comparisons that it saves.
     pub(super) fn of_rules(count: usize) -> Limits {
-        Limits { directory: count * 32, blocks: count * 2, copies: count * 32 }
+        Limits {
+            directory: (count * 32).min(1 << 17),
+            blocks: (count * 2).min(1 << 15),
+            copies: (count * 32).min(1 << 18),
+        }
     }
 
     /// What the numbers of cells and rows have room for.
