@@ -12,7 +12,7 @@ use crate::matcher::intervals::{GROUP, Intervals, Node, Value, bounds};
 use crate::matcher::lanes::{Lanes, Packed};
 use crate::matcher::leaf::Ranked;
 use crate::matcher::memory;
-use crate::matcher::rows::{Place, RowQuery, RowRule, Rows};
+use crate::matcher::rows::{RowQuery, RowRule, Rows, Spot};
 use crate::matcher::sided::SidedRule;
 use ipnet::IpNet;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub(super) struct CrossTable {
     /// The number of blocks of local classes.
     width: u32,
     /// The rows of the rules.
-    cells: Vec<Place>,
+    cells: Vec<Spot>,
     rows: Rows<0>,
 }
 
@@ -113,7 +113,7 @@ impl CrossTable {
         let size = remotes.count().checked_mul(width).filter(|size| *size <= limits.directory)?;
         let mut builder = Builder::new(rules, limits);
         let directory = builder.cross(&remotes, &locals, size)?;
-        let (cells, rows) = builder.finish();
+        let (cells, rows) = builder.finish()?;
         Some(CrossTable {
             remotes: remotes.into_intervals(),
             locals: locals.into_intervals(),
@@ -134,8 +134,8 @@ impl CrossTable {
         let (remote, local) = (class(&self.remotes, remote), class(&self.locals, local));
         let block = self.directory.get(remote * self.width as usize + local / BLOCK);
         let cell = block.map_or(usize::MAX, |first| *first as usize + local % BLOCK);
-        let place = self.cells.get(cell).copied().unwrap_or(Place::EMPTY);
-        self.rows.find(lanes, place, RowQuery::new(flow), &[], Ranked::NONE)
+        let spot = self.cells.get(cell).copied().unwrap_or(Spot::EMPTY);
+        self.rows.find_at(lanes, spot, RowQuery::new(flow), &[])
     }
 
     /// Returns the first rule that matches each of a group of flows, up to [`GROUP`], a step at a
@@ -158,14 +158,14 @@ impl CrossTable {
         for ((cell, first), local) in cells.iter_mut().zip(firsts).zip(locals) {
             *cell = first.wrapping_add(local % BLOCK as u32);
         }
-        let [places] = lanes.gather(&self.cells, &cells);
-        let places = places.map(|place| Place::of_words([place]));
-        for place in places.iter().take(flows.len()) {
-            self.rows.prefetch(*place);
+        let [spots] = lanes.gather(&self.cells, &cells);
+        let spots = spots.map(|spot| Spot::of_words([spot]));
+        for spot in spots.iter().take(flows.len()) {
+            self.rows.prefetch_spot(*spot);
         }
         let mut best = [Ranked::NONE; GROUP];
-        for ((best, place), flow) in best.iter_mut().zip(places).zip(flows) {
-            *best = self.rows.find(lanes, place, RowQuery::new(flow), &[], Ranked::NONE);
+        for ((best, spot), flow) in best.iter_mut().zip(spots).zip(flows) {
+            *best = self.rows.find_at(lanes, spot, RowQuery::new(flow), &[]);
         }
         best
     }
@@ -443,20 +443,20 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// Returns the cells and the rows of all lists.
-    fn finish(self) -> (Vec<Place>, Rows<0>) {
+    /// Returns the cells and the rows of all lists; none if they are too many.
+    fn finish(self) -> Option<(Vec<Spot>, Rows<0>)> {
         let rules: Vec<RowRule<0>> = self.rules.iter().map(row_rule).collect();
-        let (mut rows, mut of_list) = (Rows::new(), Vec::new());
-        let places = self.lists.into_iter().map(|list| {
+        let (mut rows, mut spots, mut of_list) = (Rows::new(), Vec::new(), Vec::new());
+        for list in self.lists {
             let ranks = self.ranks.get(list).unwrap_or(&[]);
             of_list.clear();
             of_list.extend(ranks.iter().filter_map(|rule| rules.get(*rule as usize)));
-            rows.add(&of_list)
-        });
-        let places: Vec<Place> = places.collect();
+            let place = rows.add(&of_list);
+            spots.push(rows.spot(place)?);
+        }
         rows.finish();
-        let cells = self.cells.iter().map(|list| places.get(*list as usize));
-        (cells.map(|place| place.copied().unwrap_or(Place::EMPTY)).collect(), rows)
+        let cells = self.cells.iter().map(|list| spots.get(*list as usize));
+        Some((cells.map(|spot| spot.copied().unwrap_or(Spot::EMPTY)).collect(), rows))
     }
 }
 

@@ -56,6 +56,43 @@ impl Place {
     }
 }
 
+/// The place of a row, with what has to be known of it before its rules are read.
+// PERF: so that no load of them waits for another one; decide-dependent/acl-1k.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(super) struct Spot(u32);
+
+impl Spot {
+    /// The low bits: the number of pairs of the first chunk, and whether another follows.
+    const PAIRS: u32 = 0b1111;
+    const MORE: u32 = 0b1_0000;
+    const BITS: u32 = 5;
+
+    /// The row of no rules.
+    pub(super) const EMPTY: Spot = Spot(0);
+
+    /// Returns the spot of these [`words`](Packed::words).
+    #[inline(always)]
+    pub(super) fn of_words([word]: [u32; 1]) -> Spot {
+        Spot(word)
+    }
+
+    /// Returns the index of the row's first word.
+    #[inline(always)]
+    fn word(self) -> usize {
+        (self.0 >> Spot::BITS) as usize * ALIGN
+    }
+}
+
+// SAFETY: one word.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<1> for Spot {
+    #[inline(always)]
+    fn words(self) -> [u32; 1] {
+        [self.0]
+    }
+}
+
 // SAFETY: one word.
 #[allow(unsafe_code, reason = "read by vector instructions")]
 unsafe impl Packed<1> for Place {
@@ -359,6 +396,43 @@ impl<const W: usize> Rows<W> {
         self.words.len()
     }
 
+    /// Returns the spot of a row; none for a place beyond the first 2 GiB.
+    pub(super) fn spot(&self, place: Place) -> Option<Spot> {
+        let head = self.words.get(place.word()).copied().unwrap_or(0);
+        let more = if head & Chunk::<W>::MORE != 0 { Spot::MORE } else { 0 };
+        let is_near = place.0 < 1 << (u32::BITS - Spot::BITS);
+        is_near.then_some(Spot(place.0 << Spot::BITS | head & Spot::PAIRS | more))
+    }
+
+    /// Does what [`prefetch`](Rows::prefetch) does.
+    #[inline(always)]
+    pub(super) fn prefetch_spot(&self, spot: Spot) {
+        prefetch(self.words.get(spot.word()));
+        prefetch(self.words.get(spot.word() + 16));
+    }
+
+    /// Returns the first rule of a row that matches.
+    #[inline(always)]
+    pub(super) fn find_at(
+        &self,
+        lanes: impl Lanes,
+        spot: Spot,
+        query: RowQuery<'_>,
+        other: &[u32; W],
+    ) -> Ranked {
+        let first = spot.word() + 1;
+        let Some(words) = self.words.get(first..first + Chunk::<W>::WORDS) else {
+            return Ranked::NONE;
+        };
+        let pairs = (spot.0 & Spot::PAIRS) as usize;
+        let has_more = spot.0 & Spot::MORE != 0;
+        let found = self.find_first(lanes, Chunk { words, pairs, has_more }, query, other);
+        match has_more & (found == Ranked::NONE) {
+            true => self.find_from(lanes, first + Chunk::<W>::WORDS, query, other, Ranked::NONE),
+            false => found,
+        }
+    }
+
     #[inline(always)]
     pub(super) fn prefetch(&self, place: Place) {
         let word = place.word();
@@ -452,14 +526,26 @@ impl<const W: usize> Rows<W> {
         other: &[u32; W],
     ) -> (Ranked, Option<usize>) {
         let Some(chunk) = self.chunk(start) else { return (Ranked::NONE, None) };
+        let more = chunk.has_more.then_some(start + 1 + Chunk::<W>::WORDS);
+        (self.find_first(lanes, chunk, query, other), more)
+    }
+
+    /// Returns the first rule that matches of a chunk.
+    #[inline(always)]
+    fn find_first<L: Lanes>(
+        &self,
+        lanes: L,
+        chunk: Chunk<'_, W>,
+        query: RowQuery<'_>,
+        other: &[u32; W],
+    ) -> Ranked {
         let mut bits = lanes.match_row(chunk, query, other);
         if !self.zones.is_empty() {
             bits = self.within_zones(chunk, query.flow, bits, L::ROW_BITS);
         }
         let first = (bits.trailing_zeros() / L::ROW_BITS) as usize % LANES;
         let ranked = Ranked::of_bits(chunk.field(Chunk::<W>::RANKED, first));
-        let more = chunk.has_more.then_some(start + 1 + Chunk::<W>::WORDS);
-        (select_unpredictable(bits != 0, ranked, Ranked::NONE), more)
+        select_unpredictable(bits != 0, ranked, Ranked::NONE)
     }
 
     /// Returns the bits of the rules whose zone ids agree with the flow's, up to the first.
