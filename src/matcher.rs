@@ -260,7 +260,7 @@ impl MatcherBuilder {
 
     /// Forces the IPv4 rules, where most have a local side, to be kept by pairs of networks of both
     /// sides, or by one of them, for tests and measurements; by pairs unless set where that takes
-    /// up to about 1 KiB a rule and fits [`max_bytes`](MatcherBuilder::max_bytes).
+    /// up to about 800 bytes a rule, 8 MiB in all, and fits [`max_bytes`](MatcherBuilder::max_bytes).
     pub fn cross(mut self, cross: bool) -> MatcherBuilder {
         self.cross = Some(cross);
         self

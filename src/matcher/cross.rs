@@ -127,11 +127,9 @@ impl CrossTable {
     /// Returns the first rule that matches a flow of two IPv4 addresses.
     #[inline(always)]
     pub(super) fn find(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
-        let class = |intervals: &Intervals<Class>, end: &End| {
-            intervals.get_v4(lanes, end.folded_bits().1 as u32).0 as usize
-        };
         let (remote, local) = flow.ends();
-        let (remote, local) = (class(&self.remotes, remote), class(&self.locals, local));
+        let remote = class(lanes, &self.remotes, remote);
+        let local = class(lanes, &self.locals, local);
         let block = self.directory.get(remote * self.width as usize + local / BLOCK);
         let cell = block.map_or(usize::MAX, |first| *first as usize + local % BLOCK);
         let spot = self.cells.get(cell).copied().unwrap_or(Spot::EMPTY);
@@ -178,6 +176,12 @@ impl CrossTable {
             + memory::of_vec(&self.cells)
             + self.rows.size_bytes()
     }
+}
+
+/// Returns the class of an end's address.
+#[inline(always)]
+fn class(lanes: impl Lanes, intervals: &Intervals<Class>, end: &End) -> usize {
+    intervals.get_v4(lanes, end.folded_bits().1 as u32).0 as usize
 }
 
 /// Returns the classes of the first `count` of some addresses; for the others, anything.

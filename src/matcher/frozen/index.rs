@@ -2,10 +2,10 @@
 //! it.
 //!
 //! The first 16 bits lead, by a bitmap of where runs of them with the same answer begin or a table
-//! of all their values, to that answer or to a node of the next 16. A node of few intervals is one comparison with their ends,
-//! as in [`Intervals`](crate::matcher::intervals::Intervals). Where there are many, IPv4 reads a
-//! [block](Blocks), and IPv6 a bitmap of all 16 bits; then it goes on by 16, 16 and 64, of which
-//! routing tables need the first.
+//! of all their values, to that answer or to a node of the next 16. A node of few intervals is one
+//! comparison with their ends, as in [`Intervals`](crate::matcher::intervals::Intervals). Where there
+//! are many, IPv4 reads a [block](Blocks), and IPv6 a bitmap of all 16 bits; then it goes on by 16, 16
+//! and 64, of which routing tables need the first.
 //!
 //! What costs time in a large table is not the number of steps but that each waits for a load which
 //! the caches are too small for. So answers take few bytes, and stand beside what is read before
