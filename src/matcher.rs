@@ -549,13 +549,9 @@ impl Matcher {
         flows: &[Flow<'_>],
         decisions: &mut [Decision],
     ) {
-        let (mut is_known, v4) = ([false; GROUP], Some(AddressFamily::V4));
+        let mut is_known = [false; GROUP];
         for (is_known, flow) in is_known.iter_mut().zip(flows) {
-            let (remote, local) = flow.ends();
-            *is_known = (remote.folded_family() == v4)
-                & (local.folded_family() == v4)
-                & (local.folded_bits().1 != 0)
-                & ((local.port() != 0) | !self.has.sided_ports);
+            *is_known = self.is_known_in(flow, AddressFamily::V4);
         }
         let best = cross.find_group(lanes, flows);
         let found = flows.iter().zip(is_known.iter().zip(best)).zip(decisions);
@@ -563,7 +559,7 @@ impl Matcher {
             *decision = match is_known {
                 true if self.has.hosts => self.decide_by_host(flow, best),
                 true => self.decision(best, flow.is_loopback()),
-                false => lanes.call(Decide { matcher: self, flow }),
+                false => self.decide(flow),
             };
         }
     }
@@ -759,12 +755,21 @@ impl Matcher {
     /// local side that rules ask for, so that [`Sided`] has all rules with one.
     #[inline(always)]
     fn known_family(&self, flow: &Flow<'_>) -> Option<AddressFamily> {
+        let (remote, _) = flow.ends();
+        remote.folded_family().filter(|family| self.is_known_in(flow, *family))
+    }
+
+    /// Whether both addresses of a flow are of a family and all is known of the local side that rules
+    /// ask for.
+    #[inline(always)]
+    fn is_known_in(&self, flow: &Flow<'_>, family: AddressFamily) -> bool {
         let (remote, local) = flow.ends();
         let is_port_known = (local.port() != 0) | !self.has.sided_ports;
-        let is_known = (local.folded_bits() != (0, 0)) & is_port_known;
-        let is_known = is_known & self.strategy.has_intervals();
-        let family = remote.folded_family()?;
-        (is_known & (local.folded_family() == Some(family))).then_some(family)
+        (remote.folded_family() == Some(family))
+            & (local.folded_family() == Some(family))
+            & (local.folded_bits() != (0, 0))
+            & is_port_known
+            & self.strategy.has_intervals()
     }
 
     #[inline(always)]

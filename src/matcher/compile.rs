@@ -37,21 +37,25 @@ pub(super) fn compile(
         Some(true) => Some(Limits::ALL),
         Some(false) => None,
     };
-    let compiled = compile_within(settings, options, limits);
+    let mut is_crossed = false;
+    let compiled = compile_within(settings, options, limits, &mut is_crossed);
     let is_too_large = |error: &Error| matches!(error.kind(), ErrorKind::MatcherTooLarge { .. });
     match compiled {
         // What only makes it faster is left out where there is no room.
-        Err(error) if limits.is_some() && options.cross.is_none() && is_too_large(&error) => {
-            compile_within(settings, options, None)
+        Err(error) if is_crossed && options.cross.is_none() && is_too_large(&error) => {
+            compile_within(settings, options, None, &mut is_crossed)
         }
         compiled => compiled,
     }
 }
 
+/// Compiles settings, whose rules are crossed within `limits`, and says whether they were, also if the
+/// matcher is too large.
 fn compile_within(
     settings: &FilterSettings,
     options: &MatcherBuilder,
     limits: Option<Limits>,
+    is_crossed: &mut bool,
 ) -> Result<Matcher, Error> {
     let (rules, limit) = (settings.rules(), Ranked::MAX_RULES);
     if rules.len() > limit {
@@ -185,6 +189,7 @@ fn compile_within(
     let mut budget = Budget::new(options.max_bytes);
     budget.take(few_v4.size_bytes() + few_v6.size_bytes() + memory::of_vec(&conditional))?;
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
+    *is_crossed = sided_v4.cross().is_some();
     budget.take(sided_v4.size_bytes())?;
     let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs, None);
     budget.take(sided_v6.size_bytes())?;
