@@ -6,6 +6,8 @@ use crate::error::{Error, ErrorKind};
 use crate::hostname;
 use std::borrow::Cow;
 use std::fmt;
+#[cfg(target_arch = "x86_64")]
+use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -333,6 +335,42 @@ impl<'a> Flow<'a> {
         (&self.remote, &self.local)
     }
 
+    /// Returns what decisions of many flows at once read of each.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> FlowWords {
+        FlowWords {
+            remote_low: self.remote.low as u32,
+            remote_rest: self.remote.rest,
+            local_low: self.local.low as u32,
+            local_rest: self.local.rest,
+            kind: self.kind.0 as u32,
+            traits: (self.kind.0 >> 32) as u32,
+            remote_high: (self.remote.high >> 32) as u32,
+            local_high: (self.local.high >> 32) as u32,
+        }
+    }
+
+    /// Where the words of [`FlowWords`] stand in a flow, counted in words from its beginning, on a machine
+    /// that stores the low byte of a number first.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const PLACES: [usize; FlowWords::COUNT] = {
+        let (remote, local) = (offset_of!(Flow<'_>, remote), offset_of!(Flow<'_>, local));
+        let (low, rest) = (offset_of!(End, low), offset_of!(End, rest));
+        let high = offset_of!(End, high) + size_of::<u32>();
+        let kind = offset_of!(Flow<'_>, kind);
+        let words = size_of::<u32>();
+        [
+            (remote + low) / words,
+            (remote + rest) / words,
+            (local + low) / words,
+            (local + rest) / words,
+            kind / words,
+            kind / words + 1,
+            (remote + high) / words,
+            (local + high) / words,
+        ]
+    };
+
     /// Returns the protocol and the direction as rules tell them apart.
     #[inline]
     pub(crate) fn case(&self) -> FlowCase {
@@ -403,6 +441,92 @@ impl fmt::Debug for Flow<'_> {
             .field("direction", &self.direction())
             .field("remote_hostname", &self.remote_hostname())
             .finish()
+    }
+}
+
+/// What decisions of many flows at once read of each: the lowest and the highest word of the two
+/// addresses, what else their ends say, and the [`FlowKind`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FlowWords {
+    remote_low: u32,
+    remote_rest: u32,
+    local_low: u32,
+    local_rest: u32,
+    kind: u32,
+    traits: u32,
+    remote_high: u32,
+    local_high: u32,
+}
+
+impl FlowWords {
+    pub(crate) const COUNT: usize = 8;
+
+    #[inline(always)]
+    pub(crate) fn of_array(words: [u32; FlowWords::COUNT]) -> FlowWords {
+        let [remote_low, remote_rest, local_low, local_rest, kind, traits, remote_high, local_high] =
+            words;
+        FlowWords {
+            remote_low,
+            remote_rest,
+            local_low,
+            local_rest,
+            kind,
+            traits,
+            remote_high,
+            local_high,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn to_array(self) -> [u32; FlowWords::COUNT] {
+        let FlowWords { remote_low, remote_rest, local_low, local_rest, .. } = self;
+        let FlowWords { kind, traits, remote_high, local_high, .. } = self;
+        [remote_low, remote_rest, local_low, local_rest, kind, traits, remote_high, local_high]
+    }
+
+    /// Returns the first 32 bits of the remote address; anything where there is none.
+    #[inline(always)]
+    pub(crate) fn remote(self) -> u32 {
+        if self.remote_rest & End::V4 != 0 { self.remote_low } else { self.remote_high }
+    }
+
+    /// Returns the first 32 bits of the local address; anything where there is none.
+    #[inline(always)]
+    pub(crate) fn local(self) -> u32 {
+        if self.local_rest & End::V4 != 0 { self.local_low } else { self.local_high }
+    }
+
+    #[inline(always)]
+    pub(crate) fn remote_port(self) -> u32 {
+        self.remote_rest & 0xffff
+    }
+
+    #[inline(always)]
+    pub(crate) fn local_port(self) -> u32 {
+        self.local_rest & 0xffff
+    }
+
+    /// Whether both addresses are IPv4 addresses.
+    #[inline(always)]
+    pub(crate) fn is_v4(self) -> bool {
+        self.remote_rest & self.local_rest & End::V4 != 0
+    }
+
+    /// Whether both addresses are IPv6 addresses.
+    #[inline(always)]
+    pub(crate) fn is_v6(self) -> bool {
+        self.remote_rest & self.local_rest & End::V6 != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_loopback(self) -> bool {
+        self.traits & u32::from(FlowTraits::LOOPBACK) != 0
+    }
+
+    /// Returns the index of the [`FlowCase`].
+    #[inline(always)]
+    pub(crate) fn case(self) -> u32 {
+        self.kind >> FlowKind::CASE & 0xff
     }
 }
 
@@ -565,7 +689,8 @@ pub(crate) struct End {
     /// INVARIANT: the folded address, right-aligned; 0 where there is none.
     high: u64,
     low: u64,
-    /// The port, and INVARIANT: [`End::LOOPBACK`] if the address is that of loopback.
+    /// The port, and INVARIANT: [`End::LOOPBACK`] if the address is that of loopback, [`End::V4`] or
+    /// [`End::V6`] after the family of the folded address.
     // PERF: one number. Where a port stands alone, a processor may be made to read it with what is behind, just
     // after the two were written one by one, and then waits; decide/capi-ipv4-1k.
     rest: u32,
@@ -587,6 +712,8 @@ enum Kind {
 
 impl End {
     const LOOPBACK: u32 = 1 << 16;
+    const V4: u32 = 1 << 17;
+    const V6: u32 = 1 << 18;
 
     pub(crate) const NIL: End = End { high: 0, low: 0, rest: 0, kind: Kind::Nil, family: None };
 
@@ -626,7 +753,8 @@ impl End {
     #[inline(always)]
     fn of_bits(kind: Kind, family: AddressFamily, bits: u128, loopback: u128, port: u16) -> End {
         let is_loopback = u32::from(bits == loopback) * End::LOOPBACK;
-        let rest = u32::from(port) | is_loopback;
+        let of_family = if family == AddressFamily::V4 { End::V4 } else { End::V6 };
+        let rest = u32::from(port) | is_loopback | of_family;
         End { high: (bits >> 64) as u64, low: bits as u64, rest, kind, family: Some(family) }
     }
 

@@ -25,7 +25,7 @@ use crate::endpoint::AddressFamily;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::matcher::address::AddressIndex;
-use crate::matcher::columns::Columns;
+use crate::matcher::columns::{Columns, lanes_of};
 use crate::matcher::cross::CrossTable;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::{GROUP, Intervals, Wanted};
@@ -454,12 +454,16 @@ impl Matcher {
         if self.has.pairs {
             return self.decide_group_by_pairs(lanes, flows, decisions);
         }
-        if L::GATHERS
-            && !self.has.others
-            && let Some(columns) = Columns::new(flows)
-            && columns.usual.count_ones() as usize >= GROUP / 2
-        {
-            return self.decide_columns(lanes, &columns, decisions);
+        if L::GATHERS & !self.has.others & (flows.len() == GROUP) {
+            let columns = Columns::new(lanes, flows);
+            // A family that few of them are of is not worth the steps.
+            let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| {
+                let usual = columns.usual(family);
+                if usual.count_ones() as usize >= GROUP / 4 { usual } else { 0 }
+            });
+            if (v4 | v6).count_ones() as usize >= GROUP / 2 {
+                return self.decide_columns(lanes, &columns, [v4, v6], decisions);
+            }
         }
         if self.has.few {
             for (flow, decision) in flows.iter().zip(decisions) {
@@ -487,28 +491,89 @@ impl Matcher {
         }
     }
 
-    /// Decides a group of flows a step at a time for all of them, but those that are not usual.
+    /// Decides those of a group of flows that have a bit in `v4` or `v6`, usual flows of the family, a step
+    /// at a time for all of them; the others one by one.
     #[inline(always)]
-    fn decide_columns(&self, lanes: impl Lanes, columns: &Columns<'_>, decisions: &mut [Decision]) {
+    fn decide_columns(
+        &self,
+        lanes: impl Lanes,
+        columns: &Columns<'_>,
+        [v4, v6]: [u32; 2],
+        decisions: &mut [Decision],
+    ) {
+        let mut best = [Ranked::NONE; GROUP];
+        if v4 != 0 {
+            best = self.best_of_columns(lanes, AddressFamily::V4, columns, &self.sided_v4);
+        }
+        if v6 != 0 {
+            let found = self.best_of_columns(lanes, AddressFamily::V6, columns, &self.sided_v6);
+            for (lane, (best, found)) in best.iter_mut().zip(found).enumerate() {
+                *best = if v6 >> lane & 1 != 0 { found } else { *best };
+            }
+        }
+        self.settle_group(lanes, columns, v4 | v6, &best, decisions);
+    }
+
+    /// Returns the best rule, less the host rules, of each of a group of usual flows of a family, of which
+    /// `sided` has the rules with a local side; for the others, anything.
+    #[inline(always)]
+    fn best_of_columns<const W: usize>(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        columns: &Columns<'_>,
+        sided: &Sided<W>,
+    ) -> [Ranked; GROUP] {
+        let usual = columns.usual(family);
         let mut best = [Ranked::NONE; GROUP];
         if self.has.anywhere {
-            self.plain.lower_by_anywhere_v4(lanes, columns, &mut best);
+            self.plain.lower_by_anywhere(lanes, family, columns, &mut best);
         }
         if self.has.local_ports {
-            self.local_ports.lower_v4(lanes, columns, &mut best);
+            self.local_ports.lower(lanes, family, columns, &mut best);
         }
-        let by_remote = self.plain.lower_v4(lanes, columns, &mut best) & columns.usual;
-        let by_local = if self.has.sided_anywhere { columns.usual } else { 0 };
+        let by_remote = self.plain.lower(lanes, family, columns, &mut best) & usual;
+        let by_local = if self.has.sided_anywhere { usual } else { 0 };
         if by_remote | by_local != 0 {
-            self.sided_v4.lower_v4(lanes, columns, by_local, by_remote, &mut best);
+            sided.lower(lanes, columns, by_local, by_remote, &mut best);
         }
-        let found = columns.flows.iter().zip(best).zip(decisions).enumerate();
-        for (lane, ((flow, best), decision)) in found {
-            *decision = match columns.usual >> lane & 1 != 0 {
-                true if self.has.hosts => self.decide_by_host(flow, best),
-                true => self.decision(best, false),
-                false => self.decide(flow),
-            };
+        best
+    }
+
+    /// Decides those of a group of flows that have a bit in `usual` given the best rule of each, less the
+    /// host rules; the others one by one.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
+    fn settle_group(
+        &self,
+        lanes: impl Lanes,
+        columns: &Columns<'_>,
+        usual: u32,
+        best: &[Ranked; GROUP],
+        decisions: &mut [Decision],
+    ) {
+        let flows = columns.flows;
+        if self.has.hosts {
+            for lane in lanes_of(usual) {
+                if let (Some(flow), Some(decision)) = (flows.get(lane), decisions.get_mut(lane)) {
+                    *decision = self.decide_by_host(flow, best[lane]);
+                }
+            }
+        } else {
+            let mut rules = best.map(Ranked::rank);
+            if !self.order.is_empty() {
+                [rules] = lanes.gather(&self.order, &rules);
+            }
+            let of_none = Decision::of_no_rule(self.default_action, false);
+            for ((best, rule), decision) in best.iter().zip(rules).zip(&mut *decisions) {
+                let of_rule = Decision::of_rule(rule, best.action());
+                *decision = select_unpredictable(*best == Ranked::NONE, of_none, of_rule);
+            }
+        }
+        for lane in lanes_of(!usual & ((1 << flows.len()) - 1)) {
+            if let (Some(flow), Some(decision)) = (flows.get(lane), decisions.get_mut(lane)) {
+                *decision = self.decide(flow);
+            }
         }
     }
 
@@ -549,19 +614,13 @@ impl Matcher {
         flows: &[Flow<'_>],
         decisions: &mut [Decision],
     ) {
-        let mut is_known = [false; GROUP];
-        for (is_known, flow) in is_known.iter_mut().zip(flows) {
-            *is_known = self.is_known_in(flow, AddressFamily::V4);
+        let columns = Columns::new(lanes, flows);
+        let best = cross.find_group(lanes, &columns);
+        let mut known = columns.known(AddressFamily::V4);
+        if self.has.sided_ports {
+            known &= columns.local_ports();
         }
-        let best = cross.find_group(lanes, flows);
-        let found = flows.iter().zip(is_known.iter().zip(best)).zip(decisions);
-        for ((flow, (is_known, best)), decision) in found {
-            *decision = match is_known {
-                true if self.has.hosts => self.decide_by_host(flow, best),
-                true => self.decision(best, flow.is_loopback()),
-                false => self.decide(flow),
-            };
-        }
+        self.settle_group(lanes, &columns, known, &best, decisions);
     }
 
     /// Returns the places that the two addresses of each flow lead to, if both are known.

@@ -192,62 +192,91 @@ fn flow(random: &mut Random, shape: &Shape) -> Flow<'static> {
 }
 
 /// Block lists with what provider authors add to them: rules of any host for some ports, for local
-/// ports, and a few with a local side.
+/// ports, and a few with a local side. The flows that are decided together are of one family or of both.
 #[test]
 fn a_few_rules_of_other_kinds_among_many_decide_as_the_reference_does() {
-    let list = shape("list", 2000, V4, (&[16, 24, 32, 32], 14), (&[], 0), [5, 0], true);
-    let with_local = shape("with local", 40, V4, (&[24, 32], 14), (&[24, 32], 5), [3, 3], true);
-    let local_only = shape("local only", 40, V4, (&[], 0), (&[28, 32], 5), [0, 3], true);
-    let flows_of = shape("flows", 0, V4, (&[32], 14), (&[32], 5), [5, 3], true);
-    let mut random = Random(7);
-    for kinds in 0..8u32 {
-        let mut rules = settings(&mut random, &list).rules().to_vec();
-        for (kind, shape) in [&with_local, &local_only].into_iter().enumerate() {
-            if kinds >> (kind + 1) & 1 == 0 {
-                continue;
-            }
-            let rules_of_kind = settings(&mut random, shape);
-            let is_sided = |rule: &&FilterRule| *rule.network_rule().local() != Network::Nil;
-            for rule in rules_of_kind.rules().iter().filter(is_sided) {
-                let place = random.below(rules.len());
-                rules.insert(place, rule.clone());
-            }
-        }
-        if kinds & 1 != 0 {
-            for number in 0..40 {
-                let host = Host::Address(V4.unspecified(), None);
-                let first = random.below(400) as u16 + 1;
-                let ports = Ports::range(first, first + random.below(4) as u16).unwrap();
-                let endpoint = Endpoint::from_parts(host, ports);
-                let protocol = random.pick(&[Protocol::Any, Protocol::Tcp, Protocol::Udp]);
-                let direction = random.pick(&[Direction::Any, Direction::Inbound]);
-                let (remote, local) =
-                    if number % 2 == 0 { (Some(endpoint), None) } else { (None, Some(endpoint)) };
-                let rule = NetworkRule::remote_network(remote, 0, local, 0, protocol, direction);
-                let place = random.below(rules.len());
-                rules.insert(place, FilterRule::new(rule.unwrap(), random.pick(&Action::ALL)));
-            }
-        }
-        let settings = FilterSettings::new(rules, Action::Allow);
-        let flows: Vec<Flow<'_>> = (0..640)
-            .map(|number| {
-                let flow = flow(&mut random, &flows_of);
-                // Every second hundred are all of a kind that needs nothing special.
+    for (seed, families) in [&[V4][..], &[V6], &[V4, V6]].into_iter().enumerate() {
+        let mut random = Random(7 + seed as u64);
+        for kinds in 0..8 {
+            let rules = rules_of_kinds(&mut random, families, kinds);
+            let settings = FilterSettings::new(rules, Action::Allow);
+            // Every second hundred are all of a kind that needs nothing special.
+            let flows = (0..640).map(|number| {
+                let family = random.pick(families);
+                let [list, _, _, flows] = shapes_of_kinds(family);
+                let flow = flow(&mut random, &flows);
                 match number / 100 % 2 {
                     0 => flow,
                     _ => {
                         let protocol = random.pick(&[IpProtocol::TCP, IpProtocol::UDP]);
-                        let local = address(&mut random, V4, 5);
-                        let remote = flow.remote().unwrap();
+                        let local = address(&mut random, family, flows.local.1);
+                        let remote = address(&mut random, family, list.remote.1);
+                        let port = flow.remote().unwrap().port();
                         Flow::new(protocol, flow.direction())
-                            .with_remote_address(remote.address().unwrap(), None, remote.port())
+                            .with_remote_address(remote, None, port)
                             .with_local_address(local, None, 1 + random.below(30) as u16)
                     }
                 }
-            })
-            .collect();
-        agree(&format!("kinds {kinds}"), &settings, &flows);
+            });
+            let flows: Vec<Flow<'_>> = flows.collect();
+            agree(&format!("{families:?}, kinds {kinds}"), &settings, &flows);
+        }
     }
+}
+
+/// The shapes of a block list, of rules with both sides, of rules with a local side, and of flows.
+fn shapes_of_kinds(family: AddressFamily) -> [Shape; 4] {
+    let any = (&[][..], 0);
+    match family {
+        V4 => [
+            shape("list", 2000, V4, (&[16, 24, 32, 32], 14), any, [5, 0], true),
+            shape("with local", 40, V4, (&[24, 32], 14), (&[24, 32], 5), [3, 3], true),
+            shape("local only", 40, V4, any, (&[28, 32], 5), [0, 3], true),
+            shape("flows", 0, V4, (&[32], 14), (&[32], 5), [5, 3], true),
+        ],
+        V6 => [
+            shape("list", 2000, V6, (&[29, 32, 48, 64, 128, 128], 107), any, [5, 0], true),
+            shape("with local", 40, V6, (&[32, 64, 128], 107), (&[64, 128], 3), [3, 3], true),
+            shape("local only", 40, V6, any, (&[64, 126, 128], 3), [0, 3], true),
+            shape("flows", 0, V6, (&[128], 107), (&[128], 3), [5, 3], true),
+        ],
+    }
+}
+
+/// Returns the rules of a block list, and among them those of the kinds that have a bit: of any host for
+/// some ports, with both sides, with a local side.
+fn rules_of_kinds(random: &mut Random, families: &[AddressFamily], kinds: u32) -> Vec<FilterRule> {
+    let mut rules = Vec::new();
+    for family in families {
+        let [list, with_local, local_only, _] = shapes_of_kinds(*family);
+        for rule in settings(random, &list).rules() {
+            rules.insert(random.below(rules.len() + 1), rule.clone());
+        }
+        for (kind, shape) in [with_local, local_only].iter().enumerate() {
+            if kinds >> (kind + 1) & 1 == 0 {
+                continue;
+            }
+            let rules_of_kind = settings(random, shape);
+            let is_sided = |rule: &&FilterRule| *rule.network_rule().local() != Network::Nil;
+            for rule in rules_of_kind.rules().iter().filter(is_sided) {
+                rules.insert(random.below(rules.len()), rule.clone());
+            }
+        }
+    }
+    for number in 0..if kinds & 1 != 0 { 40 } else { 0 } {
+        let host = Host::Address(random.pick(families).unspecified(), None);
+        let first = random.below(400) as u16 + 1;
+        let ports = Ports::range(first, first + random.below(4) as u16).unwrap();
+        let endpoint = Endpoint::from_parts(host, ports);
+        let protocol = random.pick(&[Protocol::Any, Protocol::Tcp, Protocol::Udp]);
+        let direction = random.pick(&[Direction::Any, Direction::Inbound]);
+        let (remote, local) =
+            if number % 2 == 0 { (Some(endpoint), None) } else { (None, Some(endpoint)) };
+        let rule = NetworkRule::remote_network(remote, 0, local, 0, protocol, direction);
+        let rule = FilterRule::new(rule.unwrap(), random.pick(&Action::ALL));
+        rules.insert(random.below(rules.len()), rule);
+    }
+    rules
 }
 
 /// A rule that names no address does not match loopback flows, so that it hides no rule from them.

@@ -1,34 +1,52 @@
 //! [`Columns`]: a group of flows field by field, so that one instruction does a step for all of them.
 
 use crate::endpoint::AddressFamily;
-use crate::flow::Flow;
+use crate::flow::{End, Flow, FlowWords};
 use crate::matcher::intervals::GROUP;
-use crate::matcher::leaf::{COMMON_CASES, Case, Ranked};
+use crate::matcher::lanes::Lanes;
+use crate::matcher::leaf::{COMMON_CASES, Ranked};
 
 /// A field of each flow of a group.
 pub(super) type Column = [u32; GROUP];
 
-/// The fields of a group of flows.
+/// One of the two ends of a flow.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    Remote,
+    Local,
+}
+
+/// The fields of a group of flows, up to [`GROUP`]; of those that are not there, zero.
 #[derive(Debug)]
 pub(super) struct Columns<'a> {
-    pub(super) flows: &'a [Flow<'a>; GROUP],
-    /// The IPv4 addresses; anything where there is none.
+    pub(super) flows: &'a [Flow<'a>],
+    /// The first 32 bits of the addresses; anything where there is none.
     pub(super) remote: Column,
     pub(super) local: Column,
     pub(super) remote_port: Column,
     pub(super) local_port: Column,
-    /// The index of the case, less than [`COMMON_CASES`].
+    /// The index of the case, less than [`COMMON_CASES`]; anything for other protocols than TCP and UDP.
     pub(super) case: Column,
-    /// A bit for each flow of TCP or UDP that is no loopback flow, and of which both addresses are
-    /// IPv4 addresses and the local end is known. Of the others the columns do not say enough.
-    pub(super) usual: u32,
+    /// A bit for each flow of which both addresses are of a family and the first 32 bits of the local one
+    /// are not zero, but for loopback flows.
+    known: u32,
+    /// A bit for each flow of which both addresses are IPv4 addresses.
+    v4: u32,
+    /// A bit for each flow of which the local port is known.
+    local_ports: u32,
+    /// A bit for each flow of TCP or UDP.
+    common: u32,
 }
 
 impl<'a> Columns<'a> {
-    /// Takes a whole group of flows apart; none for fewer flows.
+    /// Takes a group of flows apart.
     #[inline(always)]
-    pub(super) fn new(flows: &'a [Flow<'a>]) -> Option<Columns<'a>> {
-        let flows: &[Flow<'_>; GROUP] = flows.try_into().ok()?;
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
+    pub(super) fn new(lanes: impl Lanes, flows: &'a [Flow<'a>]) -> Columns<'a> {
+        let words = match flows.try_into() {
+            Ok(flows) => lanes.take_apart(flows),
+            Err(_) => take_apart_by_turns(flows),
+        };
         let mut columns = Columns {
             flows,
             remote: [0; GROUP],
@@ -36,31 +54,87 @@ impl<'a> Columns<'a> {
             remote_port: [0; GROUP],
             local_port: [0; GROUP],
             case: [0; GROUP],
-            usual: 0,
+            known: 0,
+            v4: 0,
+            local_ports: 0,
+            common: 0,
         };
-        let Columns { remote, local, remote_port, local_port, case, usual, .. } = &mut columns;
-        let addresses = remote.iter_mut().zip(local);
-        let ports = remote_port.iter_mut().zip(local_port);
-        for (lane, ((flow, case), ((remote, local), (remote_port, local_port)))) in
-            flows.iter().zip(case).zip(addresses.zip(ports)).enumerate()
-        {
-            let (remote_end, local_end) = flow.ends();
-            let of_flow = Case::of(flow);
-            (*remote, *local) =
-                (remote_end.folded_bits().1 as u32, local_end.folded_bits().1 as u32);
-            (*remote_port, *local_port) = (remote_end.port().into(), local_end.port().into());
-            let v4 = Some(AddressFamily::V4);
-            let is_usual = (remote_end.folded_family() == v4)
-                & (local_end.folded_family() == v4)
-                & (*local != 0)
-                & (*local_port != 0)
-                & !flow.is_loopback()
-                & !of_flow.is_uncommon();
-            *case = (of_flow.index() % COMMON_CASES) as u32;
-            *usual |= u32::from(is_usual) << lane;
+        let (mut known, mut v4, mut common) = ([0; GROUP], [0; GROUP], [0; GROUP]);
+        for lane in 0..GROUP {
+            let [a, b, c, d, e, f, g, h] = &words;
+            let words = [a[lane], b[lane], c[lane], d[lane], e[lane], f[lane], g[lane], h[lane]];
+            let words = FlowWords::of_array(words);
+            columns.remote[lane] = words.remote();
+            columns.local[lane] = words.local();
+            columns.remote_port[lane] = words.remote_port();
+            columns.local_port[lane] = words.local_port();
+            columns.case[lane] = words.case().min(COMMON_CASES as u32 - 1);
+            let is_of_one_family = words.is_v4() | words.is_v6();
+            known[lane] = u32::from(is_of_one_family & (words.local() != 0) & !words.is_loopback());
+            v4[lane] = u32::from(words.is_v4());
+            common[lane] = u32::from(words.case() < COMMON_CASES as u32);
         }
-        Some(columns)
+        columns.known = mask(&known);
+        columns.v4 = mask(&v4);
+        columns.local_ports = mask(&columns.local_port);
+        columns.common = mask(&common);
+        columns
     }
+
+    /// Returns the first 32 bits of the addresses of one end; anything where there is none.
+    #[inline(always)]
+    pub(super) fn firsts(&self, which: Which) -> &Column {
+        match which {
+            Which::Remote => &self.remote,
+            Which::Local => &self.local,
+        }
+    }
+
+    /// Returns one end of a flow.
+    #[inline(always)]
+    pub(super) fn end(&self, which: Which, lane: usize) -> Option<&End> {
+        let (remote, local) = self.flows.get(lane)?.ends();
+        Some(match which {
+            Which::Remote => remote,
+            Which::Local => local,
+        })
+    }
+
+    /// Returns a bit for each flow that is no loopback flow, of which both addresses are of this family and
+    /// known; of IPv6, most of those. Of the others the columns do not say enough.
+    #[inline(always)]
+    pub(super) fn known(&self, family: AddressFamily) -> u32 {
+        match family {
+            AddressFamily::V4 => self.known & self.v4,
+            AddressFamily::V6 => self.known & !self.v4,
+        }
+    }
+
+    /// Returns a bit for each flow of which the local port is known.
+    #[inline(always)]
+    pub(super) fn local_ports(&self) -> u32 {
+        self.local_ports
+    }
+
+    /// Returns a bit for each known flow of TCP or UDP with a local port.
+    #[inline(always)]
+    pub(super) fn usual(&self, family: AddressFamily) -> u32 {
+        self.known(family) & self.local_ports & self.common
+    }
+}
+
+/// Does what [`Lanes::take_apart`] does, one flow after the other.
+#[inline(always)]
+pub(super) fn take_apart_by_turns(flows: &[Flow<'_>]) -> [Column; FlowWords::COUNT] {
+    let mut columns = [[0; GROUP]; FlowWords::COUNT];
+    for (lane, flow) in flows.iter().take(GROUP).enumerate() {
+        for (column, word) in columns.iter_mut().zip(flow.words().to_array()) {
+            if let Some(place) = column.get_mut(lane) {
+                *place = word;
+            }
+        }
+    }
+    columns
 }
 
 /// Puts the lesser of two ranks in place of the first, for each flow.

@@ -7,7 +7,7 @@
 //! that are alike are kept once.
 
 use crate::flow::{End, Flow};
-use crate::matcher::columns::Column;
+use crate::matcher::columns::{Column, Columns};
 use crate::matcher::intervals::{GROUP, Intervals, Node, Value, bounds};
 use crate::matcher::lanes::{Lanes, Packed};
 use crate::matcher::leaf::Ranked;
@@ -136,18 +136,13 @@ impl CrossTable {
         self.rows.find_at(lanes, spot, RowQuery::new(flow), &[])
     }
 
-    /// Returns the first rule that matches each of a group of flows, up to [`GROUP`], a step at a
-    /// time for all of them; for flows of which not both addresses are IPv4 addresses, anything.
+    /// Returns the first rule that matches each flow of a group that is known, a step at a time for all
+    /// of them; for the others, anything.
     #[inline(always)]
-    pub(super) fn find_group<L: Lanes>(&self, lanes: L, flows: &[Flow<'_>]) -> [Ranked; GROUP] {
-        let (mut remotes, mut locals) = ([0; GROUP], [0; GROUP]);
-        for ((remote, local), flow) in remotes.iter_mut().zip(&mut locals).zip(flows) {
-            let (remote_end, local_end) = flow.ends();
-            (*remote, *local) =
-                (remote_end.folded_bits().1 as u32, local_end.folded_bits().1 as u32);
-        }
-        let remotes = classes(lanes, &self.remotes, &remotes, flows.len());
-        let locals = classes(lanes, &self.locals, &locals, flows.len());
+    pub(super) fn find_group<L: Lanes>(&self, lanes: L, columns: &Columns<'_>) -> [Ranked; GROUP] {
+        let flows = columns.flows;
+        let remotes = classes(lanes, &self.remotes, &columns.remote, flows.len());
+        let locals = classes(lanes, &self.locals, &columns.local, flows.len());
         let mut cells = [0; GROUP];
         for ((cell, remote), local) in cells.iter_mut().zip(remotes).zip(locals) {
             *cell = remote.wrapping_mul(self.width).wrapping_add(local / BLOCK as u32);

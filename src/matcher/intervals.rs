@@ -6,7 +6,7 @@
 //! by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
 //! the first that is not below the address: one comparison of whole vectors.
 
-use crate::matcher::columns::Column;
+use crate::matcher::columns::{Column, Columns, Which, lanes_of};
 use crate::matcher::lanes::{Lanes, Packed, prefetch};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::memory;
@@ -385,6 +385,13 @@ impl<V: Value> Intervals<V> {
         if self.nodes.is_empty() {
             return self.rest.words().map(|word| [word; GROUP]);
         }
+        let places = self.places_of_v4(lanes, addresses);
+        lanes.gather(&self.halves.values, &places)
+    }
+
+    /// Returns the places of a group of IPv4 addresses, or of the first 32 bits of others.
+    #[inline(always)]
+    fn places_of_v4(&self, lanes: impl Lanes, addresses: &Column) -> Column {
         let numbers = self.root.gather(lanes, &addresses.map(|bits| bits >> 16));
         let [bases, shapes] = lanes.gather(&self.nodes, &numbers);
         let mut places = [0; GROUP];
@@ -393,7 +400,50 @@ impl<V: Value> Intervals<V> {
         {
             *place = self.place_of_half(lanes, Node { base, shape }, *address as u16) as u32;
         }
-        lanes.gather(&self.halves.values, &places)
+        places
+    }
+
+    /// Returns the words of the values of the addresses of one end of each flow of a group that has a bit in
+    /// `of`, field by field; for the others, anything.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
+    pub(super) fn gather_ends<const N: usize>(
+        &self,
+        lanes: impl Lanes,
+        columns: &Columns<'_>,
+        which: Which,
+        of: u32,
+    ) -> [Column; N]
+    where
+        V: Packed<N>,
+    {
+        if self.words.values.is_empty() {
+            return self.gather_v4(lanes, columns.firsts(which));
+        }
+        let places = self.places_of_v4(lanes, columns.firsts(which));
+        let mut found = lanes.gather(&self.halves.values, &places);
+        let (mut nodes, mut further) = ([Node::EMPTY; GROUP], 0);
+        for (lane, place) in places.iter().enumerate() {
+            if let Some(value) = self.halves.values.get(*place as usize)
+                && let Some(node) = value.node(&self.links)
+            {
+                nodes[lane] = node;
+                further |= 1 << lane;
+                self.words.prefetch(node);
+            }
+        }
+        for lane in lanes_of(further & of) {
+            let Some(end) = columns.end(which, lane) else { break };
+            let (high, low) = end.folded_bits();
+            let mut value = self.words.get(lanes, nodes[lane], high as u32).unwrap_or(&self.rest);
+            if let Some(node) = value.node(&self.links) {
+                value = self.longs.get(lanes, node, low).unwrap_or(&self.rest);
+            }
+            for (column, word) in found.iter_mut().zip(value.words()) {
+                column[lane] = word;
+            }
+        }
+        found
     }
 
     /// Returns the value of each of up to [`GROUP`] addresses, all of them a step at a time: while

@@ -1,6 +1,8 @@
 //! [`Lanes`]: comparing many numbers at once, by whatever the machine has for it.
 
 use crate::decision::Decision;
+use crate::flow::{Flow, FlowWords};
+use crate::matcher::columns::take_apart_by_turns;
 use crate::matcher::intervals::GROUP;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{Block, Probe};
@@ -23,6 +25,12 @@ pub(super) trait Lanes: Copy {
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
     /// Whether the fields of a whole group of flows are worth to be looked up together.
     const GATHERS: bool;
+
+    /// Returns the [words](Flow::words) of a group of flows, field by field.
+    #[inline(always)]
+    fn take_apart(self, flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
+        take_apart_by_turns(flows)
+    }
 
     /// Returns the words of the values at these places, field by field; anything for a place where
     /// there is none.
@@ -305,7 +313,9 @@ pub(super) struct Avx512(());
 mod x86 {
     use super::{Avx2, Avx512, Job, Lanes, Narrow, Packed, gather_by_turns, run_apart};
     use crate::decision::Decision;
+    use crate::flow::{Flow, FlowWords};
     use crate::matcher::Decide;
+    use crate::matcher::columns::take_apart_by_turns;
     use crate::matcher::intervals::GROUP;
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
@@ -407,7 +417,7 @@ mod x86 {
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
         ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident, $row:ident,
-            $row_bits:literal, $run:ident, $gathers:literal, $gather:ident) => {
+            $row_bits:literal, $run:ident, $gathers:literal, $gather:ident, $take_apart:ident) => {
             impl Lanes for $machine {
                 const ROW_BITS: u32 = $row_bits;
                 const GATHERS: bool = $gathers;
@@ -447,6 +457,12 @@ mod x86 {
                 }
 
                 #[inline(always)]
+                fn take_apart(self, flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
+                    // SAFETY: as before.
+                    unsafe { $take_apart(flows) }
+                }
+
+                #[inline(always)]
                 fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
                     // SAFETY: as before.
                     unsafe { $remote(block, probe) }
@@ -483,7 +499,8 @@ mod x86 {
         2,
         run_avx2,
         false,
-        avx2_gather
+        avx2_gather,
+        avx2_take_apart
     );
     lanes!(
         Avx512,
@@ -496,7 +513,8 @@ mod x86 {
         1,
         run_avx512,
         true,
-        avx512_gather
+        avx512_gather,
+        avx512_take_apart
     );
 
     /// Returns the half of 64 bytes of this number, 0 or 1.
@@ -667,6 +685,77 @@ mod x86 {
         places: &[u32; GROUP],
     ) -> [[u32; GROUP]; N] {
         gather_by_turns(values, places)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_take_apart(flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
+        take_apart_by_turns(flows)
+    }
+
+    /// Takes the words of two flows at a time into one vector, and turns eight of these.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn avx512_take_apart(flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
+        let (first, last) = (four_and_four(flows, 0), four_and_four(flows, 4));
+        let even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+        let odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+        let mut columns = [[0; GROUP]; FlowWords::COUNT];
+        for (column, (first, last)) in first.into_iter().zip(last).enumerate() {
+            store(&mut columns, column, _mm512_permutex2var_epi64(first, even, last));
+            store(&mut columns, column + 4, _mm512_permutex2var_epi64(first, odd, last));
+        }
+        columns
+    }
+
+    /// Returns words of four flows from `first` on in the low half, and of those that are eight further on
+    /// in the high one: in the quarters of each vector the first and the fifth word, the second and the
+    /// sixth, the third and the seventh, the fourth and the eighth.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn four_and_four(flows: &[Flow<'_>; GROUP], first: usize) -> [__m512i; 4] {
+        let (a, b) = (one_and_one(flows, first), one_and_one(flows, first + 1));
+        let (c, d) = (one_and_one(flows, first + 2), one_and_one(flows, first + 3));
+        let (low, more) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+        let (high, most) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+        [
+            _mm512_unpacklo_epi64(low, more),
+            _mm512_unpackhi_epi64(low, more),
+            _mm512_unpacklo_epi64(high, most),
+            _mm512_unpackhi_epi64(high, most),
+        ]
+    }
+
+    /// Returns the words of a flow in the low half, and of that eight further on in the high one.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn one_and_one(flows: &[Flow<'_>; GROUP], first: usize) -> __m512i {
+        const { assert!(size_of::<Flow<'_>>() >= 64) };
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        const PLACES: [u32; GROUP] = {
+            let (mut places, mut word) = ([0; GROUP], 0);
+            while word < GROUP {
+                let of_second = if word < FlowWords::COUNT { 0 } else { 16 };
+                places[word] = Flow::PLACES[word % FlowWords::COUNT] as u32 + of_second;
+                word += 1;
+            }
+            places
+        };
+        let (low, high) = (words_of(flows, first), words_of(flows, first + GROUP / 2));
+        _mm512_permutex2var_epi32(low, line(&PLACES), high)
+    }
+
+    /// Returns the words of a flow as they stand in it.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn words_of(flows: &[Flow<'_>; GROUP], number: usize) -> __m512i {
+        let words = Flow::PLACES.iter().fold(0u16, |words, place| words | 1 << place);
+        // SAFETY: the flow is among those of the array, and not shorter than sixteen words; those that are
+        // read are numbers.
+        unsafe {
+            let flow = flows.as_ptr().add(number % GROUP);
+            _mm512_maskz_loadu_epi32(words, flow.cast())
+        }
     }
 
     impl Avx512 {
@@ -1049,11 +1138,14 @@ mod neon {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, reason = "a failed test")]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test")]
 mod tests {
     use super::*;
+    use crate::endpoint::Zone;
+    use crate::flow::{Direction, IpProtocol};
     use crate::matcher::leaf::{Leaf, Ranked};
     use crate::rule::Action;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     fn check(lanes: impl Lanes) {
         for first in 0..32usize {
@@ -1091,6 +1183,7 @@ mod tests {
         fn run(self, lanes: impl Lanes) {
             check(lanes);
             check_gather(lanes);
+            check_take_apart(lanes);
         }
     }
 
@@ -1098,6 +1191,31 @@ mod tests {
     fn the_first_lane_that_is_at_least_x_is_found_by_every_machine() {
         for limit in Vectors::ALL {
             Machine::up_to(limit).run(Check);
+        }
+    }
+
+    fn check_take_apart(lanes: impl Lanes) {
+        let flows: [Flow<'_>; GROUP] = std::array::from_fn(|number| {
+            let bits = (number as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            let port = (bits >> 7) as u16;
+            let v6 = IpAddr::from(Ipv6Addr::from_bits(bits));
+            let v4 = IpAddr::from(Ipv4Addr::from_bits(bits as u32));
+            let loopback = IpAddr::from(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+            let (remote, local) = [(v4, v4), (v6, v6), (v4, v6), (loopback, v4)][number % 4];
+            let protocol = IpProtocol([6, 17, 1, 255, 6][number % 5]);
+            let direction = [Direction::Any, Direction::Inbound, Direction::Outbound][number % 3];
+            let zone = (number % 7 == 1).then(|| Zone::new("en0").unwrap());
+            let flow = Flow::new(protocol, direction).with_remote_hostname("www.example.com");
+            match number {
+                13 => flow,
+                _ => flow
+                    .with_remote_address(remote, zone, port)
+                    .with_local_address(local, None, !port),
+            }
+        });
+        let columns = lanes.take_apart(&flows);
+        for (lane, flow) in flows.iter().enumerate() {
+            assert_eq!(columns.map(|column| column[lane]), flow.words().to_array(), "{flow:?}");
         }
     }
 

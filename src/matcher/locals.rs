@@ -67,16 +67,17 @@ impl LocalPorts {
         self.of_family(family).by_port.get(lanes, local_port, case)
     }
 
-    /// Puts the first rule in place of those that it goes before, for each of a group of IPv4 flows
-    /// as [`find`](LocalPorts::find) takes them.
+    /// Puts the first rule in place of those that it goes before, for each of a group of flows of a
+    /// family as [`find`](LocalPorts::find) takes them.
     #[inline(always)]
-    pub(super) fn lower_v4(
+    pub(super) fn lower(
         &self,
         lanes: impl Lanes,
+        family: AddressFamily,
         columns: &Columns<'_>,
         best: &mut [Ranked; GROUP],
     ) {
-        self.v4.by_port.lower(lanes, &columns.local_port, &columns.case, best);
+        self.of_family(family).by_port.lower(lanes, &columns.local_port, &columns.case, best);
     }
 
     /// Offers the first rule that matches, adds what is pending, and returns true; false for a

@@ -7,7 +7,7 @@
 
 use crate::endpoint::AddressFamily;
 use crate::flow::{End, Flow};
-use crate::matcher::columns::{Columns, lanes_of, lower, mask};
+use crate::matcher::columns::{Columns, Which, lanes_of, lower, mask};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
@@ -246,22 +246,34 @@ impl PlainIndex {
     }
 
     /// Puts the first rule that matches in place of those that it goes before, for each of a group
-    /// of usual flows, and returns a bit for each to which rules that are kept elsewhere may apply.
+    /// of usual flows of a family, and returns a bit for each to which rules that are kept elsewhere may
+    /// apply.
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
-    pub(super) fn lower_v4(
+    pub(super) fn lower(
         &self,
         lanes: impl Lanes,
+        family: AddressFamily,
         columns: &Columns<'_>,
         best: &mut [Ranked; GROUP],
     ) -> u32 {
-        let Columns { flows, remote, remote_port, case, usual, .. } = columns;
+        let Columns { flows, remote_port, case, .. } = columns;
+        let usual = columns.usual(family);
         if let Some(simple) = &self.simple {
-            let [found] = simple.v4.gather_v4(lanes, remote);
+            let intervals = match family {
+                AddressFamily::V4 => &simple.v4,
+                AddressFamily::V6 => &simple.v6,
+            };
+            let [found] = intervals.gather_ends(lanes, columns, Which::Remote, usual);
             lower(best, &found);
             return 0;
         }
-        let leaves @ [ranked, next, ports, kinds] = self.v4.gather_v4(lanes, remote);
+        let intervals = match family {
+            AddressFamily::V4 => &self.v4,
+            AddressFamily::V6 => &self.v6,
+        };
+        let leaves @ [ranked, next, ports, kinds] =
+            intervals.gather_ends(lanes, columns, Which::Remote, usual);
         let (mut further, mut conditional) = ([0; GROUP], [0; GROUP]);
         for lane in 0..GROUP {
             let (port, ports, kind) = (remote_port[lane], ports[lane], kinds[lane]);
@@ -275,22 +287,28 @@ impl PlainIndex {
         }
         for lane in lanes_of(mask(&further) & usual) {
             let leaf = Leaf::of_words(leaves.map(|column| column[lane]));
-            let case = Case::of(&flows[lane]);
-            best[lane] = self.find_further(&leaf, case, remote_port[lane] as u16, best[lane]);
+            let Some(flow) = flows.get(lane) else { break };
+            let port = remote_port[lane] as u16;
+            best[lane] = self.find_further(&leaf, Case::of(flow), port, best[lane]);
         }
         mask(&conditional)
     }
 
     /// Puts the first rule of any host in place of those that it goes before, for each of a group of
-    /// usual flows.
+    /// usual flows of a family.
     #[inline(always)]
-    pub(super) fn lower_by_anywhere_v4(
+    pub(super) fn lower_by_anywhere(
         &self,
         lanes: impl Lanes,
+        family: AddressFamily,
         columns: &Columns<'_>,
         best: &mut [Ranked; GROUP],
     ) {
-        self.anywhere.v4.lower(lanes, &columns.remote_port, &columns.case, best);
+        let table = match family {
+            AddressFamily::V4 => &self.anywhere.v4,
+            AddressFamily::V6 => &self.anywhere.v6,
+        };
+        table.lower(lanes, &columns.remote_port, &columns.case, best);
     }
 
     #[inline(never)]

@@ -8,7 +8,7 @@
 
 use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
-use crate::matcher::columns::{Columns, lanes_of};
+use crate::matcher::columns::{Columns, Which, lanes_of, mask};
 use crate::matcher::cross::{CrossTable, Limits};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
@@ -251,6 +251,38 @@ impl<const W: usize> Sided<W> {
         }
     }
 
+    /// Puts the first rule that matches in place of those that it goes before, for those of a group
+    /// of usual flows of the family that have a bit in `by_local`, or in `by_remote` if rules with a local
+    /// side may apply to the network of the remote address.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
+    pub(super) fn lower(
+        &self,
+        lanes: impl Lanes,
+        columns: &Columns<'_>,
+        by_local: u32,
+        by_remote: u32,
+        best: &mut [Ranked; GROUP],
+    ) {
+        let (flows, wanted) = (columns.flows, by_local | by_remote);
+        let locals = &self.by_local.addresses;
+        let [words] = locals.gather_ends(lanes, columns, Which::Local, wanted);
+        // Of no rules the place is 0.
+        let mut found = by_remote | mask(&words);
+        if self.has_root | !self.wide.is_empty | self.cross.is_some() {
+            found = wanted;
+        }
+        for lane in lanes_of(found & wanted) {
+            let Some(flow) = flows.get(lane) else { break };
+            let of_remote = match (by_remote >> lane & 1 != 0) | self.has_root {
+                true => self.by_remote.place(lanes, flow.ends().0),
+                false => Place::EMPTY,
+            };
+            let places = [of_remote, Place::of_words([words[lane]])];
+            best[lane] = self.find_if_any(lanes, places, flow, best[lane]);
+        }
+    }
+
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         let sides = [&self.by_remote, &self.by_local].map(Side::size_bytes);
@@ -261,40 +293,6 @@ impl<const W: usize> Sided<W> {
 }
 
 impl Sided<1> {
-    /// Puts the first rule that matches in place of those that it goes before, for those of a group
-    /// of usual flows that have a bit in `by_local`, or in `by_remote` if rules with a local side may
-    /// apply to the network of the remote address.
-    #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
-    pub(super) fn lower_v4(
-        &self,
-        lanes: impl Lanes,
-        columns: &Columns<'_>,
-        by_local: u32,
-        by_remote: u32,
-        best: &mut [Ranked; GROUP],
-    ) {
-        let (mut locals, mut found) = ([Place::EMPTY; GROUP], by_remote);
-        if by_local != 0 {
-            let [words] = self.by_local.addresses.gather_v4(lanes, &columns.local);
-            for (lane, (place, word)) in locals.iter_mut().zip(words).enumerate() {
-                *place = Place::of_words([word]);
-                found |= u32::from(*place != Place::EMPTY) << lane;
-            }
-            if self.has_root | !self.wide.is_empty {
-                found = by_local;
-            }
-        }
-        for lane in lanes_of(found & (by_local | by_remote)) {
-            let flow = &columns.flows[lane];
-            let mut places = self.places(lanes, flow, by_remote >> lane & 1 != 0);
-            if by_local != 0 {
-                places[1] = locals[lane];
-            }
-            best[lane] = self.find_if_any(lanes, places, flow, best[lane]);
-        }
-    }
-
     /// Returns the first rule that matches each of a group of IPv4 flows, up to [`GROUP`], a step at a
     /// time for all of them; where the rules are not crossed.
     #[inline(always)]
