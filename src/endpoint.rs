@@ -198,15 +198,9 @@ pub(crate) enum HostText<'a> {
 }
 
 impl HostText<'_> {
-    /// Reads an address without a zone id, as most hosts are, from text that may not be UTF-8.
-    #[inline]
-    pub(crate) fn address(text: &[u8]) -> Option<IpAddr> {
-        address_text::address(text)
-    }
-
     pub(crate) fn read(text: &str) -> Result<HostText<'_>, Error> {
         let not_an_address = || Error::new(ErrorKind::NotAnAddress { host: text.to_owned() });
-        if let Some(address) = HostText::address(text.as_bytes()) {
+        if let Some(address) = address_text::address(text.as_bytes()) {
             return Ok(HostText::Address(address, None));
         }
         if let Some((address, zone)) = text.split_once('%')
