@@ -2,7 +2,7 @@
 //!
 //! | target | input | claim |
 //! |---|---|---|
-//! | [`text`] | a settings file, a flow or log line, an endpoint, a name, ports | reading never panics; what is read prints as itself; every lint has its place, and its suggestion is a rule |
+//! | [`text`] | a settings file, a flow or log line, an endpoint, a name, ports | reading never panics; what is read prints as itself; an address is what the standard library reads; every lint has its place, and its suggestion is a rule |
 //! | [`agreement`] | settings and flows, decoded | every matcher agrees with the reference, the reference with the naive match, "pending" and "final" with what could become known; lints are true and mended by what they suggest |
 //! | [`logs`] | a byte that chooses the format, and a log | reading never panics; every line is in one record; pieces are read as the whole is; the fast path agrees |
 //! | [`captures`] | a pcap or pcapng file | reading never panics; every packet is counted once, as many as the blocks hold; pieces are read as the whole is; the buffer is bounded by the input |
@@ -46,7 +46,8 @@ pub use logs::logs;
 ///
 /// # Panics
 ///
-/// If what was read does not print as itself, or a lint of it is not in order.
+/// If what was read does not print as itself, an address is not what the standard library reads, or a lint of
+/// it is not in order.
 pub fn text(data: &[u8]) {
     check_settings(data);
     for purpose in [None, Some(Purpose::Filter), Some(Purpose::Proxy)] {
@@ -56,6 +57,11 @@ pub fn text(data: &[u8]) {
     check_flow(text);
     check_if_read::<Endpoint>(text);
     check_if_read::<Host>(text);
+    let address = match text.parse() {
+        Ok(Host::Address(address, None)) => Some(address),
+        _ => None,
+    };
+    assert_eq!(address, text.parse().ok(), "an address as the standard library reads it: {text}");
     check_if_read::<HostName>(text);
     check_if_read::<Ports>(text);
     check_if_read::<Protocol>(text);
