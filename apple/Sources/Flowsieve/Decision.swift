@@ -59,9 +59,12 @@ public struct Decision: Sendable {
             case FSV_REASON_PENDING: .pending
             default: .default
             }
-        let label = decision.pointee.label.map { label in
-            OwnedLabel(owner: owner, start: UnsafeRawPointer(label), count: decision.pointee.label_len)
-        }
+        let label: OwnedLabel? =
+            if let label = decision.pointee.label {
+                OwnedLabel(owner: owner, start: UnsafeRawPointer(label), count: decision.pointee.label_len)
+            } else {
+                nil
+            }
         let rule = decision.pointee.rule
         return Decision(
             action: action, reason: reason, rule: rule == .max ? nil : Int(rule),

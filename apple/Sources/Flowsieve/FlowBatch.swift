@@ -34,12 +34,12 @@ extension FlowMatcher {
     private func append(_ flows: UnsafeBufferPointer<SocketFlow>, to decisions: inout [Decision]) {
         var group = FlowGroup(capacity: min(flows.count, FlowGroup.capacity))
         for first in stride(from: 0, to: flows.count, by: FlowGroup.capacity) {
-            let part = flows[first..<min(first + FlowGroup.capacity, flows.count)]
+            let part = UnsafeBufferPointer(rebasing: flows[first..<min(first + FlowGroup.capacity, flows.count)])
             group.take(part)
             let status = group.decide { fsv_matcher_decide_batch(handle, $0, $1, $2) }
             if status == FSV_STATUS_OK {
-                group.withDecisions { decided in
-                    decisions.append(.made(status, decided, failureAction: failureAction, owner: self))
+                for index in part.indices {
+                    decisions.append(group.decision(index, failureAction: failureAction, owner: self))
                 }
             } else {
                 // One of them is not in order, and the C interface has decided none.
@@ -74,59 +74,68 @@ extension LiveFlowMatcher {
 }
 
 /// Some flows as the C interface takes them: one after the other, with their names in one buffer.
-private struct FlowGroup {
+// PERF: memory of its own, as each append to an array asks whether another has it; decide/ipv4-1k/batch/swift.
+private struct FlowGroup: ~Copyable {
     /// The most flows: few enough for the first-level cache, and enough that a call costs nothing.
     static let capacity = 128
 
-    private var flows: [fsv_flow] = []
+    private let flows: UnsafeMutablePointer<fsv_flow>
+    private let decisions: UnsafeMutablePointer<fsv_decision>
+    private var count = 0
     private var names: [UInt8] = []
-    private var decisions: [fsv_decision]
+    private var hasNames = false
 
     init(capacity: Int) {
-        flows.reserveCapacity(capacity)
+        flows = .allocate(capacity: capacity)
+        decisions = .allocate(capacity: capacity)
         var decision = fsv_decision()
         decision.size = UInt32(MemoryLayout<fsv_decision>.size)
-        decisions = Array(repeating: decision, count: capacity)
+        decisions.initialize(repeating: decision, count: capacity)
     }
 
-    /// Takes flows in the place of those that are there.
-    mutating func take(_ taken: Slice<UnsafeBufferPointer<SocketFlow>>) {
-        flows.removeAll(keepingCapacity: true)
+    deinit {
+        flows.deallocate()
+        decisions.deallocate()
+    }
+
+    /// Takes flows, no more than there is room for, in the place of those that are there.
+    mutating func take(_ taken: UnsafeBufferPointer<SocketFlow>) {
         names.removeAll(keepingCapacity: true)
-        for index in taken.indices {
-            flows.append(taken[index].raw)
+        hasNames = false
+        count = taken.count
+        for index in 0..<count {
+            flows[index] = taken[index].raw
             if taken[index].hasName {
                 var name = taken[index].name
                 name.withUTF8 { names.append(contentsOf: $0) }
-                flows[flows.count - 1].known |= UInt32(FSV_KNOWN_HOSTNAME)
-                flows[flows.count - 1].remote_hostname_len = name.utf8.count
+                flows[index].known |= UInt32(FSV_KNOWN_HOSTNAME)
+                flows[index].remote_hostname_len = name.utf8.count
+                hasNames = true
             }
         }
     }
 
-    /// Has the flows decided into `decisions`.
-    mutating func decide(
-        _ call: (UnsafePointer<fsv_flow>?, Int, UnsafeMutablePointer<fsv_decision>?) -> fsv_status
+    /// Has the flows decided.
+    @inline(__always)
+    func decide(
+        _ call: (UnsafePointer<fsv_flow>, Int, UnsafeMutablePointer<fsv_decision>) -> fsv_status
     ) -> fsv_status {
         names.withUnsafeBufferPointer { names in
             // Only now, as the buffer moves while names are added to it.
             var start = 0
-            for index in flows.indices where flows[index].known & UInt32(FSV_KNOWN_HOSTNAME) != 0 {
-                flows[index].remote_hostname = names.characters.map { $0 + start }
-                start += flows[index].remote_hostname_len
+            if hasNames {
+                for index in 0..<count where flows[index].known & UInt32(FSV_KNOWN_HOSTNAME) != 0 {
+                    flows[index].remote_hostname = names.characters.map { $0 + start }
+                    start += flows[index].remote_hostname_len
+                }
             }
-            return call(flows, flows.count, &decisions)
+            return call(flows, count, decisions)
         }
     }
 
-    /// Gives the decisions, one after the other.
+    /// The decision of a flow, once they are decided.
     @inline(__always)
-    func withDecisions(_ body: (UnsafePointer<fsv_decision>) -> Void) {
-        decisions.withUnsafeBufferPointer { decisions in
-            guard let first = decisions.baseAddress else { return }
-            for index in flows.indices {
-                body(first + index)
-            }
-        }
+    func decision(_ index: Int, failureAction: FilterAction, owner: AnyObject & Sendable) -> Decision {
+        .made(fsv_status(FSV_STATUS_OK), decisions + index, failureAction: failureAction, owner: owner)
     }
 }

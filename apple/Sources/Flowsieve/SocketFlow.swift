@@ -161,16 +161,20 @@ extension SocketFlow {
         }
     }
 
+    @inline(__always)
     private static func family(
         of address: UnsafeRawBufferPointer
     ) throws(FlowsieveError) -> fsv_family {
         switch address.count {
         case 4: return fsv_family(FSV_FAMILY_IPV4)
         case 16: return fsv_family(FSV_FAMILY_IPV6)
-        case let count:
-            let message = "an address has 4 or 16 bytes, not \(count)"
-            throw FlowsieveError(code: .invalidHost, message: message)
+        case let count: throw noAddress(of: count)
         }
+    }
+
+    @inline(never)
+    private static func noAddress(of count: Int) -> FlowsieveError {
+        FlowsieveError(code: .invalidHost, message: "an address has 4 or 16 bytes, not \(count)")
     }
 
     private static func scope(_ zone: String) throws(FlowsieveError) -> Scope {

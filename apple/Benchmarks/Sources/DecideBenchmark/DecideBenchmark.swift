@@ -7,7 +7,7 @@ import Flowsieve
 /// the names of what is wanted, `decide/WORKLOAD/` and what follows.
 ///
 /// The calls: `there` decides flows that are there already, `made` makes them of addresses and ports, `live` is
-/// by a live matcher, `batch` all in one call.
+/// by a live matcher, `batch` decides 256 in a call.
 @main struct DecideBenchmark {
     static func main() throws {
         let arguments = CommandLine.arguments.dropFirst()
@@ -39,12 +39,14 @@ import Flowsieve
             ("made/swift", { try workload.parts.reduce(0) { $0 &+ answer(matcher.decide(try $1.flow())) } }),
             ("live/c", { c_loop_decide_live(c.loop) }),
             ("live/swift", { flows.reduce(0) { $0 &+ answer(live.decide($1)) } }),
-            ("batch/c", { c_loop_decide_batch(c.loop) }),
+            ("batch/c", { c_loop_decide_batch(c.loop, 256) }),
             (
                 "batch/swift",
                 {
-                    matcher.decide(flows, into: &decisions)
-                    return decisions.reduce(0) { $0 &+ answer($1) }
+                    stride(from: 0, to: flows.count, by: 256).reduce(0) { sum, first in
+                        matcher.decide(flows[first..<min(first + 256, flows.count)], into: &decisions)
+                        return decisions.reduce(sum) { $0 &+ answer($1) }
+                    }
                 }
             ),
         ]

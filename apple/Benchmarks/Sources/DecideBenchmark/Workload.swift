@@ -68,10 +68,7 @@ private func text(_ address: UInt32) -> String {
 private func withBytes(
     _ address: UInt32, _ body: (UnsafeRawBufferPointer) throws(FlowsieveError) -> Void
 ) throws(FlowsieveError) {
-    let result = withUnsafeBytes(of: address.bigEndian) { bytes in
-        Result { () throws(FlowsieveError) in try body(bytes) }
-    }
-    try result.get()
+    try withUnsafeBytes(of: address.bigEndian) { bytes throws(FlowsieveError) in try body(bytes) }
 }
 
 /// A linear congruential generator, from its upper bits.

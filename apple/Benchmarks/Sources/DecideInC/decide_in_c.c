@@ -99,15 +99,19 @@ uint64_t c_loop_decide_live(const c_loop *loop) {
     return sum;
 }
 
-uint64_t c_loop_decide_batch(const c_loop *loop) {
-    loop->decisions[0] = (fsv_decision)FSV_DECISION_INIT;
-    for (size_t i = 1; i < loop->count; i++) {
-        loop->decisions[i].size = sizeof loop->decisions[i];
-    }
-    fsv_status status = fsv_matcher_decide_batch(loop->matcher, loop->flows, loop->count, loop->decisions);
+uint64_t c_loop_decide_batch(const c_loop *loop, size_t batch) {
     uint64_t sum = 0;
-    for (size_t i = 0; i < loop->count; i++) {
-        sum += answer(status, &loop->decisions[i]);
+    for (size_t first = 0; first < loop->count; first += batch) {
+        size_t count = loop->count - first < batch ? loop->count - first : batch;
+        loop->decisions[0] = (fsv_decision)FSV_DECISION_INIT;
+        for (size_t i = 1; i < count; i++) {
+            loop->decisions[i].size = sizeof loop->decisions[i];
+        }
+        fsv_status status =
+            fsv_matcher_decide_batch(loop->matcher, loop->flows + first, count, loop->decisions);
+        for (size_t i = 0; i < count; i++) {
+            sum += answer(status, &loop->decisions[i]);
+        }
     }
     return sum;
 }

@@ -30,6 +30,7 @@ void c_loop_free(c_loop *_Nullable loop);
 uint64_t c_loop_decide(const c_loop *_Nonnull loop);
 uint64_t c_loop_decide_made(const c_loop *_Nonnull loop, const c_parts *_Nonnull parts);
 uint64_t c_loop_decide_live(const c_loop *_Nonnull loop);
-uint64_t c_loop_decide_batch(const c_loop *_Nonnull loop);
+// Of so many flows in a call.
+uint64_t c_loop_decide_batch(const c_loop *_Nonnull loop, size_t batch);
 
 #endif
