@@ -195,6 +195,7 @@ func flow(
         flow.remoteHostname = ""
         #expect(flow.remoteHostname == "")
         #expect(matcher.decide(flow).reason == .pending)
+        #expect(matcher.decisions(for: [flow]).map(\.reason) == [.pending])
     }
 
     @Test func aFlowThatCannotBeDecidedGetsTheFailureAction() throws {
