@@ -450,11 +450,11 @@ impl Matcher {
 
     /// Decides a group of flows, up to [`GROUP`]; what they read is loaded for all at once.
     #[inline(always)]
-    fn decide_group<L: Lanes>(&self, lanes: L, flows: &[Flow<'_>], decisions: &mut [Decision]) {
+    fn decide_group(&self, lanes: impl Lanes, flows: &[Flow<'_>], decisions: &mut [Decision]) {
         if self.has.pairs {
             return self.decide_group_by_pairs(lanes, flows, decisions);
         }
-        if L::GATHERS & !self.has.others & (flows.len() == GROUP) {
+        if !self.has.others & (flows.len() == GROUP) {
             let columns = Columns::new(lanes, flows);
             // A family that few of them are of is not worth the steps.
             let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| {

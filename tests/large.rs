@@ -183,7 +183,11 @@ fn flow(random: &mut Random, shape: &Shape) -> Flow<'static> {
     let flow = flow.with_remote_address(remote, None, port(random, shape.ports[0]));
     match random.below(6) {
         0 => flow,
-        1 => flow.with_local_address(shape.family.unspecified(), None, 0),
+        // Nothing of the local end known, or its port alone.
+        1 => {
+            let port = if random.below(2) == 0 { 0 } else { port(random, shape.ports[1]) };
+            flow.with_local_address(shape.family.unspecified(), None, port)
+        }
         _ => {
             let local = address(random, shape.family, shape.local.1);
             flow.with_local_address(local, None, port(random, shape.ports[1]))

@@ -235,7 +235,7 @@ fn compile_within(
     matcher.has.few = is_few;
     // Comparing up to three blocks of rules with each flow is as fast as what a group goes through.
     let is_scan = is_few && rules.len() <= 3 * scan::LANES;
-    let has_groups = || match machine.gathers() && !has_pairs | matcher.sided_v4.cross().is_some() {
+    let has_groups = || match !has_pairs | matcher.sided_v4.cross().is_some() {
         true => !is_scan,
         false => matcher.size_bytes() > GROUPS_FROM,
     };

@@ -7,7 +7,7 @@
 //! that are alike are kept once.
 
 use crate::flow::{End, Flow};
-use crate::matcher::columns::{Column, Columns};
+use crate::matcher::columns::Columns;
 use crate::matcher::intervals::{GROUP, Intervals, Node, Value, bounds};
 use crate::matcher::lanes::{Lanes, Packed};
 use crate::matcher::leaf::Ranked;
@@ -139,10 +139,10 @@ impl CrossTable {
     /// Returns the first rule that matches each flow of a group that is known, a step at a time for all
     /// of them; for the others, anything.
     #[inline(always)]
-    pub(super) fn find_group<L: Lanes>(&self, lanes: L, columns: &Columns<'_>) -> [Ranked; GROUP] {
+    pub(super) fn find_group(&self, lanes: impl Lanes, columns: &Columns<'_>) -> [Ranked; GROUP] {
         let flows = columns.flows;
-        let remotes = classes(lanes, &self.remotes, &columns.remote, flows.len());
-        let locals = classes(lanes, &self.locals, &columns.local, flows.len());
+        let [remotes] = self.remotes.gather_v4(lanes, &columns.remote);
+        let [locals] = self.locals.gather_v4(lanes, &columns.local);
         let mut cells = [0; GROUP];
         for ((cell, remote), local) in cells.iter_mut().zip(remotes).zip(locals) {
             *cell = remote.wrapping_mul(self.width).wrapping_add(local / BLOCK as u32);
@@ -177,21 +177,6 @@ impl CrossTable {
 #[inline(always)]
 fn class(lanes: impl Lanes, intervals: &Intervals<Class>, end: &End) -> usize {
     intervals.get_v4(lanes, end.folded_bits().1 as u32).0 as usize
-}
-
-/// Returns the classes of the first `count` of some addresses; for the others, anything.
-#[inline(always)]
-fn classes<L: Lanes>(
-    lanes: L,
-    intervals: &Intervals<Class>,
-    addresses: &Column,
-    count: usize,
-) -> Column {
-    if L::GATHERS {
-        let [classes] = intervals.gather_v4(lanes, addresses);
-        return classes;
-    }
-    intervals.get_group_v4(lanes, addresses, count).map(|class| class.0)
 }
 
 /// A rule by the classes of the networks of its two sides.

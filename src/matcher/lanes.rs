@@ -23,9 +23,6 @@ pub(super) trait Lanes: Copy {
     fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize;
     /// The same.
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
-    /// Whether the fields of a whole group of flows are worth to be looked up together.
-    const GATHERS: bool;
-
     /// Returns the [words](Flow::words) of a group of flows, field by field.
     #[inline(always)]
     fn take_apart(self, flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
@@ -165,19 +162,6 @@ impl Machine {
         }
     }
 
-    /// Whether whole groups of flows are looked up together; see [`Lanes::GATHERS`].
-    pub(super) fn gathers(self) -> bool {
-        match self {
-            Machine::Scalar(_) => Scalar::GATHERS,
-            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            Machine::Narrow(_) => Narrow::GATHERS,
-            #[cfg(target_arch = "x86_64")]
-            Machine::Avx2(_) => Avx2::GATHERS,
-            #[cfg(target_arch = "x86_64")]
-            Machine::Avx512(_) => Avx512::GATHERS,
-        }
-    }
-
     pub(super) fn vectors(self) -> Vectors {
         match self {
             Machine::Scalar(_) => Vectors::Scalar,
@@ -260,8 +244,6 @@ fn run_apart<J: Job>(lanes: impl Lanes, job: J) -> J::Output {
 pub(super) struct Scalar;
 
 impl Lanes for Scalar {
-    const GATHERS: bool = true;
-
     #[inline(always)]
     fn call<J: Job>(self, job: J) -> J::Output {
         run_apart(self, job)
@@ -348,8 +330,6 @@ mod x86 {
     }
 
     impl Lanes for Narrow {
-        const GATHERS: bool = false;
-
         #[inline(always)]
         fn call<J: Job>(self, job: J) -> J::Output {
             run_apart(self, job)
@@ -417,10 +397,9 @@ mod x86 {
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
         ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident, $row:ident,
-            $row_bits:literal, $run:ident, $gathers:literal, $gather:ident, $take_apart:ident) => {
+            $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident) => {
             impl Lanes for $machine {
                 const ROW_BITS: u32 = $row_bits;
-                const GATHERS: bool = $gathers;
 
                 #[inline(always)]
                 fn call<J: Job>(self, job: J) -> J::Output {
@@ -498,7 +477,6 @@ mod x86 {
         avx2_row,
         2,
         run_avx2,
-        false,
         avx2_gather,
         avx2_take_apart
     );
@@ -512,7 +490,6 @@ mod x86 {
         avx512_row,
         1,
         run_avx512,
-        true,
         avx512_gather,
         avx512_take_apart
     );
@@ -1055,8 +1032,6 @@ mod neon {
     }
 
     impl Lanes for Narrow {
-        const GATHERS: bool = false;
-
         #[inline(always)]
         fn call<J: Job>(self, job: J) -> J::Output {
             run_apart(self, job)
