@@ -16,8 +16,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 fn main() {
-    let criterion = Criterion::default().measurement_time(Duration::from_secs(2));
-    let mut criterion = criterion.warm_up_time(Duration::from_secs(1)).configure_from_args();
+    let criterion = Criterion::default().measurement_time(Duration::from_secs(1));
+    let mut criterion = criterion.warm_up_time(Duration::from_millis(300)).configure_from_args();
     let workload = workload::hosts::hosts(10_000);
     let (without, with) = (&workload.address_only, &workload.with_hosts);
     let host_rules = |decisions: &[Decision]| {

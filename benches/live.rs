@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use workload::Workload;
 
 fn main() {
-    let criterion = Criterion::default().measurement_time(Duration::from_secs(2));
-    let mut criterion = criterion.warm_up_time(Duration::from_secs(1)).configure_from_args();
+    let criterion = Criterion::default().measurement_time(Duration::from_secs(1));
+    let mut criterion = criterion.warm_up_time(Duration::from_millis(300)).configure_from_args();
     let workload = workload::all().into_iter().find(|w| w.name == "ipv4-100k").unwrap();
     edit(&mut criterion, &workload);
     decide(&mut criterion, &workload);
