@@ -89,8 +89,8 @@ fn edited(settings: &FilterSettings, edits: usize) -> FilterSettings {
 
 fn plans(criterion: &mut Criterion, family: AddressFamily) {
     let (name, count) = match (family, measure::is_test()) {
-        (AddressFamily::V4, false) => ("blocklist-ipv4-100k", 100_000),
-        (AddressFamily::V6, false) => ("blocklist-ipv6-100k", 100_000),
+        (AddressFamily::V4, false) => ("blocklist-ipv4-50k", 50_000),
+        (AddressFamily::V6, false) => ("blocklist-ipv6-50k", 50_000),
         (AddressFamily::V4, true) => ("blocklist-ipv4-1k", 1000),
         (AddressFamily::V6, true) => ("blocklist-ipv6-1k", 1000),
     };

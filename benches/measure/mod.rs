@@ -11,8 +11,8 @@ pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(20)
         .nresamples(2000)
-        .warm_up_time(Duration::from_millis(60))
-        .measurement_time(Duration::from_millis(200))
+        .warm_up_time(Duration::from_millis(40))
+        .measurement_time(Duration::from_millis(150))
         .configure_from_args()
 }
 
