@@ -446,7 +446,7 @@ impl fmt::Debug for Flow<'_> {
 
 /// What decisions of many flows at once read of each: the lowest and the highest word of the two
 /// addresses, what else their ends say, and the [`FlowKind`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowWords {
     remote_low: u32,
     remote_rest: u32,

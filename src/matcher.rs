@@ -814,21 +814,13 @@ impl Matcher {
     /// local side that rules ask for, so that [`Sided`] has all rules with one.
     #[inline(always)]
     fn known_family(&self, flow: &Flow<'_>) -> Option<AddressFamily> {
-        let (remote, _) = flow.ends();
-        remote.folded_family().filter(|family| self.is_known_in(flow, *family))
-    }
-
-    /// Whether both addresses of a flow are of a family and all is known of the local side that rules
-    /// ask for.
-    #[inline(always)]
-    fn is_known_in(&self, flow: &Flow<'_>, family: AddressFamily) -> bool {
         let (remote, local) = flow.ends();
         let is_port_known = (local.port() != 0) | !self.has.sided_ports;
-        (remote.folded_family() == Some(family))
-            & (local.folded_family() == Some(family))
+        let is_known = (remote.folded_family() == local.folded_family())
             & (local.folded_bits() != (0, 0))
             & is_port_known
-            & self.strategy.has_intervals()
+            & self.strategy.has_intervals();
+        remote.folded_family().filter(|_| is_known)
     }
 
     #[inline(always)]

@@ -158,8 +158,9 @@ fn what_a_block_does_not_say_is_found_by_its_link() {
 
 #[test]
 fn a_block_takes_every_number_of_runs() {
-    // All that may differ are the few, the most, and those about the end of a line.
-    let tells = |count: &u32| *count <= 40 || *count % 16 <= 1 || *count > 250;
+    // On other processors, where an emulator may run it, the few, the most, and those about the end of a line.
+    let is_native = cfg!(target_arch = "x86_64");
+    let tells = |count: &u32| is_native || *count <= 40 || *count % 16 <= 1 || *count > 250;
     for count in (1..=256u32).filter(tells) {
         let nets: Vec<IpNet> = (0..count).map(|index| v4(0x0a01_0000 | index << 8, 24)).collect();
         let crowd = (0..64).map(|index| v4(0x0a02_0000 | index << 9, 24));
