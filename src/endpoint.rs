@@ -339,9 +339,8 @@ impl Ports {
     /// may not be UTF-8.
     #[inline]
     pub(crate) fn port_of_text(text: &[u8]) -> Option<u16> {
-        // PERF: how many digits the next port has cannot be foreseen; text-to-decision/ipv4-1k.
-        const WEIGHTS: [u32; 5] = [1, 10, 100, 1000, 10_000];
-        if text.is_empty() || text.len() > WEIGHTS.len() {
+        const DIGITS: usize = 5;
+        if text.is_empty() || text.len() > DIGITS {
             let port = text.iter().try_fold(0_u32, |port, byte| {
                 let digit = u32::from(byte.wrapping_sub(b'0'));
                 // Beyond all ports, more digits change nothing.
@@ -349,13 +348,22 @@ impl Ports {
             });
             return u16::try_from(port?).ok();
         }
-        let (mut port, mut is_number) = (0, true);
-        for (place, weight) in WEIGHTS.into_iter().enumerate() {
-            let byte = *text.get(text.len().saturating_sub(place + 1))?;
-            let digit = if place < text.len() { byte.wrapping_sub(b'0') } else { 0 };
-            is_number &= digit <= 9;
-            port += u32::from(digit) * weight;
+        // PERF: how many digits the next port has cannot be foreseen, so that no branch asks: five bytes are
+        // read, the last the lowest, of which as many stay as there are; text-to-decision/ipv4-1k.
+        const fn each(byte: u8) -> u64 {
+            byte as u64 * 0x01_0101_0101
         }
+        let mut bytes = 0;
+        for place in 0..DIGITS {
+            let byte = text.get(text.len().saturating_sub(place + 1))?;
+            bytes |= u64::from(*byte) << (8 * place);
+        }
+        let digits = (bytes ^ each(b'0')) & !(u64::MAX << (8 * text.len()));
+        // No digit is above nine: seven bits and 118 are below 128, and the eighth bit is not set.
+        let is_number = (((digits & each(0x7f)) + each(118)) | digits) & each(0x80) == 0;
+        let digit = |place: u32| (digits >> (8 * place)) as u32 & 0xff;
+        let low = digit(0) + digit(1) * 10 + digit(2) * 100;
+        let port = low + digit(3) * 1000 + digit(4) * 10_000;
         u16::try_from(port).ok().filter(|_| is_number)
     }
 

@@ -46,12 +46,12 @@ pub(super) unsafe fn read<'p, 'a>(
         {
             let protocol = IpProtocol(raw.protocol);
             let (remote, local) = (&raw.remote_address, &raw.local_address);
-            match families(raw) {
-                BOTH_V4 => {
+            match common_family(raw) {
+                Some(FSV_FAMILY_IPV4) => {
                     let (remote, local) = (v4(remote, raw.remote_port), v4(local, raw.local_port));
                     return Ok(place.write(Flow::of_ends(protocol, direction, remote, local)));
                 }
-                BOTH_V6 => {
+                Some(FSV_FAMILY_IPV6) => {
                     let (remote, local) = (v6(remote, raw.remote_port), v6(local, raw.local_port));
                     return Ok(place.write(Flow::of_ends(protocol, direction, remote, local)));
                 }
@@ -63,13 +63,10 @@ pub(super) unsafe fn read<'p, 'a>(
     }
 }
 
-const BOTH_V4: u16 = u16::from_ne_bytes([FSV_FAMILY_IPV4; 2]);
-const BOTH_V6: u16 = u16::from_ne_bytes([FSV_FAMILY_IPV6; 2]);
-
-/// Returns the families of both ends as one number.
+/// Returns the family of both ends if it is the same.
 #[inline(always)]
-fn families(raw: &fsv_flow) -> u16 {
-    u16::from_ne_bytes([raw.remote_family, raw.local_family])
+fn common_family(raw: &fsv_flow) -> Option<fsv_family> {
+    (raw.remote_family == raw.local_family).then_some(raw.remote_family)
 }
 
 #[inline(always)]
@@ -126,7 +123,7 @@ pub(super) unsafe fn check(raw: *const fsv_flow) -> Checked<()> {
     unsafe {
         if let Some(raw) = handle::input_of_size(raw)
             && raw.known == ENDS
-            && matches!(families(raw), BOTH_V4 | BOTH_V6)
+            && matches!(common_family(raw), Some(FSV_FAMILY_IPV4 | FSV_FAMILY_IPV6))
         {
             return direction(raw.direction).map(drop);
         }
@@ -200,6 +197,67 @@ fn utf8(bytes: &[u8]) -> Checked<&str> {
     std::str::from_utf8(bytes).map_err(|_| FSV_STATUS_NOT_UTF8)
 }
 
+/// Which end of a flow is set.
+trait Side {
+    const KNOWN: u32;
+    const KNOWN_SCOPE: u32;
+    const TAKES_NAMES: bool;
+
+    fn parts(flow: &mut fsv_flow) -> Parts<'_>;
+
+    /// Sets an end without a scope id but for its address.
+    #[inline(always)]
+    fn set(flow: &mut fsv_flow, family: fsv_family, port: u16) {
+        flow.known = flow.known & !Self::KNOWN_SCOPE | Self::KNOWN;
+        let parts = Self::parts(flow);
+        (*parts.family, *parts.port) = (family, port);
+    }
+}
+
+/// What a struct has of an end.
+struct Parts<'a> {
+    family: &'a mut fsv_family,
+    port: &'a mut u16,
+    address: &'a mut [u8; 16],
+    scope: &'a mut [c_char; 16],
+}
+
+enum Remote {}
+
+impl Side for Remote {
+    const KNOWN: u32 = FSV_KNOWN_REMOTE;
+    const KNOWN_SCOPE: u32 = FSV_KNOWN_REMOTE_SCOPE;
+    const TAKES_NAMES: bool = true;
+
+    #[inline(always)]
+    fn parts(flow: &mut fsv_flow) -> Parts<'_> {
+        Parts {
+            family: &mut flow.remote_family,
+            port: &mut flow.remote_port,
+            address: &mut flow.remote_address,
+            scope: &mut flow.remote_scope,
+        }
+    }
+}
+
+enum Local {}
+
+impl Side for Local {
+    const KNOWN: u32 = FSV_KNOWN_LOCAL;
+    const KNOWN_SCOPE: u32 = FSV_KNOWN_LOCAL_SCOPE;
+    const TAKES_NAMES: bool = false;
+
+    #[inline(always)]
+    fn parts(flow: &mut fsv_flow) -> Parts<'_> {
+        Parts {
+            family: &mut flow.local_family,
+            port: &mut flow.local_port,
+            address: &mut flow.local_address,
+            scope: &mut flow.local_scope,
+        }
+    }
+}
+
 /// One end of a flow, read from something else than a struct.
 struct End<'a> {
     host: HostText<'a>,
@@ -244,18 +302,25 @@ impl<'a> End<'a> {
     }
 
     #[inline(always)]
-    fn set_remote(self, flow: &mut fsv_flow) -> Checked<()> {
+    fn set<S: Side>(self, flow: &mut fsv_flow) -> Checked<()> {
         let zone = self.zone();
-        room_for(zone, flow)?;
-        flow.known &= !FSV_KNOWN_REMOTE_SCOPE;
-        flow.known |= FSV_KNOWN_REMOTE;
-        flow.remote_port = self.port;
+        // A struct of the first version has no room for scope ids.
+        if zone.is_some() && (flow.size as usize) < size_of::<fsv_flow>() {
+            return Err(FSV_STATUS_INVALID_SIZE);
+        }
         match self.host {
-            HostText::Address(address, _) => {
-                (flow.remote_family, flow.remote_address) = parts_of(address);
+            HostText::Address(IpAddr::V4(address), _) => {
+                S::set(flow, FSV_FAMILY_IPV4, self.port);
+                let [a, b, c, d] = address.octets();
+                *S::parts(flow).address = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
             }
+            HostText::Address(IpAddr::V6(address), _) => {
+                S::set(flow, FSV_FAMILY_IPV6, self.port);
+                *S::parts(flow).address = address.octets();
+            }
+            HostText::Name(_) if !S::TAKES_NAMES => return Err(FSV_STATUS_INVALID_HOST),
             HostText::Name(name) => {
-                flow.remote_family = FSV_FAMILY_NAME;
+                S::set(flow, FSV_FAMILY_NAME, self.port);
                 if flow.known & FSV_KNOWN_HOSTNAME == 0 {
                     flow.known |= FSV_KNOWN_HOSTNAME;
                     flow.remote_hostname = name.as_ptr().cast();
@@ -264,25 +329,8 @@ impl<'a> End<'a> {
             }
         }
         if let Some(zone) = zone {
-            flow.known |= FSV_KNOWN_REMOTE_SCOPE;
-            flow.remote_scope = scope_text(zone);
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn set_local(self, flow: &mut fsv_flow) -> Checked<()> {
-        let HostText::Address(address, zone) = self.host else {
-            return Err(FSV_STATUS_INVALID_HOST);
-        };
-        room_for(zone, flow)?;
-        flow.known &= !FSV_KNOWN_LOCAL_SCOPE;
-        flow.known |= FSV_KNOWN_LOCAL;
-        flow.local_port = self.port;
-        (flow.local_family, flow.local_address) = parts_of(address);
-        if let Some(zone) = zone {
-            flow.known |= FSV_KNOWN_LOCAL_SCOPE;
-            flow.local_scope = scope_text(zone);
+            flow.known |= S::KNOWN_SCOPE;
+            *S::parts(flow).scope = scope_text(zone);
         }
         Ok(())
     }
@@ -313,26 +361,6 @@ fn parts<const N: usize>(bytes: &[u8]) -> Checked<(u16, &[u8; N])> {
     Ok((u16::from_be_bytes(*port), rest.first_chunk().ok_or(FSV_STATUS_INVALID_SIZE)?))
 }
 
-/// A struct of the first version has no room for scope ids.
-fn room_for(zone: Option<Zone>, flow: &fsv_flow) -> Checked<()> {
-    match zone.is_some() && (flow.size as usize) < size_of::<fsv_flow>() {
-        true => Err(FSV_STATUS_INVALID_SIZE),
-        false => Ok(()),
-    }
-}
-
-fn parts_of(address: IpAddr) -> (fsv_family, [u8; 16]) {
-    match address {
-        IpAddr::V4(address) => {
-            let mut bytes = [0; 16];
-            let [a, b, c, d, ..] = &mut bytes;
-            [*a, *b, *c, *d] = address.octets();
-            (FSV_FAMILY_IPV4, bytes)
-        }
-        IpAddr::V6(address) => (FSV_FAMILY_IPV6, address.octets()),
-    }
-}
-
 fn scope_text(zone: Zone) -> [c_char; 16] {
     let mut text = [0; 16];
     for (place, byte) in text.iter_mut().zip(zone.as_str().bytes()) {
@@ -349,11 +377,10 @@ fn scope_text(zone: Zone) -> [c_char; 16] {
 // PERF: an address without a zone id, as most are, goes to the struct by a way for each family. What is
 // kept for both is written and read in different pieces, and waits in between; text-to-decision/ipv6-1k.
 #[inline(always)]
-unsafe fn set_of_text(
+unsafe fn set_of_text<S: Side>(
     flow: *mut fsv_flow,
     (host, host_len): (*const c_char, usize),
     (port, port_len): (*const c_char, usize),
-    set: impl Fn(End<'_>, &mut fsv_flow) -> Checked<()>,
 ) -> Checked<()> {
     // SAFETY: passed on.
     unsafe {
@@ -361,15 +388,16 @@ unsafe fn set_of_text(
         let port = handle::bytes(port, port_len, FSV_MAX_HOST_BYTES)?;
         handle::update(flow, |flow| {
             if let Some(port) = Ports::port_of_text(port) {
-                let end = |address| End { host: HostText::Address(address, None), port };
                 if let Some(address) = address_text::v4(host) {
-                    return set(end(address.into()), flow);
+                    let host = HostText::Address(address.into(), None);
+                    return End { host, port }.set::<S>(flow);
                 }
-                if let Some(address) = address_text::v6(host) {
-                    return set(end(address.into()), flow);
+                if address_text::read_v6(host, S::parts(flow).address) {
+                    S::set(flow, FSV_FAMILY_IPV6, port);
+                    return Ok(());
                 }
             }
-            set(End::of_text(host, port)?, flow)
+            End::of_text(host, port)?.set::<S>(flow)
         })
     }
 }
@@ -379,16 +407,15 @@ unsafe fn set_of_text(
 /// # Safety
 ///
 /// The contract of the header.
-unsafe fn set_of_memory(
+unsafe fn set_of_memory<S: Side>(
     flow: *mut fsv_flow,
     address: *const c_void,
     len: usize,
-    set: impl FnOnce(End<'_>, &mut fsv_flow) -> Checked<()>,
 ) -> Checked<()> {
     // SAFETY: passed on.
     unsafe {
         let bytes = handle::memory(address, len)?;
-        handle::update(flow, |flow| set(End::of_socket_address(bytes)?, flow))
+        handle::update(flow, |flow| End::of_socket_address(bytes)?.set::<S>(flow))
     }
 }
 
@@ -402,9 +429,7 @@ pub unsafe extern "C" fn fsv_flow_set_remote(
     port_len: usize,
 ) -> fsv_status {
     // SAFETY: the contract of the header.
-    guard(|| unsafe {
-        set_of_text(flow, (host, host_len), (port, port_len), |end, flow| end.set_remote(flow))
-    })
+    guard(|| unsafe { set_of_text::<Remote>(flow, (host, host_len), (port, port_len)) })
 }
 
 /// Sets the local endpoint from text.
@@ -417,9 +442,7 @@ pub unsafe extern "C" fn fsv_flow_set_local(
     port_len: usize,
 ) -> fsv_status {
     // SAFETY: the contract of the header.
-    guard(|| unsafe {
-        set_of_text(flow, (host, host_len), (port, port_len), |end, flow| end.set_local(flow))
-    })
+    guard(|| unsafe { set_of_text::<Local>(flow, (host, host_len), (port, port_len)) })
 }
 
 /// Sets the remote endpoint from a socket address.
@@ -430,7 +453,7 @@ pub unsafe extern "C" fn fsv_flow_set_remote_sockaddr(
     len: usize,
 ) -> fsv_status {
     // SAFETY: the contract of the header.
-    guard(|| unsafe { set_of_memory(flow, address, len, |end, flow| end.set_remote(flow)) })
+    guard(|| unsafe { set_of_memory::<Remote>(flow, address, len) })
 }
 
 /// Sets the local endpoint from a socket address.
@@ -441,7 +464,7 @@ pub unsafe extern "C" fn fsv_flow_set_local_sockaddr(
     len: usize,
 ) -> fsv_status {
     // SAFETY: the contract of the header.
-    guard(|| unsafe { set_of_memory(flow, address, len, |end, flow| end.set_local(flow)) })
+    guard(|| unsafe { set_of_memory::<Local>(flow, address, len) })
 }
 
 /// Sets the remote host name.

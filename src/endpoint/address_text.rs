@@ -63,12 +63,21 @@ fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
 
 /// Reads eight groups of one to four hexadecimal digits, of which `::` stands for one or more that
 /// are zero, and the last two may be an IPv4 address.
-#[inline(never)]
+#[inline]
 pub(crate) fn v6(text: &[u8]) -> Option<Ipv6Addr> {
-    match long_v6(text) {
-        Some(address) => Some(address),
-        None => any_v6(text),
+    let mut octets = [0; 16];
+    read_v6(text, &mut octets).then(|| octets.into())
+}
+
+/// Reads what [`v6`] reads into `octets`, and returns whether it did; else they stay as they are.
+// PERF: written where it stays. What is returned in memory is read there in other pieces than it was written,
+// and waited for; text-to-decision/ipv6-1k.
+#[inline(never)]
+pub(crate) fn read_v6(text: &[u8], octets: &mut [u8; 16]) -> bool {
+    if long_v6(text, octets).is_some() {
+        return true;
     }
+    any_v6(text).map(|bits| *octets = bits.to_be_bytes()).is_some()
 }
 
 const EACH: u64 = u64::from_le_bytes([1; 8]);
@@ -80,9 +89,9 @@ const LAST: [u32; 8] = [0, 0xff00_0000, 0xffff_0000, 0xffff_ff00, 0xffff_ffff, 0
 /// Reads most texts of 16 bytes and more that [`any_v6`] reads; `None` says nothing.
 // PERF: no branch depends on how long groups are; text-to-decision/ipv6-1k.
 #[inline(always)]
-fn long_v6(text: &[u8]) -> Option<Ipv6Addr> {
+fn long_v6(text: &[u8], octets: &mut [u8; 16]) -> Option<()> {
     let len = text.len();
-    if !(16..=39).contains(&len) || text.last_chunk::<4>()?.contains(&b'.') {
+    if !(16..=39).contains(&len) {
         return None;
     }
     let (last, mut colons, mut all) = (len - 8, 0, 0);
@@ -122,14 +131,14 @@ fn long_v6(text: &[u8]) -> Option<Ipv6Addr> {
         start = end + 1;
     }
     match start.wrapping_sub(len + 1) {
-        0 => hexadecimal(&groups.map(|(digits, _)| digits)),
+        0 => hexadecimal(&groups.map(|(digits, _)| digits), octets),
         zeros @ 1..=7 if pairs != 0 => {
             let gap = pairs.trailing_zeros() as usize;
             let mut moved = [[0; 4]; 16];
             for (index, (digits, end)) in groups.into_iter().enumerate() {
                 *moved.get_mut(index + if end > gap { zeros } else { 0 })? = digits;
             }
-            hexadecimal(moved.first_chunk()?)
+            hexadecimal(moved.first_chunk()?, octets)
         }
         _ => None,
     }
@@ -144,7 +153,7 @@ fn colons_of(word: u64) -> u64 {
 
 /// Reads eight groups of four digits, less `'0'`.
 #[inline(always)]
-fn hexadecimal(groups: &[[u8; 4]; 8]) -> Option<Ipv6Addr> {
+fn hexadecimal(groups: &[[u8; 4]; 8], octets: &mut [u8; 16]) -> Option<()> {
     let digits: &[u8; 32] = groups.as_flattened().first_chunk()?;
     let (mut wrong, mut nibbles) = (false, [0; 32]);
     for (nibble, digit) in nibbles.iter_mut().zip(digits) {
@@ -155,17 +164,16 @@ fn hexadecimal(groups: &[[u8; 4]; 8]) -> Option<Ipv6Addr> {
     if wrong {
         return None;
     }
-    let mut bytes = [0; 16];
-    for (byte, pair) in bytes.iter_mut().zip(nibbles.as_chunks().0) {
+    for (octet, pair) in octets.iter_mut().zip(nibbles.as_chunks().0) {
         let pair = u16::from_le_bytes(*pair);
-        *byte = (pair << 4 | pair >> 8) as u8;
+        *octet = (pair << 4 | pair >> 8) as u8;
     }
-    Some(bytes.into())
+    Some(())
 }
 
 /// Does what [`v6`] does, byte by byte.
-#[inline(never)]
-fn any_v6(text: &[u8]) -> Option<Ipv6Addr> {
+#[inline(always)]
+fn any_v6(text: &[u8]) -> Option<u128> {
     let (mut bits, mut count) = (0_u128, 0_u32);
     // How many groups stand before the `::`.
     let mut gap = None;
@@ -207,7 +215,7 @@ fn any_v6(text: &[u8]) -> Option<Ipv6Addr> {
         }
         _ => return None,
     };
-    Some(Ipv6Addr::from_bits(bits))
+    Some(bits)
 }
 
 /// Reads up to four hexadecimal digits, and returns how many they are and what follows them.
@@ -415,8 +423,10 @@ mod tests {
         let text = |count| vec!["abcd"; count].join(":");
         let gap = |before, behind| format!("{}::{}", text(before), text(behind));
         for text in [text(8), gap(3, 0), gap(0, 3), gap(0, 6), gap(2, 3), gap(6, 1)] {
-            assert_eq!(long_v6(text.as_bytes()), text.parse().ok(), "{text}");
-            assert_eq!(any_v6(text.as_bytes()), text.parse().ok(), "{text}");
+            let (mut octets, expected) = ([0; 16], text.parse::<Ipv6Addr>().ok());
+            assert!(long_v6(text.as_bytes(), &mut octets).is_some(), "{text}");
+            assert_eq!(Some(octets.into()), expected, "{text}");
+            assert_eq!(any_v6(text.as_bytes()).map(Ipv6Addr::from_bits), expected, "{text}");
         }
     }
 
