@@ -175,8 +175,8 @@ fn hexadecimal(groups: &[[u8; 4]; 8], octets: &mut [u8; 16]) -> Option<()> {
 #[inline(always)]
 fn any_v6(text: &[u8]) -> Option<u128> {
     let (mut bits, mut count) = (0_u128, 0_u32);
-    // How many groups stand before the `::`.
-    let mut gap = None;
+    // How many groups stand before the `::`, and their bits.
+    let (mut gap, mut head) = (None, 0_u128);
     let mut rest = text;
     if let Some(behind) = rest.strip_prefix(b"::") {
         (gap, rest) = (Some(0), behind);
@@ -200,22 +200,19 @@ fn any_v6(text: &[u8]) -> Option<u128> {
         }
         match rest {
             [] => {}
-            [b':', b':', behind @ ..] if gap.is_none() => (gap, rest) = (Some(count), behind),
+            [b':', b':', behind @ ..] if gap.is_none() => {
+                (gap, head, bits, rest) = (Some(count), bits, 0, behind);
+            }
             [b':', behind @ ..] if !behind.is_empty() => rest = behind,
             _ => return None,
         }
     }
-    let bits = match gap {
-        None if count == 8 => bits,
-        Some(before) if count < 8 => {
-            let behind = 16 * (count - before);
-            let tail = bits & !u128::MAX.checked_shl(behind).unwrap_or(0);
-            let head = bits.checked_shr(behind).unwrap_or(0);
-            head.checked_shl(16 * (8 - before)).unwrap_or(0) | tail
-        }
-        _ => return None,
-    };
-    Some(bits)
+    match gap {
+        None if count == 8 => Some(bits),
+        // Where none stands before, it is 0 that is shifted, by 0.
+        Some(before) if count < 8 => Some(head.wrapping_shl(16 * (8 - before)) | bits),
+        _ => None,
+    }
 }
 
 /// Reads up to four hexadecimal digits, and returns how many they are and what follows them.
