@@ -8,6 +8,7 @@
 //! | [`captures`] | a pcap or pcapng file | reading never panics; every packet is counted once, as many as the blocks hold; pieces are read as the whole is; the buffer is bounded by the input |
 //! | [`lists`] | a list in a format, or in one to be told | reading never panics; no entry is lost; there are no more rules than the text can hold |
 //! | [`capi`] | calls of the C interface, decoded | answers are those of the reference; nothing is written where a call fails; text comes back as it went in |
+//! | [`live`] | settings, edits and flows, decoded | after every edit a live matcher answers as the reference does on the edited list, and holds that list |
 //! | [`table_ops`] | operations, decoded | a table answers as a sorted list does |
 //!
 //! Run one with `cargo +nightly fuzz run agreement`. Without cargo-fuzz the same targets replay
@@ -27,6 +28,7 @@ use flowsieve::{
 use flowsieve_testkit::agreement::{check_agreement_on, check_rules};
 use flowsieve_testkit::capi::{Calls, check_calls};
 use flowsieve_testkit::completion::check_final;
+use flowsieve_testkit::edits::{EditCase, check_edits};
 use flowsieve_testkit::lints::check_lints;
 use flowsieve_testkit::specs::Case;
 use flowsieve_testkit::table::{Operations, check_operations};
@@ -152,6 +154,17 @@ pub fn agreement(data: &[u8]) {
 pub fn capi(data: &[u8]) {
     if let Some(calls) = decode::<Calls>(data) {
         check_calls(&calls);
+    }
+}
+
+/// Decodes settings, edits and flows, and makes the edits on a live matcher and on a list.
+///
+/// # Panics
+///
+/// If the matcher does not answer by that list.
+pub fn live(data: &[u8]) {
+    if let Some(case) = decode::<EditCase>(data) {
+        check_edits(&case);
     }
 }
 

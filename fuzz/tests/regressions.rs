@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 type Oracle = fn(&[u8]);
 
-const TARGETS: [(&str, Oracle); 7] = [
+const TARGETS: [(&str, Oracle); 8] = [
     ("agreement", flowsieve_fuzz::agreement),
     ("capi", flowsieve_fuzz::capi),
     ("captures", flowsieve_fuzz::captures),
     ("lists", flowsieve_fuzz::lists),
+    ("live", flowsieve_fuzz::live),
     ("logs", flowsieve_fuzz::logs),
     ("table_ops", flowsieve_fuzz::table_ops),
     ("text", flowsieve_fuzz::text),
