@@ -3,6 +3,7 @@
 
 pub(crate) mod address_text;
 
+use crate::endpoint::address_text::{EACH, HIGH};
 use crate::error::{Error, ErrorKind};
 use crate::hostname::HostName;
 use std::fmt;
@@ -350,17 +351,14 @@ impl Ports {
         }
         // PERF: how many digits the next port has cannot be foreseen, so that no branch asks: five bytes are
         // read, the last the lowest, of which as many stay as there are; text-to-decision/ipv4-1k.
-        const fn each(byte: u8) -> u64 {
-            byte as u64 * 0x01_0101_0101
-        }
         let mut bytes = 0;
         for place in 0..DIGITS {
             let byte = text.get(text.len().saturating_sub(place + 1))?;
             bytes |= u64::from(*byte) << (8 * place);
         }
-        let digits = (bytes ^ each(b'0')) & !(u64::MAX << (8 * text.len()));
+        let digits = (bytes ^ (EACH * u64::from(b'0'))) & !(u64::MAX << (8 * text.len()));
         // No digit is above nine: seven bits and 118 are below 128, and the eighth bit is not set.
-        let is_number = (((digits & each(0x7f)) + each(118)) | digits) & each(0x80) == 0;
+        let is_number = (((digits & !HIGH) + EACH * 118) | digits) & HIGH == 0;
         let digit = |place: u32| (digits >> (8 * place)) as u32 & 0xff;
         let low = digit(0) + digit(1) * 10 + digit(2) * 100;
         let port = low + digit(3) * 1000 + digit(4) * 10_000;

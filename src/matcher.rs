@@ -816,7 +816,8 @@ impl Matcher {
     fn known_family(&self, flow: &Flow<'_>) -> Option<AddressFamily> {
         let (remote, local) = flow.ends();
         let is_port_known = (local.port() != 0) | !self.has.sided_ports;
-        // Compared with the family found, not with what holds it: eight instructions fewer.
+        // PERF: compared with the family found; with what holds it, eight instructions more; ipv4-1k-hit of
+        // scripts/instructions.
         let is_known = |family: &AddressFamily| {
             (local.folded_family() == Some(*family))
                 & (local.folded_bits() != (0, 0))

@@ -199,10 +199,13 @@ fn utf8(bytes: &[u8]) -> Checked<&str> {
 
 /// Which end of a flow is set.
 trait Side {
+    /// The flag that the end is known, and the one that its scope id is.
     const KNOWN: u32;
     const KNOWN_SCOPE: u32;
+    /// It may hold a name, which is then that of the remote host.
     const TAKES_NAMES: bool;
 
+    /// Returns the fields of the end.
     fn parts(flow: &mut fsv_flow) -> Parts<'_>;
 
     /// Sets an end without a scope id but for its address.

@@ -77,16 +77,23 @@ pub(crate) fn read_v6(text: &[u8], octets: &mut [u8; 16]) -> bool {
     if long_v6(text, octets).is_some() {
         return true;
     }
-    any_v6(text).map(|bits| *octets = bits.to_be_bytes()).is_some()
+    let Some(bits) = any_v6(text) else {
+        return false;
+    };
+    *octets = bits.to_be_bytes();
+    true
 }
 
-const EACH: u64 = u64::from_le_bytes([1; 8]);
-const HIGH: u64 = EACH * 0x80;
+/// One in each byte; times a byte, that byte in each.
+pub(super) const EACH: u64 = u64::from_le_bytes([1; 8]);
+/// The highest bit of each byte.
+pub(super) const HIGH: u64 = EACH * 0x80;
 
 /// The last bytes of four, as many as the index says, of which there are at most four.
 const LAST: [u32; 8] = [0, 0xff00_0000, 0xffff_0000, 0xffff_ff00, 0xffff_ffff, 0, 0, 0];
 
-/// Reads most texts of 16 bytes and more that [`any_v6`] reads; `None` says nothing.
+/// Reads most texts of 16 bytes and more that [`any_v6`] reads into `octets`; `None` says nothing, and leaves
+/// them as they are.
 // PERF: no branch depends on how long groups are; text-to-decision/ipv6-1k.
 #[inline(always)]
 fn long_v6(text: &[u8], octets: &mut [u8; 16]) -> Option<()> {
@@ -151,7 +158,7 @@ fn colons_of(word: u64) -> u64 {
     (HIGH.wrapping_sub(others) & HIGH).wrapping_mul(0x0002_0408_1020_4081) >> 56
 }
 
-/// Reads eight groups of four digits, less `'0'`.
+/// Reads eight groups of four digits, less `'0'`, into `octets`; `None` leaves them as they are.
 #[inline(always)]
 fn hexadecimal(groups: &[[u8; 4]; 8], octets: &mut [u8; 16]) -> Option<()> {
     let digits: &[u8; 32] = groups.as_flattened().first_chunk()?;
@@ -263,6 +270,10 @@ mod tests {
     fn check(text: &str) {
         assert_eq!(address(text.as_bytes()), text.parse().ok(), "here, std of {text:?}");
         assert_eq!(v6(text.as_bytes()), text.parse().ok(), "here, std of {text:?}");
+        let mut octets = [0xa5; 16];
+        if !read_v6(text.as_bytes(), &mut octets) {
+            assert_eq!(octets, [0xa5; 16], "nothing is written of {text:?}");
+        }
     }
 
     #[test]
