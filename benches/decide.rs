@@ -17,7 +17,8 @@ mod workload;
 use criterion::{Criterion, Throughput};
 use engines::{Bits, CoverWalk, Key, LinearScan};
 use flowsieve::{
-    AddressFamily, Decision, FilterSettings, Flow, Matcher, Precedence, Strategy, reference,
+    AddressFamily, Crossing, Decision, FilterSettings, Flow, Matcher, Precedence, Strategy,
+    reference,
 };
 use measure::answer;
 use std::hint::black_box;
@@ -67,12 +68,17 @@ fn decide(criterion: &mut Criterion, workload: &Workload) {
     if rule_count > 100_000 {
         return;
     }
-    let uncrossed = Matcher::builder().cross(false).build(settings).unwrap();
-    if uncrossed.size_bytes() != matcher.size_bytes() {
-        check(&uncrossed, settings, flows);
-        let id = id("uncrossed");
-        measure::independent(criterion, id, asked, |f| answer(uncrossed.decide(f).rule()));
-        decide_batch(criterion, ["decide-batch", name, "uncrossed"], &uncrossed, asked);
+    for crossing in Crossing::ALL {
+        let other = Matcher::builder().crossing(crossing).build(settings).unwrap();
+        // As it is by default, or where the rules are not many of two sides.
+        if other.size_bytes() == matcher.size_bytes() {
+            continue;
+        }
+        check(&other, settings, flows);
+        let engine = format!("crossing-{crossing:?}").to_lowercase();
+        let id = ["decide", name, &engine];
+        measure::independent(criterion, id, asked, |f| answer(other.decide(f).rule()));
+        decide_batch(criterion, ["decide-batch", name, &engine], &other, asked);
     }
     for strategy in Strategy::ALL {
         let goes_through_all = matches!(strategy, Strategy::Scan | Strategy::Blocks);

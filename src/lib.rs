@@ -57,7 +57,7 @@ pub use crate::{
     hostname::HostName,
     lint::{Edit, Lint, LintCode, RuleList, Severity, SuggestedRule, Suggestion, lint, lint_proxy},
     live::{LiveDecision, LiveMatcher, LiveMatcherBuilder, Snapshot},
-    matcher::{FrozenTable, Matcher, MatcherBuilder, Strategy, Vectors},
+    matcher::{Crossing, FrozenTable, Matcher, MatcherBuilder, Strategy, Vectors},
     network::{Answer, Network},
     plan::{Plan, PlanError, plan, verify_plan},
     proxy::{ProxyDecision, ProxyIssue, ProxyIssueKind, ProxyList, TransparentProxySettings},

@@ -1,6 +1,7 @@
 //! [`Matcher`]: the compiled, immutable form of settings, and the hot path.
 
 mod address;
+mod classes;
 mod columns;
 mod compile;
 mod cross;
@@ -12,6 +13,8 @@ mod leaf;
 mod lists;
 mod locals;
 mod memory;
+mod numbers;
+mod phases;
 mod plain;
 mod ports;
 mod rows;
@@ -26,7 +29,6 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::matcher::address::AddressIndex;
 use crate::matcher::columns::{Columns, lanes_of};
-use crate::matcher::cross::CrossTable;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::{GROUP, Intervals, Wanted};
 use crate::matcher::lanes::{Decider, Job, Lanes, Machine, Scalar, prefetch};
@@ -36,7 +38,7 @@ use crate::matcher::locals::LocalPorts;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
 use crate::matcher::scan::{Probe, Scan};
-use crate::matcher::sided::Sided;
+use crate::matcher::sided::{Crossed, Sided};
 use crate::matcher::unbound::Unbound;
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
@@ -86,7 +88,8 @@ pub use crate::matcher::frozen::FrozenTable;
 /// that differ in port ranges only are gone through sixteen at a time, as are those of two wide
 /// networks (IPv4, under 8 bits) of one protocol. Where most rules have a local side and the networks
 /// of IPv4 rules are few, each pair of a remote and a local network has a list of its own instead, of
-/// which only ports, protocol and direction are compared.
+/// which only ports, protocol and direction are compared; up to 2,048 rules that have enough in common
+/// are found by classes of all fields ([`Crossing`]), and nothing is compared.
 ///
 /// While the local end is unbound, the first rule of each action that could still match is found as
 /// the rules without a local side are; if a rule compares the unbound address itself, or only the
@@ -208,6 +211,26 @@ impl Vectors {
         [Vectors::Scalar, Vectors::Bits128, Vectors::Bits256, Vectors::Bits512];
 }
 
+/// How a [`Matcher`] keeps IPv4 rules for flows of two known addresses, where most rules have a local
+/// side. All give the same answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Crossing {
+    /// Each under one of its two sides.
+    Off,
+    /// By pairs of a remote and a local network, where numbers have room for them; only ports, protocol
+    /// and direction are compared.
+    Pairs,
+    /// By classes of all five fields, where numbers have room for them and no rule has a zone id: the
+    /// combination of the classes of a flow has the number of the first rule, and nothing is compared.
+    Phases,
+}
+
+impl Crossing {
+    /// All ways.
+    pub const ALL: [Crossing; 3] = [Crossing::Off, Crossing::Pairs, Crossing::Phases];
+}
+
 /// How a [`Matcher`] is to be compiled; see [`Matcher::builder`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MatcherBuilder {
@@ -215,7 +238,7 @@ pub struct MatcherBuilder {
     strategy: Option<Strategy>,
     vectors: Option<Vectors>,
     look_ahead: Option<bool>,
-    cross: Option<bool>,
+    crossing: Option<Crossing>,
     max_bytes: Option<usize>,
 }
 
@@ -258,11 +281,12 @@ impl MatcherBuilder {
         self
     }
 
-    /// Forces the IPv4 rules, where most have a local side, to be kept by pairs of networks of both
-    /// sides, or by one of them, for tests and measurements; by pairs unless set where that takes
-    /// up to about 800 bytes a rule, 8 MiB in all, and fits [`max_bytes`](MatcherBuilder::max_bytes).
-    pub fn cross(mut self, cross: bool) -> MatcherBuilder {
-        self.cross = Some(cross);
+    /// Forces how IPv4 rules are kept where most rules have a local side, for tests and measurements.
+    /// Unless set, by [`Phases`](Crossing::Phases) for up to 2,048 rules where that takes up to 1.5 KiB
+    /// a rule, 2 MiB in all, and 256 KiB, else by [`Pairs`](Crossing::Pairs) where that takes up to about 800 bytes a
+    /// rule, 8 MiB in all, if it fits [`max_bytes`](MatcherBuilder::max_bytes).
+    pub fn crossing(mut self, crossing: Crossing) -> MatcherBuilder {
+        self.crossing = Some(crossing);
         self
     }
 
@@ -610,7 +634,7 @@ impl Matcher {
     fn decide_group_by_cross(
         &self,
         lanes: impl Lanes,
-        cross: &CrossTable,
+        cross: &Crossed,
         flows: &[Flow<'_>],
         decisions: &mut [Decision],
     ) {

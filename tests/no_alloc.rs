@@ -147,7 +147,7 @@ fn heap_bytes<T: Clone>(table: &RuleTable<T>) -> isize {
 
 #[test]
 fn size_bytes_is_what_was_allocated() {
-    for settings in [FilterSettings::default(), small(), large(), settings(300), pairs(700)] {
+    for settings in [FilterSettings::default(), small(), large(), settings(300), pairs(700, 9)] {
         for precedence in Precedence::ALL {
             for strategy in Strategy::ALL {
                 let builder = Matcher::builder().precedence(precedence).strategy(strategy);
@@ -192,37 +192,55 @@ fn a_matcher_is_compiled_within_its_budget_or_not_at_all() {
 }
 
 #[test]
-fn rules_are_not_crossed_where_the_budget_leaves_no_room() {
-    let settings = pairs(2000);
-    let size = |builder: MatcherBuilder| builder.build(&settings).unwrap().size_bytes();
-    let (crossed, plain) =
-        (size(Matcher::builder().cross(true)), size(Matcher::builder().cross(false)));
-    assert_eq!(size(Matcher::builder()), crossed);
-    assert!(crossed > plain, "{crossed}, {plain} bytes");
-    for limit in [plain, crossed - 1] {
-        assert_eq!(size(Matcher::builder().max_bytes(limit)), plain, "within {limit} bytes");
-        let error = Matcher::builder().cross(true).max_bytes(limit).build(&settings).unwrap_err();
+fn rules_are_crossed_as_the_budget_leaves_room() {
+    // Phases do not pay for the rules of many networks, nor pairs for those that have little else.
+    let (many, few) = (pairs(3000, 9), pairs(1500, 7));
+    for (settings, ways) in [
+        (many, [Crossing::Pairs, Crossing::Off].as_slice()),
+        (few, &[Crossing::Phases, Crossing::Pairs, Crossing::Off]),
+    ] {
+        let size = |builder: MatcherBuilder| {
+            let before = LIVE_BYTES.with(Cell::get);
+            let matcher = builder.build(&settings).unwrap();
+            let held = LIVE_BYTES.with(Cell::get) - before + size_of::<Matcher>() as isize;
+            assert_eq!(matcher.size_bytes() as isize, held, "{builder:?}");
+            matcher.size_bytes()
+        };
+        let sizes: Vec<usize> =
+            ways.iter().map(|way| size(Matcher::builder().crossing(*way))).collect();
+        assert!(sizes.is_sorted_by(|one, next| one > next), "{sizes:?} bytes for {ways:?}");
+        assert_eq!(size(Matcher::builder()), sizes[0]);
+        for (way, size_of_way) in ways.iter().zip(&sizes) {
+            let builder = Matcher::builder().crossing(*way);
+            let error = builder.max_bytes(size_of_way - 1).build(&settings).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::MatcherTooLarge { .. }), "{error}");
+            assert_eq!(size(Matcher::builder().max_bytes(*size_of_way)), *size_of_way);
+        }
+        for next in sizes.windows(2) {
+            assert_eq!(size(Matcher::builder().max_bytes(next[0] - 1)), next[1]);
+        }
+        let least = sizes.last().unwrap();
+        let error = Matcher::builder().max_bytes(least - 1).build(&settings).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::MatcherTooLarge { .. }), "{error}");
+        let before = LIVE_BYTES.with(Cell::get);
+        PEAK_BYTES.with(|peak| peak.set(before));
+        drop(Matcher::new(&settings).unwrap());
+        let peak = (PEAK_BYTES.with(Cell::get) - before) as usize;
+        let most = 3 * sizes[0] + 300 * settings.rules().len();
+        assert!(peak <= most, "{peak} for {sizes:?}");
     }
-    assert_eq!(size(Matcher::builder().max_bytes(crossed)), crossed);
-    let error = Matcher::builder().max_bytes(plain - 1).build(&settings).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::MatcherTooLarge { .. }), "{error}");
-    let before = LIVE_BYTES.with(Cell::get);
-    PEAK_BYTES.with(|peak| peak.set(before));
-    drop(Matcher::new(&settings).unwrap());
-    let peak = (PEAK_BYTES.with(Cell::get) - before) as usize;
-    assert!(peak <= 3 * crossed + 300 * 2000, "{peak} for {crossed}");
 }
 
-/// Rules of two sides, of some hundreds of networks each.
-fn pairs(count: u32) -> FilterSettings {
+/// Rules of two sides, of some networks of so many bits of a remote address each.
+fn pairs(count: u32, bits: u32) -> FilterSettings {
     let rule = |index: u32| {
         let mixed = index.wrapping_mul(0x9e37_79b9);
         let side = |bits: u32, port: u16| {
             let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 | bits << 4);
             Endpoint::from_parts(Host::Address(address.into(), None), Ports::one(port))
         };
-        let (remote, local) = (side(mixed >> 23, (mixed & 7) as u16), side(mixed >> 3 & 0xff, 0));
+        let remote = side(mixed >> (32 - bits), (mixed & 7) as u16);
+        let local = side(mixed >> 3 & 0xff >> (9 - bits), 0);
         let (remote_prefix, local_prefix) = (28 - u64::from(index % 3), 28 - u64::from(index % 5));
         NetworkRule::remote_network(
             Some(remote),

@@ -3,7 +3,7 @@
 use crate::endpoint::AddressFamily;
 use crate::error::{Error, ErrorKind};
 use crate::matcher::address::AddressIndex;
-use crate::matcher::cross::Limits;
+use crate::matcher::cross;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::Intervals;
 use crate::matcher::lanes::{Decider, Machine};
@@ -11,12 +11,13 @@ use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Detail, Entry, Lists};
 use crate::matcher::locals::LocalPorts;
 use crate::matcher::memory;
+use crate::matcher::phases;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
 use crate::matcher::scan::{self, Scan};
-use crate::matcher::sided::{Sided, SidedRule};
+use crate::matcher::sided::{CrossLimits, Crossed, Sided, SidedRule};
 use crate::matcher::unbound::{RemoteHalf, Unbound};
-use crate::matcher::{Anywhere, Has, Matcher, MatcherBuilder, Strategy, Vectors};
+use crate::matcher::{Anywhere, Crossing, Has, Matcher, MatcherBuilder, Strategy, Vectors};
 use crate::network::Network;
 use crate::rule::{FilterRule, NetworkRule, Remote};
 use crate::settings::{FilterSettings, Precedence};
@@ -32,30 +33,39 @@ pub(super) fn compile(
     settings: &FilterSettings,
     options: &MatcherBuilder,
 ) -> Result<Matcher, Error> {
-    let limits = match options.cross {
-        None => Some(Limits::of_rules(settings.rules().len())),
-        Some(true) => Some(Limits::ALL),
-        Some(false) => None,
+    let count = settings.rules().len();
+    let mut limits = match options.crossing {
+        None => CrossLimits {
+            phases: Some(phases::Limits::of_rules(count)),
+            pairs: Some(cross::Limits::of_rules(count)),
+        },
+        Some(Crossing::Off) => CrossLimits::default(),
+        Some(Crossing::Pairs) => CrossLimits { phases: None, pairs: Some(cross::Limits::ALL) },
+        Some(Crossing::Phases) => CrossLimits { phases: Some(phases::Limits::ALL), pairs: None },
     };
-    let mut is_crossed = false;
-    let compiled = compile_within(settings, options, limits, &mut is_crossed);
-    let is_too_large = |error: &Error| matches!(error.kind(), ErrorKind::MatcherTooLarge { .. });
-    match compiled {
+    loop {
+        let mut crossed = Crossing::Off;
+        let compiled = compile_within(settings, options, limits, &mut crossed);
+        let is_too_large =
+            |error: &Error| matches!(error.kind(), ErrorKind::MatcherTooLarge { .. });
+        let may_be_smaller =
+            options.crossing.is_none() && compiled.as_ref().is_err_and(is_too_large);
         // What only makes it faster is left out where there is no room.
-        Err(error) if is_crossed && options.cross.is_none() && is_too_large(&error) => {
-            compile_within(settings, options, None, &mut is_crossed)
+        match crossed {
+            Crossing::Phases if may_be_smaller => limits.phases = None,
+            Crossing::Pairs if may_be_smaller => limits.pairs = None,
+            _ => return compiled,
         }
-        compiled => compiled,
     }
 }
 
-/// Compiles settings, whose rules are crossed within `limits`, and says whether they were, also if the
+/// Compiles settings, whose rules are crossed within `limits`, and says how they were, also if the
 /// matcher is too large.
 fn compile_within(
     settings: &FilterSettings,
     options: &MatcherBuilder,
-    limits: Option<Limits>,
-    is_crossed: &mut bool,
+    limits: CrossLimits,
+    crossed: &mut Crossing,
 ) -> Result<Matcher, Error> {
     let (rules, limit) = (settings.rules(), Ranked::MAX_RULES);
     if rules.len() > limit {
@@ -189,9 +199,10 @@ fn compile_within(
     let mut budget = Budget::new(options.max_bytes);
     budget.take(few_v4.size_bytes() + few_v6.size_bytes() + memory::of_vec(&conditional))?;
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
-    *is_crossed = sided_v4.cross().is_some();
+    *crossed = sided_v4.cross().map_or(Crossing::Off, Crossed::crossing);
     budget.take(sided_v4.size_bytes())?;
-    let sided_v6 = Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs, None);
+    let sided_v6 =
+        Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs, CrossLimits::default());
     budget.take(sided_v6.size_bytes())?;
     drop(sided);
     let plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);

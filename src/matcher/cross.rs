@@ -7,14 +7,14 @@
 //! that are alike are kept once.
 
 use crate::flow::{End, Flow};
+use crate::matcher::classes::{Class, Classes};
 use crate::matcher::columns::Columns;
-use crate::matcher::intervals::{GROUP, Intervals, Node, Value, bounds};
-use crate::matcher::lanes::{Lanes, Packed};
+use crate::matcher::intervals::{GROUP, Intervals};
+use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::memory;
 use crate::matcher::rows::{RowQuery, RowRule, Rows, Spot};
 use crate::matcher::sided::SidedRule;
-use ipnet::IpNet;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -34,44 +34,6 @@ pub(super) struct CrossTable {
 
 /// The number of cells in a block.
 const BLOCK: usize = 32;
-
-/// The number of the class of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(transparent)]
-struct Class(u32);
-
-impl Class {
-    /// Addresses in no network.
-    const REST: Class = Class(0);
-}
-
-// SAFETY: one word.
-#[allow(unsafe_code, reason = "read by vector instructions")]
-unsafe impl Packed<1> for Class {
-    #[inline(always)]
-    fn words(self) -> [u32; 1] {
-        [self.0]
-    }
-}
-
-impl Value for Class {
-    const NONE: Class = Class::REST;
-
-    // Only look-ups of IPv6 addresses take further steps.
-    fn of_node(_: Node, _: &mut Vec<Node>) -> Class {
-        Class::REST
-    }
-
-    #[inline(always)]
-    fn node(&self, _: &[Node]) -> Option<Node> {
-        None
-    }
-
-    #[inline(always)]
-    fn is_node(&self) -> bool {
-        false
-    }
-}
 
 /// How large a table may become.
 #[derive(Clone, Copy, Debug)]
@@ -100,15 +62,18 @@ impl Limits {
 }
 
 impl CrossTable {
-    /// Makes the table of rules in ascending rank, unless it would be over the limits.
+    /// Makes the table of rules in ascending rank, by the classes of their remote and their local networks,
+    /// unless it would be over the limits.
     ///
     /// # Complexity
     ///
     /// Linear in the size of the directory, in the number of blocks that rules stand in, and in that
     /// of the rules in all rows.
-    pub(super) fn new(rules: &[SidedRule], limits: Limits) -> Option<CrossTable> {
-        let remotes = Classes::new(rules.iter().map(|rule| rule.remote));
-        let locals = Classes::new(rules.iter().map(|rule| rule.local));
+    pub(super) fn new(
+        rules: &[SidedRule],
+        [remotes, locals]: [Classes; 2],
+        limits: Limits,
+    ) -> Option<CrossTable> {
         let width = locals.count().div_ceil(BLOCK);
         let size = remotes.count().checked_mul(width).filter(|size| *size <= limits.directory)?;
         let mut builder = Builder::new(rules, limits);
@@ -185,62 +150,6 @@ struct Own {
     remote: u32,
     local: u32,
     rule: u32,
-}
-
-/// The networks of one side, those that contain one before it; the first has class 1.
-struct Classes {
-    nets: Vec<IpNet>,
-    /// For each network, the class of the longest that contains it; 0 for none.
-    parents: Vec<u32>,
-    /// For each network, the class after those of the networks within it.
-    ends: Vec<u32>,
-}
-
-impl Classes {
-    fn new(nets: impl Iterator<Item = IpNet>) -> Classes {
-        let mut nets: Vec<IpNet> = nets.collect();
-        nets.sort_unstable();
-        nets.dedup();
-        let count = nets.len() as u32 + 1;
-        let (mut parents, mut ends) = (Vec::with_capacity(nets.len()), vec![count; nets.len()]);
-        let mut path: Vec<(u32, IpNet)> = Vec::new();
-        for (number, net) in (1..).zip(&nets) {
-            while let Some((last, _)) = path.pop_if(|(_, around)| !around.contains(net)) {
-                if let Some(end) = ends.get_mut(last as usize - 1) {
-                    *end = number;
-                }
-            }
-            parents.push(path.last().map_or(0, |(number, _)| *number));
-            path.push((number, *net));
-        }
-        Classes { nets, parents, ends }
-    }
-
-    /// Returns the number of classes, that of the addresses in no network included.
-    fn count(&self) -> usize {
-        self.nets.len() + 1
-    }
-
-    /// Returns the class of a network.
-    fn number(&self, net: IpNet) -> u32 {
-        self.nets.binary_search(&net).map_or(0, |index| index as u32 + 1)
-    }
-
-    /// Returns the class after those of the networks within that of a class.
-    fn end(&self, number: u32) -> usize {
-        self.ends.get((number as usize).wrapping_sub(1)).map_or(0, |end| *end as usize)
-    }
-
-    fn into_intervals(self) -> Intervals<Class> {
-        let networks: Vec<_> = (1..)
-            .zip(self.nets)
-            .map(|(number, net)| {
-                let (first, last) = bounds(net);
-                (first, last, Class(number))
-            })
-            .collect();
-        Intervals::new(&networks, Class::REST)
-    }
 }
 
 /// The blocks of cells and the lists of rules that these have, each once, while a table is made.

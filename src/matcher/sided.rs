@@ -8,12 +8,15 @@
 
 use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
+use crate::matcher::Crossing;
+use crate::matcher::classes::Classes;
 use crate::matcher::columns::{Columns, Which, lanes_of, mask};
-use crate::matcher::cross::{CrossTable, Limits};
+use crate::matcher::cross::{self, CrossTable};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::memory;
+use crate::matcher::phases::{self, PhaseTable};
 use crate::matcher::ports::PortTable;
 use crate::matcher::rows::{Place, RowQuery, RowRule, Rows};
 use crate::matcher::words::{words_of, words_of_net};
@@ -47,7 +50,73 @@ pub(super) struct Sided<const W: usize> {
     len: usize,
     wide: Wide,
     /// In place of all these, where the networks of the two sides are few.
-    cross: Option<Box<CrossTable>>,
+    cross: Option<Crossed>,
+}
+
+/// All rules, by both sides at once.
+#[derive(Debug)]
+pub(super) enum Crossed {
+    Phases(Box<PhaseTable>),
+    Pairs(Box<CrossTable>),
+}
+
+/// How large what is made by both sides at once may become; none, for what is not to be made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CrossLimits {
+    pub(super) phases: Option<phases::Limits>,
+    pub(super) pairs: Option<cross::Limits>,
+}
+
+impl Crossed {
+    fn new(rules: &[SidedRule], limits: CrossLimits) -> Option<Crossed> {
+        if limits.phases.is_none() && limits.pairs.is_none() {
+            return None;
+        }
+        let remotes = Classes::new(rules.iter().map(|rule| rule.remote));
+        let locals = Classes::new(rules.iter().map(|rule| rule.local));
+        if let Some(limits) = limits.phases
+            && let Some(table) = PhaseTable::new(rules, [&remotes, &locals], limits)
+        {
+            return Some(Crossed::Phases(Box::new(table)));
+        }
+        let pairs = CrossTable::new(rules, [remotes, locals], limits.pairs?)?;
+        Some(Crossed::Pairs(Box::new(pairs)))
+    }
+
+    /// Returns which of them it is.
+    pub(super) fn crossing(&self) -> Crossing {
+        match self {
+            Crossed::Phases(_) => Crossing::Phases,
+            Crossed::Pairs(_) => Crossing::Pairs,
+        }
+    }
+
+    /// Returns the first rule that matches a flow of two IPv4 addresses.
+    #[inline(always)]
+    fn find(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
+        match self {
+            Crossed::Phases(table) => table.find(flow),
+            Crossed::Pairs(table) => table.find(lanes, flow),
+        }
+    }
+
+    /// Returns the first rule that matches each flow of a group that is known, a step at a time for all
+    /// of them; for the others, anything.
+    #[inline(always)]
+    pub(super) fn find_group(&self, lanes: impl Lanes, columns: &Columns<'_>) -> [Ranked; GROUP] {
+        match self {
+            Crossed::Phases(table) => table.find_group(lanes, columns),
+            Crossed::Pairs(table) => table.find_group(lanes, columns),
+        }
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    fn size_bytes(&self) -> usize {
+        match self {
+            Crossed::Phases(table) => size_of::<PhaseTable>() + table.size_bytes(),
+            Crossed::Pairs(table) => size_of::<CrossTable>() + table.size_bytes(),
+        }
+    }
 }
 
 /// The rules that are kept under one of their sides.
@@ -118,11 +187,11 @@ impl<const W: usize> Sided<W> {
     ///
     /// O(n log n), and memory linear in the number of rules times [`MAX_COPIES`], or that of
     /// [`CrossTable`].
-    pub(super) fn new(rules: &[SidedRule], has_all: bool, limits: Option<Limits>) -> Sided<W> {
-        let limits = limits.filter(|_| W == 1 && has_all && !rules.is_empty());
-        if let Some(cross) = limits.and_then(|limits| CrossTable::new(rules, limits)) {
-            let none = Sided::new(&[], has_all, None);
-            return Sided { cross: Some(Box::new(cross)), len: rules.len(), ..none };
+    pub(super) fn new(rules: &[SidedRule], has_all: bool, limits: CrossLimits) -> Sided<W> {
+        let may_be_crossed = W == 1 && has_all && !rules.is_empty();
+        if may_be_crossed && let Some(cross) = Crossed::new(rules, limits) {
+            let none = Sided::new(&[], has_all, CrossLimits::default());
+            return Sided { cross: Some(cross), len: rules.len(), ..none };
         }
         let mut counts: [HashMap<IpNet, u32>; 2] = Default::default();
         for rule in rules {
@@ -165,8 +234,8 @@ impl<const W: usize> Sided<W> {
 
     /// Returns the table of the rules where they are crossed.
     #[inline(always)]
-    pub(super) fn cross(&self) -> Option<&CrossTable> {
-        self.cross.as_deref()
+    pub(super) fn cross(&self) -> Option<&Crossed> {
+        self.cross.as_ref()
     }
 
     /// Returns the places that the two addresses of a flow lead to, both of the family. Neither
@@ -286,8 +355,7 @@ impl<const W: usize> Sided<W> {
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         let sides = [&self.by_remote, &self.by_local].map(Side::size_bytes);
-        let cross =
-            self.cross.as_ref().map_or(0, |cross| size_of::<CrossTable>() + cross.size_bytes());
+        let cross = self.cross.as_ref().map_or(0, Crossed::size_bytes);
         sides.iter().sum::<usize>() + self.wide.size_bytes() + cross
     }
 }

@@ -3,8 +3,8 @@
 use crate::completion;
 use crate::naive::{naive_is_loopback, naive_matches};
 use flowsieve::{
-    Decision, FilterSettings, Flow, Matcher, MatcherBuilder, Precedence, Strategy, Vectors,
-    reference,
+    Crossing, Decision, FilterSettings, Flow, Matcher, MatcherBuilder, Precedence, Strategy,
+    Vectors, reference,
 };
 use std::fmt;
 
@@ -78,7 +78,7 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Matchers of every strategy, with the widest vectors and, where these are used, with all others;
-/// with and without looking ahead in batches, and with and without crossing rules.
+/// with and without looking ahead in batches, and with each way of crossing rules.
 pub fn matchers(settings: &FilterSettings, precedence: Precedence) -> Vec<Matcher> {
     let builder = Matcher::builder().precedence(precedence);
     let forced = Strategy::ALL.map(|strategy| builder.strategy(strategy).look_ahead(true));
@@ -86,11 +86,16 @@ pub fn matchers(settings: &FilterSettings, precedence: Precedence) -> Vec<Matche
     let narrower = narrower.flat_map(|vectors| {
         let builder = builder.vectors(vectors);
         let intervals = builder.strategy(Strategy::Intervals).look_ahead(true);
-        [intervals.cross(vectors != Vectors::Bits128), builder.strategy(Strategy::Blocks)]
+        let crossing = match vectors {
+            Vectors::Bits128 => Crossing::Pairs,
+            _ => Crossing::Phases,
+        };
+        [intervals.crossing(crossing), builder.strategy(Strategy::Blocks)]
     });
-    let uncrossed = builder.strategy(Strategy::Intervals).cross(false).look_ahead(true);
+    let others = [Crossing::Off, Crossing::Pairs]
+        .map(|crossing| builder.strategy(Strategy::Intervals).crossing(crossing).look_ahead(true));
     let build = |builder: MatcherBuilder| builder.build(settings).expect("settings compile");
-    forced.into_iter().chain(narrower).chain([uncrossed, builder]).map(build).collect()
+    forced.into_iter().chain(narrower).chain(others).chain([builder]).map(build).collect()
 }
 
 fn check_batch(matcher: &Matcher, flows: &[Flow<'_>]) {

@@ -1,0 +1,265 @@
+//! [`Classes`] of IPv4 addresses: those with the same longest network among the networks of some rules.
+
+use crate::matcher::intervals::{GROUP, Intervals, Node, Value, bounds};
+use crate::matcher::lanes::{Lanes, Packed};
+use crate::matcher::numbers::Numbers;
+use ipnet::IpNet;
+use std::hint::select_unpredictable;
+
+/// The number of the class of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(super) struct Class(pub(super) u32);
+
+impl Class {
+    /// Addresses in no network.
+    const REST: Class = Class(0);
+}
+
+// SAFETY: one word.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<1> for Class {
+    #[inline(always)]
+    fn words(self) -> [u32; 1] {
+        [self.0]
+    }
+}
+
+impl Value for Class {
+    const NONE: Class = Class::REST;
+
+    // Only look-ups of IPv6 addresses take further steps.
+    fn of_node(_: Node, _: &mut Vec<Node>) -> Class {
+        Class::REST
+    }
+
+    #[inline(always)]
+    fn node(&self, _: &[Node]) -> Option<Node> {
+        None
+    }
+
+    #[inline(always)]
+    fn is_node(&self) -> bool {
+        false
+    }
+}
+
+/// The networks of one side, those that contain one before it; the first has class 1.
+pub(super) struct Classes {
+    nets: Vec<IpNet>,
+    /// For each network, the class of the longest that contains it; 0 for none.
+    pub(super) parents: Vec<u32>,
+    /// For each network, the class after those of the networks within it.
+    ends: Vec<u32>,
+}
+
+impl Classes {
+    pub(super) fn new(nets: impl Iterator<Item = IpNet>) -> Classes {
+        let mut nets: Vec<IpNet> = nets.collect();
+        nets.sort_unstable();
+        nets.dedup();
+        let count = nets.len() as u32 + 1;
+        let (mut parents, mut ends) = (Vec::with_capacity(nets.len()), vec![count; nets.len()]);
+        let mut path: Vec<(u32, IpNet)> = Vec::new();
+        for (number, net) in (1..).zip(&nets) {
+            while let Some((last, _)) = path.pop_if(|(_, around)| !around.contains(net)) {
+                if let Some(end) = ends.get_mut(last as usize - 1) {
+                    *end = number;
+                }
+            }
+            parents.push(path.last().map_or(0, |(number, _)| *number));
+            path.push((number, *net));
+        }
+        Classes { nets, parents, ends }
+    }
+
+    /// Returns the number of classes, that of the addresses in no network included.
+    pub(super) fn count(&self) -> usize {
+        self.nets.len() + 1
+    }
+
+    /// Returns the class of a network.
+    pub(super) fn number(&self, net: IpNet) -> u32 {
+        self.nets.binary_search(&net).map_or(0, |index| index as u32 + 1)
+    }
+
+    /// Returns the class after those of the networks within that of a class.
+    pub(super) fn end(&self, number: u32) -> usize {
+        self.ends.get((number as usize).wrapping_sub(1)).map_or(0, |end| *end as usize)
+    }
+
+    pub(super) fn into_intervals(self) -> Intervals<Class> {
+        let networks: Vec<_> = (1..)
+            .zip(self.nets)
+            .map(|(number, net)| {
+                let (first, last) = bounds(net);
+                (first, last, Class(number))
+            })
+            .collect();
+        Intervals::new(&networks, Class::REST)
+    }
+
+    /// Returns the map from addresses to classes; none, if it needs more numbers than there are.
+    pub(super) fn to_map(&self) -> Option<ClassMap> {
+        let mut root = vec![0; 1 << 16];
+        let mut blocks = Vec::new();
+        for (class, net) in (1..).zip(&self.nets) {
+            let IpNet::V4(net) = net else { return None };
+            let class = u16::try_from(class).ok().filter(|class| class & ClassMap::BLOCK == 0)?;
+            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+            let halves = (first >> 16) as usize..=(last >> 16) as usize;
+            if net.prefix_len() <= 16 {
+                root.get_mut(halves)?.fill(class);
+                continue;
+            }
+            let block = block(&mut blocks, root.get_mut(*halves.start())?)?;
+            let bytes = |shift: u32| {
+                let byte = |address: u32| (address >> shift & 0xff) as usize;
+                byte(first)..=byte(last)
+            };
+            if net.prefix_len() <= 24 {
+                blocks.get_mut(block..)?.get_mut(bytes(8))?.fill(class);
+                continue;
+            }
+            let place = block + *bytes(8).start();
+            let mut entry = *blocks.get(place)?;
+            let block = self::block(&mut blocks, &mut entry)?;
+            *blocks.get_mut(place)? = entry;
+            blocks.get_mut(block..)?.get_mut(bytes(0))?.fill(class);
+        }
+        Some(ClassMap { root: Numbers::new(&root), blocks: Numbers::new(&blocks) })
+    }
+}
+
+/// Returns where the block of an entry begins, which is made first if the entry has none yet.
+fn block(blocks: &mut Vec<u16>, entry: &mut u16) -> Option<usize> {
+    if *entry & ClassMap::BLOCK != 0 {
+        return Some(usize::from(*entry & !ClassMap::BLOCK) * 256);
+    }
+    let start = blocks.len();
+    let number = u16::try_from(start / 256).ok().filter(|number| number & ClassMap::BLOCK == 0)?;
+    blocks.resize(start + 256, *entry);
+    *entry = number | ClassMap::BLOCK;
+    Some(start)
+}
+
+/// From an IPv4 address to its class, by its first 16 bits, then by 8 and 8 bits.
+#[derive(Debug)]
+pub(super) struct ClassMap {
+    /// A class, or with [`BLOCK`](ClassMap::BLOCK) the number of a block.
+    root: Numbers,
+    /// The same, for each value of the next 8 bits.
+    blocks: Numbers,
+}
+
+impl ClassMap {
+    const BLOCK: u16 = 1 << 15;
+
+    #[inline(always)]
+    pub(super) fn get(&self, address: u32) -> u32 {
+        let mut entry = self.root.get(address >> 16);
+        for shift in [8, 0] {
+            let is_block = entry & u32::from(ClassMap::BLOCK) != 0;
+            let place = ClassMap::place(entry, address >> shift);
+            let found = self.blocks.get(select_unpredictable(is_block, place, 0));
+            entry = select_unpredictable(is_block, found, entry);
+        }
+        entry
+    }
+
+    /// Returns the classes of a group of addresses.
+    #[inline(always)]
+    pub(super) fn gather(&self, lanes: impl Lanes, addresses: &[u32; GROUP]) -> [u32; GROUP] {
+        let mut halves = *addresses;
+        for half in &mut halves {
+            *half >>= 16;
+        }
+        let mut entries = self.root.gather(lanes, &halves);
+        for shift in [8, 0] {
+            let mut places = [0; GROUP];
+            for ((place, entry), address) in places.iter_mut().zip(&entries).zip(addresses) {
+                let is_block = (entry >> 15 & 1).wrapping_neg();
+                *place = ClassMap::place(*entry, *address >> shift) & is_block;
+            }
+            let found = self.blocks.gather(lanes, &places);
+            for (entry, found) in entries.iter_mut().zip(found) {
+                let is_block = (*entry >> 15 & 1).wrapping_neg();
+                *entry = *entry & !is_block | found & is_block;
+            }
+        }
+        entries
+    }
+
+    #[inline(always)]
+    fn place(entry: u32, address: u32) -> u32 {
+        (entry & !u32::from(ClassMap::BLOCK)) * 256 + (address & 0xff)
+    }
+
+    /// Returns the number of entries behind the first step.
+    pub(super) fn block_entries(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.root.size_bytes() + self.blocks.size_bytes()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+mod tests {
+    use super::*;
+    use crate::matcher::lanes::Scalar;
+    use std::net::IpAddr;
+
+    #[test]
+    fn a_class_is_that_of_the_longest_network() {
+        let nets = [
+            "10.0.0.0/8",
+            "10.0.0.0/16",
+            "10.0.0.0/17",
+            "10.0.1.0/24",
+            "10.0.1.0/25",
+            "10.0.1.7/32",
+            "10.0.2.9/32",
+            "10.255.255.255/32",
+            "11.0.0.0/15",
+            "255.255.255.0/24",
+            "128.0.0.0/1",
+        ];
+        let nets: Vec<IpNet> = nets.map(|net| net.parse().unwrap()).into();
+        for count in 0..=nets.len() {
+            let nets = &nets[..count];
+            let classes = Classes::new(nets.iter().copied());
+            let map = classes.to_map().unwrap();
+            let edges = nets.iter().flat_map(|net| {
+                let (first, last) = bounds(*net);
+                [first, last].map(|edge| (edge >> 96) as u32)
+            });
+            let around = |edge: u32| [edge.wrapping_sub(1), edge, edge.wrapping_add(1)];
+            let mut addresses: Vec<u32> = edges.chain([0]).flat_map(around).collect();
+            addresses.resize(addresses.len().next_multiple_of(GROUP), 0x0a00_0105);
+            for group in addresses.as_chunks::<GROUP>().0 {
+                let found = map.gather(Scalar, group);
+                for (address, found) in group.iter().zip(found) {
+                    let holds = |net: &&IpNet| net.contains(&IpAddr::from(address.to_be_bytes()));
+                    let longest = nets.iter().filter(holds).max_by_key(|net| net.prefix_len());
+                    let expected = longest.map_or(0, |net| classes.number(*net));
+                    assert_eq!((map.get(*address), found), (expected, expected), "{address:#x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_map_of_more_classes_than_there_are_numbers_is_not_made() {
+        let classes = |count: u32| {
+            let net = |number: u32| IpNet::from(IpAddr::from((number << 16).to_be_bytes()));
+            Classes::new((1..=count).map(net))
+        };
+        // Of each network one block for the third byte and one for the fourth.
+        assert!(classes(1 << 14).to_map().is_some());
+        assert!(classes((1 << 14) + 1).to_map().is_none());
+    }
+}

@@ -1,0 +1,567 @@
+//! [`PhaseTable`]: the first rule of each combination of classes of IPv4 flows.
+//!
+//! Recursive flow classification (Gupta and McKeown): each field of a flow is first brought to its
+//! class, the values that the same rules hold; then two classes at a time to the class of their
+//! combination, and the last combination to its first rule. A decision is a fixed number of look-ups in
+//! tables of numbers of 16 bits, and compares nothing but the intervals of addresses. Where rules have
+//! much in common, as people write them, the classes are few; where they are many, there is no table.
+
+mod sets;
+
+use crate::flow::{Direction, Flow, IpProtocol};
+use crate::matcher::classes::{ClassMap, Classes};
+use crate::matcher::columns::Columns;
+use crate::matcher::intervals::GROUP;
+use crate::matcher::lanes::Lanes;
+use crate::matcher::leaf::{CASES, Case, Ranked};
+use crate::matcher::numbers::Numbers;
+use crate::matcher::phases::sets::{Interner, Sets, Tree, mixed, set_of, sets_of_classes};
+use crate::matcher::sided::SidedRule;
+use std::collections::HashMap;
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct PhaseTable {
+    remotes: ClassMap,
+    locals: ClassMap,
+    /// From [`Flow::kind_index`] to a class.
+    kinds: Numbers,
+    /// From a class of kinds and a remote port to one of both, and so on to the rule.
+    by_remote_port: PortPhase,
+    by_local_port: PortPhase,
+    by_remote: Product,
+    by_local: Product,
+}
+
+/// How large a table may become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The number of rules.
+    rules: usize,
+    /// The number of combinations in all tables, and of what tells addresses apart after their first 16 bits.
+    cells: usize,
+}
+
+impl Limits {
+    /// What pays, for so many rules: no more than fits in a second-level cache of 2 MiB, which sets of more
+    /// rules would exceed after they had taken long to make.
+    pub(super) fn of_rules(count: usize) -> Limits {
+        Limits { rules: 2048, cells: (count * 768).min(1 << 20) }
+    }
+
+    /// What numbers have room for.
+    pub(super) const ALL: Limits = Limits { rules: NONE as usize >> 2, cells: 1 << 28 };
+}
+
+impl PhaseTable {
+    /// Makes the table of rules in ascending rank, by the classes of their remote and their local networks,
+    /// unless it would be over the limits or a rule asks for a zone id.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the number of combinations of classes, times the rules that a class has at most.
+    pub(super) fn new(
+        rules: &[SidedRule],
+        [remotes, locals]: [&Classes; 2],
+        limits: Limits,
+    ) -> Option<PhaseTable> {
+        let is_zoned = rules.iter().any(|rule| rule.zones != [None; 2]);
+        let last_rank = rules.last().map_or(0, |rule| rule.leaf.ranked.rank());
+        if is_zoned || rules.len() > limits.rules || last_rank as usize >= Limits::ALL.rules {
+            return None;
+        }
+        let any_remote = |rule: &SidedRule| rule.remote.prefix_len() == 0;
+        let any_local = |rule: &SidedRule| rule.local.prefix_len() == 0;
+        let any_local_port = |rule: &SidedRule| is_any(rule.local_ports);
+        let words = rules.len().div_ceil(64).max(1);
+        let mut room = Room { cells: limits.cells, sets: limits.cells / 4 / words };
+        let (kinds, sets) = kinds(rules)?;
+        // The combinations with both sides are still to come, of which those with the local one mostly are
+        // the more. Rules for which there is no room are given up early.
+        let max = limits.cells / 4 / remotes.count();
+        let last = |rule: &SidedRule| any_remote(rule) && any_local(rule) && any_local_port(rule);
+        let last = set_of(rules, last);
+        let (by_remote_port, sets) =
+            PortPhase::new(rules, |rule| rule.leaf.ports(), sets, &last, max, &mut room)?;
+        let last = set_of(rules, |rule| any_remote(rule) && any_local(rule));
+        let (by_local_port, sets) =
+            PortPhase::new(rules, |rule| rule.local_ports, sets, &last, max, &mut room)?;
+        let of_remotes = Tree {
+            sets: sets_of_classes(remotes, rules, |rule| remotes.number(rule.remote)),
+            parents: &remotes.parents,
+        };
+        let max = limits.cells / locals.count();
+        let last = set_of(rules, any_local);
+        let (by_remote, sets) = room.cross(&of_remotes, &sets, &last, max)?;
+        let by_local = room.first_of_both(rules, &sets, locals)?;
+        let maps = [remotes.to_map()?, locals.to_map()?];
+        for map in &maps {
+            room.take(map.block_entries(), 1)?;
+        }
+        let [remotes, locals] = maps;
+        Some(PhaseTable {
+            remotes,
+            locals,
+            kinds,
+            by_remote_port,
+            by_local_port,
+            by_remote,
+            by_local,
+        })
+    }
+
+    /// Returns the first rule that matches a flow of two IPv4 addresses.
+    #[inline(always)]
+    pub(super) fn find(&self, flow: &Flow<'_>) -> Ranked {
+        let (remote, local) = flow.ends();
+        let of_remote = self.remotes.get(remote.folded_bits().1 as u32);
+        let of_local = self.locals.get(local.folded_bits().1 as u32);
+        let class = self.kinds.get(flow.words().kind_index());
+        let class = self.by_remote_port.get(class, remote.port());
+        let class = self.by_local_port.get(class, local.port());
+        let class = self.by_remote.get(of_remote, class);
+        ranked_of(self.by_local.get(class, of_local))
+    }
+
+    /// Returns the first rule that matches each flow of a group that is known, a step at a time for all
+    /// of them; for the others, anything.
+    #[inline(always)]
+    pub(super) fn find_group(&self, lanes: impl Lanes, columns: &Columns<'_>) -> [Ranked; GROUP] {
+        let of_remotes = self.remotes.gather(lanes, &columns.remote);
+        let of_locals = self.locals.gather(lanes, &columns.local);
+        let classes = self.kinds.gather(lanes, &columns.kind);
+        let classes = self.by_remote_port.gather(lanes, classes, &columns.remote_port);
+        let classes = self.by_local_port.gather(lanes, classes, &columns.local_port);
+        let classes = self.by_remote.gather(lanes, &of_remotes, &classes);
+        let found = self.by_local.gather(lanes, &classes, &of_locals);
+        let mut ranked = [Ranked::NONE; GROUP];
+        for (ranked, number) in ranked.iter_mut().zip(found) {
+            *ranked = ranked_of(number);
+        }
+        ranked
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.remotes.size_bytes()
+            + self.locals.size_bytes()
+            + self.kinds.size_bytes()
+            + self.by_remote_port.size_bytes()
+            + self.by_local_port.size_bytes()
+            + self.by_remote.cells.size_bytes()
+            + self.by_local.cells.size_bytes()
+    }
+}
+
+/// No rule, where numbers are those of rules.
+const NONE: u16 = u16::MAX;
+
+/// Returns what a rule, whose rank is within [`Limits::ALL`], is as a number.
+fn number_of(ranked: Ranked) -> u16 {
+    ranked.bits() as u16
+}
+
+/// Returns what was made a number by [`number_of`].
+#[inline(always)]
+fn ranked_of(number: u32) -> Ranked {
+    let none = u32::from(number == u32::from(NONE));
+    Ranked::of_bits(number | none.wrapping_neg())
+}
+
+/// A number for each combination of two.
+#[derive(Debug)]
+struct Product {
+    /// How many the second can be.
+    width: u32,
+    cells: Numbers,
+}
+
+impl Product {
+    #[inline(always)]
+    fn get(&self, first: u32, second: u32) -> u32 {
+        self.cells.get(first * self.width + second)
+    }
+
+    #[inline(always)]
+    fn gather(
+        &self,
+        lanes: impl Lanes,
+        first: &[u32; GROUP],
+        second: &[u32; GROUP],
+    ) -> [u32; GROUP] {
+        let mut places = *first;
+        for (place, second) in places.iter_mut().zip(second) {
+            *place = place.wrapping_mul(self.width).wrapping_add(*second);
+        }
+        self.cells.gather(lanes, &places)
+    }
+}
+
+/// From a class and a port to the class of both; nothing, where all rules hold every port.
+#[derive(Debug)]
+struct PortPhase(Option<(Ports, Product)>);
+
+impl PortPhase {
+    /// Makes the classes of the ports that rules name and combines them with others, given by their sets;
+    /// the new classes are at most `max`.
+    fn new(
+        rules: &[SidedRule],
+        ports: impl Fn(&SidedRule) -> (u16, u16),
+        sets: Sets,
+        last: &[u64],
+        max: usize,
+        room: &mut Room,
+    ) -> Option<(PortPhase, Sets)> {
+        if rules.iter().all(|rule| is_any(ports(rule))) {
+            return Some((PortPhase(None), sets));
+        }
+        let (ports, of_ports) = Ports::new(rules, ports)?;
+        let (product, sets) = room.cross(&Tree::flat(sets), &of_ports, last, max)?;
+        Some((PortPhase(Some((ports, product))), sets))
+    }
+
+    #[inline(always)]
+    fn get(&self, class: u32, port: u16) -> u32 {
+        match &self.0 {
+            Some((ports, product)) => product.get(class, ports.get(port)),
+            None => class,
+        }
+    }
+
+    #[inline(always)]
+    fn gather(
+        &self,
+        lanes: impl Lanes,
+        classes: [u32; GROUP],
+        ports: &[u32; GROUP],
+    ) -> [u32; GROUP] {
+        match &self.0 {
+            Some((of_ports, product)) => {
+                product.gather(lanes, &classes, &of_ports.gather(lanes, ports))
+            }
+            None => classes,
+        }
+    }
+
+    fn size_bytes(&self) -> usize {
+        let size = |(ports, product): &(Ports, Product)| {
+            ports.blocks.size_bytes() + ports.classes.size_bytes() + product.cells.size_bytes()
+        };
+        self.0.as_ref().map_or(0, size)
+    }
+}
+
+/// Whether it is every port.
+fn is_any(ports: (u16, u16)) -> bool {
+    ports == (0, u16::MAX)
+}
+
+/// The number of ports that differ in their lowest byte only.
+const BLOCK: usize = 256;
+
+/// From a port to its class, in two steps.
+#[derive(Debug)]
+struct Ports {
+    /// For each upper byte, the number of its block.
+    blocks: Numbers,
+    classes: Numbers,
+}
+
+impl Ports {
+    /// Makes the classes of the ports that rules name, and their sets.
+    fn new(rules: &[SidedRule], ports: impl Fn(&SidedRule) -> (u16, u16)) -> Option<(Ports, Sets)> {
+        // Where a rule begins or has ended.
+        let mut edges: Vec<(usize, usize)> = Vec::with_capacity(2 * rules.len());
+        for (rule, (first, last)) in rules.iter().map(ports).enumerate() {
+            edges.extend([(first.into(), rule), (usize::from(last) + 1, rule)]);
+        }
+        edges.sort_unstable();
+        let mut interner = Interner::new(rules.len(), usize::from(u16::MAX));
+        let mut set = vec![0; interner.sets.words];
+        let mut class = interner.number(&set)?;
+        let mut edges = edges.chunk_by(|(one, _), (other, _)| one == other).peekable();
+        let (mut blocks, mut classes) = (Vec::with_capacity(BLOCK), Vec::new());
+        // The blocks of one class.
+        let mut uniform = HashMap::new();
+        for block in 0..BLOCK {
+            let (start, end) = (classes.len(), (block + 1) * BLOCK);
+            let mut port = block * BLOCK;
+            while let Some(edges) = edges.next_if(|edges| edges.iter().any(|edge| edge.0 < end)) {
+                let first = edges.first().map_or(port, |edge| edge.0);
+                classes.resize(classes.len() + first - port, class);
+                for (_, rule) in edges {
+                    *set.get_mut(rule / 64)? ^= 1 << (rule % 64);
+                }
+                (class, port) = (interner.number(&set)?, first);
+            }
+            let number = (start / BLOCK) as u16;
+            blocks.push(match classes.len() == start {
+                true => *uniform.entry(class).or_insert(number),
+                false => number,
+            });
+            if blocks.last() == Some(&number) {
+                classes.resize(start + BLOCK, class);
+            }
+        }
+        let ports = Ports { blocks: Numbers::new(&blocks), classes: Numbers::new(&classes) };
+        Some((ports, interner.sets))
+    }
+
+    #[inline(always)]
+    fn get(&self, port: u16) -> u32 {
+        let (block, low) = (self.blocks.get(u32::from(port) / BLOCK as u32), u32::from(port as u8));
+        self.classes.get(block * BLOCK as u32 + low)
+    }
+
+    #[inline(always)]
+    fn gather(&self, lanes: impl Lanes, ports: &[u32; GROUP]) -> [u32; GROUP] {
+        let mut places = *ports;
+        for place in &mut places {
+            *place /= BLOCK as u32;
+        }
+        let mut places = self.blocks.gather(lanes, &places);
+        for (place, port) in places.iter_mut().zip(ports) {
+            *place = *place * BLOCK as u32 + port % BLOCK as u32;
+        }
+        self.classes.gather(lanes, &places)
+    }
+}
+
+/// Makes the classes of [`Flow::kind_index`], and their sets.
+fn kinds(rules: &[SidedRule]) -> Option<(Numbers, Sets)> {
+    let mut interner = Interner::new(rules.len(), usize::from(u16::MAX));
+    let mut set = vec![0u64; interner.sets.words];
+    // Of each case, those of its numbers that rules name.
+    let mut named = [false; 256];
+    for rule in rules.iter().filter(|rule| rule.leaf.is_number()) {
+        *named.get_mut(usize::from(rule.leaf.number))? = true;
+    }
+    let mut classes: HashMap<(usize, Option<u8>, bool), u16> = HashMap::with_capacity(CASES * 8);
+    let mut numbers = vec![0; Flow::KINDS];
+    for direction in [Direction::Any, Direction::Inbound, Direction::Outbound] {
+        for (protocol, named) in (0..=u8::MAX).zip(named) {
+            let flow = Flow::new(IpProtocol(protocol), direction);
+            let case = Case::of(&flow);
+            let is_number = case.is_uncommon();
+            for is_loopback in [false, true] {
+                let number = (!is_number || named).then_some(case.number());
+                let key = (case.index(), number, is_loopback);
+                let class = match classes.get(&key) {
+                    Some(class) => *class,
+                    None => {
+                        set.fill(0);
+                        for (place, rule) in rules.iter().enumerate() {
+                            let (first, _) = rule.leaf.ports();
+                            let is_in = rule.leaf.matches(case, first)
+                                && (rule.may_be_loopback || !is_loopback);
+                            *set.get_mut(place / 64)? |= u64::from(is_in) << (place % 64);
+                        }
+                        let class = interner.number(&set)?;
+                        classes.insert(key, class);
+                        class
+                    }
+                };
+                let index = flow.words().kind_index() | Flow::kind_of_loopback(is_loopback);
+                *numbers.get_mut(index as usize)? = class;
+            }
+        }
+    }
+    Some((Numbers::new(&numbers), interner.sets))
+}
+
+/// What is left of [`Limits`].
+struct Room {
+    cells: usize,
+    /// How many sets there may be of one field or combination, so that they take no more memory than the
+    /// cells in the end.
+    sets: usize,
+}
+
+impl Room {
+    /// Takes the cells of so many combinations.
+    fn take(&mut self, first: usize, second: usize) -> Option<usize> {
+        let count = first.checked_mul(second)?;
+        self.cells = self.cells.checked_sub(count)?;
+        Some(count)
+    }
+
+    /// Returns the classes of the combinations of two, at most `max`, and their sets.
+    ///
+    /// A rule of `last` matches whatever the other fields are, so that no rule behind it decides.
+    fn cross(
+        &mut self,
+        first: &Tree<'_>,
+        second: &Sets,
+        last: &[u64],
+        max: usize,
+    ) -> Option<(Product, Sets)> {
+        let width = second.count();
+        let mut numbers: Vec<u16> = Vec::with_capacity(self.take(first.sets.count(), width)?);
+        let mut interner = Interner::new(first.sets.words * 64, max.min(self.sets));
+        let mut set = vec![0; first.sets.words];
+        // The words of a set that are not 0, with their places, and those of what its parent has not.
+        let (mut words, mut own) = (Vec::new(), Vec::new());
+        for (number, one) in first.sets.iter().enumerate() {
+            let all = || (0..).zip(one.iter().copied()).filter(|(_, word)| *word != 0);
+            words.clear();
+            words.extend(all());
+            let parent = first.parent(number);
+            let of_parent = parent.and_then(|parent| first.sets.get(parent)).unwrap_or(&[]);
+            let beyond = |(place, word)| (place, word & !of_parent.get(place).unwrap_or(&0));
+            own.clear();
+            own.extend(all().map(beyond).filter(|(_, word)| *word != 0));
+            set.fill(0);
+            for (class, other) in second.iter().enumerate() {
+                if let Some(parent) = parent {
+                    let is_same = own.iter().all(|(place, word)| {
+                        other.get(*place).is_some_and(|other| other & word == 0)
+                    });
+                    if is_same {
+                        numbers.push(*numbers.get(parent * width + class)?);
+                        continue;
+                    }
+                }
+                let (mut hash, mut is_over) = (0, false);
+                for (place, word) in &words {
+                    let mut both = if is_over { 0 } else { word & other.get(*place)? };
+                    let ends = both & last.get(*place)?;
+                    if ends != 0 {
+                        // The lowest of the last ones and all below.
+                        both &= ends ^ (ends - 1);
+                        is_over = true;
+                    }
+                    *set.get_mut(*place)? = both;
+                    hash = mixed(hash, *place as u64, both);
+                }
+                numbers.push(interner.number_of(hash, &set)?);
+            }
+        }
+        let product = Product { width: width as u32, cells: Numbers::new(&numbers) };
+        Some((product, interner.sets))
+    }
+
+    /// Returns the first rule of each combination of classes, given by their sets, and local networks.
+    fn first_of_both(
+        &mut self,
+        rules: &[SidedRule],
+        sets: &Sets,
+        locals: &Classes,
+    ) -> Option<Product> {
+        let width = locals.count();
+        let mut numbers = Vec::with_capacity(self.take(sets.count(), width)?);
+        let classes: Vec<usize> =
+            rules.iter().map(|rule| locals.number(rule.local) as usize).collect();
+        for set in sets.iter() {
+            let start = numbers.len();
+            numbers.resize(start + width, NONE);
+            let of_set = numbers.get_mut(start..)?;
+            for (place, word) in set.iter().enumerate() {
+                let mut rest = *word;
+                while rest != 0 {
+                    let rule = place * 64 + rest.trailing_zeros() as usize;
+                    rest &= rest - 1;
+                    let first = of_set.get_mut(*classes.get(rule)?)?;
+                    *first = (*first).min(number_of(rules.get(rule)?.leaf.ranked));
+                }
+            }
+            // Networks stand behind those that contain them.
+            for (class, parent) in (1..).zip(&locals.parents) {
+                let around = *of_set.get(*parent as usize)?;
+                let first = of_set.get_mut(class)?;
+                *first = (*first).min(around);
+            }
+        }
+        Some(Product { width: width as u32, cells: Numbers::new(&numbers) })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+mod tests {
+    use super::*;
+    use crate::endpoint::{Ports as PortRange, Zone};
+    use crate::matcher::leaf::Leaf;
+    use crate::rule::{Action, Protocol};
+
+    fn rule(rank: u32, (remote, local): (&str, &str), ports: [(u16, u16); 2]) -> SidedRule {
+        let ranked = Ranked::new(rank, Action::Drop);
+        let [(first, last), local_ports] = ports;
+        let ports = match first {
+            0 => PortRange::ANY,
+            first => PortRange::range(first, last).unwrap(),
+        };
+        SidedRule {
+            leaf: Leaf::new(ranked, ports, Protocol::Tcp, Direction::Any),
+            remote: remote.parse().unwrap(),
+            local: local.parse().unwrap(),
+            local_ports,
+            zones: [None; 2],
+            may_be_loopback: true,
+            has_local: true,
+        }
+    }
+
+    fn table(rules: &[SidedRule], limits: Limits) -> Option<PhaseTable> {
+        let remotes = Classes::new(rules.iter().map(|rule| rule.remote));
+        let locals = Classes::new(rules.iter().map(|rule| rule.local));
+        PhaseTable::new(rules, [&remotes, &locals], limits)
+    }
+
+    const SIDES: (&str, &str) = ("192.0.2.0/24", "10.0.0.0/8");
+    const ANY: (u16, u16) = (0, u16::MAX);
+
+    #[test]
+    fn ports_of_one_class_are_in_the_same_rules() {
+        let ranges = [(80, 80), (255, 256), (256, 511), (512, 512), (1000, 65535), (1024, 65535)];
+        for count in 0..=ranges.len() {
+            let rules: Vec<_> = (0..)
+                .zip(&ranges[..count])
+                .map(|(rank, range)| rule(rank, SIDES, [*range, ANY]))
+                .collect();
+            let (ports, sets) = Ports::new(&rules, |rule| rule.leaf.ports()).unwrap();
+            for port in 0..=u16::MAX {
+                let set = sets.get(ports.get(port) as usize).unwrap();
+                let is_in = |(first, last): &(u16, u16)| (*first..=*last).contains(&port);
+                let expected = ranges[..count].iter().rev();
+                let expected = expected.fold(0, |bits, range| bits << 1 | u64::from(is_in(range)));
+                assert_eq!(set, [expected], "of {port} in {count}");
+            }
+            // A block of 256 for each upper byte that is cut, and one for each class between them.
+            assert!(ports.classes.size_bytes() <= 512 * (1 + 2 * count), "{count}");
+        }
+    }
+
+    #[test]
+    fn a_table_over_a_limit_is_not_made() {
+        let rules: Vec<_> =
+            (1..10).map(|port| rule(port.into(), SIDES, [(port, port), (port, ANY.1)])).collect();
+        // 9 kinds of flows by protocol and direction, of which those of TCP are as one: 2 classes. With a
+        // remote port 10, since other protocols are in no rule; with a local port as many; and 2 classes of
+        // addresses each, those of the remote ones told apart by their third byte.
+        let cells = 2 * 10 + 10 * 10 + 2 * 10 + 10 * 2 + 256;
+        let limits = |cells| Limits { rules: 9, cells };
+        assert!(table(&rules, Limits::ALL).is_some());
+        assert!(table(&rules, limits(cells)).is_some());
+        assert!(table(&rules, limits(cells - 1)).is_none());
+        assert!(table(&rules, Limits { rules: 8, cells }).is_none());
+        let mut zoned = rules.clone();
+        zoned[8].zones[1] = Zone::new("en0").ok();
+        assert!(zoned[8].zones[1].is_some() && table(&zoned, Limits::ALL).is_none());
+        for (rank, is_made) in [(16_382, true), (16_383, false)] {
+            let rule = rule(rank, SIDES, [ANY, ANY]);
+            let table = table(&[rule], Limits::ALL);
+            assert_eq!(table.is_some(), is_made, "of rank {rank}");
+        }
+    }
+
+    #[test]
+    fn ranks_and_none_are_numbers() {
+        for rank in [0, 1, 16_382] {
+            for action in [Action::Allow, Action::Drop, Action::FilterData] {
+                let ranked = Ranked::new(rank, action);
+                assert_eq!(ranked_of(number_of(ranked).into()), ranked);
+            }
+        }
+        assert_eq!(ranked_of(NONE.into()), Ranked::NONE);
+    }
+}
