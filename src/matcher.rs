@@ -5,6 +5,7 @@ mod classes;
 mod columns;
 mod compile;
 mod cross;
+mod direct;
 mod frozen;
 mod hosts;
 mod intervals;

@@ -26,7 +26,7 @@ struct Shape {
 const V4: AddressFamily = AddressFamily::V4;
 const V6: AddressFamily = AddressFamily::V6;
 
-const SHAPES: [Shape; 18] = [
+const SHAPES: [Shape; 19] = [
     simple("block list", 4000, V4, (&[16, 20, 24, 28, 32, 32], 18)),
     simple("dense block list", 9000, V4, (&[31, 32], 15)),
     simple("IPv6 block list", 4000, V6, (&[32, 48, 56, 64, 64, 128, 128], 90)),
@@ -59,6 +59,15 @@ const SHAPES: [Shape; 18] = [
         (&[0, 22, 26, 27, 30, 31, 32], 10),
         (&[0, 23, 27, 29, 32], 9),
         [6, 2],
+        true,
+    ),
+    shape(
+        "zones",
+        400,
+        V4,
+        (&[0, 21, 24, 27, 28, 32], 12),
+        (&[0, 20, 23, 24, 25, 30, 32], 14),
+        [9, 5],
         true,
     ),
     shape("local networks, ports", 1200, V4, (&[0], 0), (&[24, 28], 6), [150, 60], true),

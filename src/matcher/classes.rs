@@ -1,10 +1,9 @@
 //! [`Classes`] of IPv4 addresses: those with the same longest network among the networks of some rules.
 
-use crate::matcher::intervals::{GROUP, Intervals, Node, Value, bounds};
-use crate::matcher::lanes::{Lanes, Packed};
-use crate::matcher::numbers::Numbers;
+use crate::matcher::direct::{self, Direct};
+use crate::matcher::intervals::{Intervals, Node, Value, bounds};
+use crate::matcher::lanes::Packed;
 use ipnet::IpNet;
-use std::hint::select_unpredictable;
 
 /// The number of the class of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,109 +99,14 @@ impl Classes {
     }
 
     /// Returns the map from addresses to classes; none, if it needs more numbers than there are.
-    pub(super) fn to_map(&self) -> Option<ClassMap> {
-        let mut root = vec![0; 1 << 16];
-        let mut blocks = Vec::new();
+    pub(super) fn to_direct(&self) -> Option<Direct> {
+        let mut builder = direct::Builder::new(0);
         for (class, net) in (1..).zip(&self.nets) {
+            let class = u16::try_from(class).ok().filter(|class| *class <= Direct::MAX)?;
             let IpNet::V4(net) = net else { return None };
-            let class = u16::try_from(class).ok().filter(|class| class & ClassMap::BLOCK == 0)?;
-            let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
-            let halves = (first >> 16) as usize..=(last >> 16) as usize;
-            if net.prefix_len() <= 16 {
-                root.get_mut(halves)?.fill(class);
-                continue;
-            }
-            let block = block(&mut blocks, root.get_mut(*halves.start())?)?;
-            let bytes = |shift: u32| {
-                let byte = |address: u32| (address >> shift & 0xff) as usize;
-                byte(first)..=byte(last)
-            };
-            if net.prefix_len() <= 24 {
-                blocks.get_mut(block..)?.get_mut(bytes(8))?.fill(class);
-                continue;
-            }
-            let place = block + *bytes(8).start();
-            let mut entry = *blocks.get(place)?;
-            let block = self::block(&mut blocks, &mut entry)?;
-            *blocks.get_mut(place)? = entry;
-            blocks.get_mut(block..)?.get_mut(bytes(0))?.fill(class);
+            builder.set(net.network().to_bits(), net.broadcast().to_bits(), class)?;
         }
-        Some(ClassMap { root: Numbers::new(&root), blocks: Numbers::new(&blocks) })
-    }
-}
-
-/// Returns where the block of an entry begins, which is made first if the entry has none yet.
-fn block(blocks: &mut Vec<u16>, entry: &mut u16) -> Option<usize> {
-    if *entry & ClassMap::BLOCK != 0 {
-        return Some(usize::from(*entry & !ClassMap::BLOCK) * 256);
-    }
-    let start = blocks.len();
-    let number = u16::try_from(start / 256).ok().filter(|number| number & ClassMap::BLOCK == 0)?;
-    blocks.resize(start + 256, *entry);
-    *entry = number | ClassMap::BLOCK;
-    Some(start)
-}
-
-/// From an IPv4 address to its class, by its first 16 bits, then by 8 and 8 bits.
-#[derive(Debug)]
-pub(super) struct ClassMap {
-    /// A class, or with [`BLOCK`](ClassMap::BLOCK) the number of a block.
-    root: Numbers,
-    /// The same, for each value of the next 8 bits.
-    blocks: Numbers,
-}
-
-impl ClassMap {
-    const BLOCK: u16 = 1 << 15;
-
-    #[inline(always)]
-    pub(super) fn get(&self, address: u32) -> u32 {
-        let mut entry = self.root.get(address >> 16);
-        for shift in [8, 0] {
-            let is_block = entry & u32::from(ClassMap::BLOCK) != 0;
-            let place = ClassMap::place(entry, address >> shift);
-            let found = self.blocks.get(select_unpredictable(is_block, place, 0));
-            entry = select_unpredictable(is_block, found, entry);
-        }
-        entry
-    }
-
-    /// Returns the classes of a group of addresses.
-    #[inline(always)]
-    pub(super) fn gather(&self, lanes: impl Lanes, addresses: &[u32; GROUP]) -> [u32; GROUP] {
-        let mut halves = *addresses;
-        for half in &mut halves {
-            *half >>= 16;
-        }
-        let mut entries = self.root.gather(lanes, &halves);
-        for shift in [8, 0] {
-            let mut places = [0; GROUP];
-            for ((place, entry), address) in places.iter_mut().zip(&entries).zip(addresses) {
-                let is_block = (entry >> 15 & 1).wrapping_neg();
-                *place = ClassMap::place(*entry, *address >> shift) & is_block;
-            }
-            let found = self.blocks.gather(lanes, &places);
-            for (entry, found) in entries.iter_mut().zip(found) {
-                let is_block = (*entry >> 15 & 1).wrapping_neg();
-                *entry = *entry & !is_block | found & is_block;
-            }
-        }
-        entries
-    }
-
-    #[inline(always)]
-    fn place(entry: u32, address: u32) -> u32 {
-        (entry & !u32::from(ClassMap::BLOCK)) * 256 + (address & 0xff)
-    }
-
-    /// Returns the number of entries behind the first step.
-    pub(super) fn block_entries(&self) -> usize {
-        self.blocks.len()
-    }
-
-    /// Returns the memory held, in bytes on the heap.
-    pub(super) fn size_bytes(&self) -> usize {
-        self.root.size_bytes() + self.blocks.size_bytes()
+        Some(builder.finish())
     }
 }
 
@@ -210,6 +114,7 @@ impl ClassMap {
 #[allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 mod tests {
     use super::*;
+    use crate::matcher::intervals::GROUP;
     use crate::matcher::lanes::Scalar;
     use std::net::IpAddr;
 
@@ -232,7 +137,7 @@ mod tests {
         for count in 0..=nets.len() {
             let nets = &nets[..count];
             let classes = Classes::new(nets.iter().copied());
-            let map = classes.to_map().unwrap();
+            let map = classes.to_direct().unwrap();
             let edges = nets.iter().flat_map(|net| {
                 let (first, last) = bounds(*net);
                 [first, last].map(|edge| (edge >> 96) as u32)
@@ -258,8 +163,8 @@ mod tests {
             let net = |number: u32| IpNet::from(IpAddr::from((number << 16).to_be_bytes()));
             Classes::new((1..=count).map(net))
         };
-        // Of each network one block for the third byte and one for the fourth.
-        assert!(classes(1 << 14).to_map().is_some());
-        assert!(classes((1 << 14) + 1).to_map().is_none());
+        // Of each network two blocks.
+        assert!(classes(1 << 14).to_direct().is_some());
+        assert!(classes((1 << 14) + 1).to_direct().is_none());
     }
 }

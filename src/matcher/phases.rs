@@ -9,8 +9,9 @@
 mod sets;
 
 use crate::flow::{Direction, Flow, IpProtocol};
-use crate::matcher::classes::{ClassMap, Classes};
+use crate::matcher::classes::Classes;
 use crate::matcher::columns::Columns;
+use crate::matcher::direct::Direct;
 use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{CASES, Case, Ranked};
@@ -22,8 +23,8 @@ use std::collections::HashMap;
 /// The table.
 #[derive(Debug)]
 pub(super) struct PhaseTable {
-    remotes: ClassMap,
-    locals: ClassMap,
+    remotes: Direct,
+    locals: Direct,
     /// From [`Flow::kind_index`] to a class.
     kinds: Numbers,
     /// From a class of kinds and a remote port to one of both, and so on to the rule.
@@ -49,8 +50,8 @@ impl Limits {
         Limits { rules: 2048, cells: (count * 768).min(1 << 20) }
     }
 
-    /// What numbers have room for.
-    pub(super) const ALL: Limits = Limits { rules: NONE as usize >> 2, cells: 1 << 28 };
+    /// What numbers of rules have room for, and what tests and measurements have time for.
+    pub(super) const ALL: Limits = Limits { rules: NONE as usize >> 2, cells: 1 << 24 };
 }
 
 impl PhaseTable {
@@ -94,9 +95,9 @@ impl PhaseTable {
         let last = set_of(rules, any_local);
         let (by_remote, sets) = room.cross(&of_remotes, &sets, &last, max)?;
         let by_local = room.first_of_both(rules, &sets, locals)?;
-        let maps = [remotes.to_map()?, locals.to_map()?];
+        let maps = [remotes.to_direct()?, locals.to_direct()?];
         for map in &maps {
-            room.take(map.block_entries(), 1)?;
+            room.take(map.len_of_blocks(), 1)?;
         }
         let [remotes, locals] = maps;
         Some(PhaseTable {
