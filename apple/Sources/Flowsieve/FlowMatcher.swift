@@ -48,6 +48,14 @@ public final class FlowMatcher: @unchecked Sendable {
         return flow.decide(failureAction: failureAction, owner: self) { fsv_matcher_decide(handle, $0, $1) }
     }
 
+    /// Decides a flow where it stands: `decide(&flow)` does what `decide(flow)` does, and copies no part of the
+    /// flow, which is the same afterwards.
+    @inline(never)
+    public func decide(_ flow: inout SocketFlow) -> Decision {
+        let handle = handle
+        return flow.decideInPlace(failureAction: failureAction, owner: self) { fsv_matcher_decide(handle, $0, $1) }
+    }
+
     /// Explains a decision: a line with it, then a line for each rule. Goes through all rules.
     public func explain(_ flow: SocketFlow) throws(FlowsieveError) -> String {
         try text { buffer, capacity, needed in
@@ -108,6 +116,15 @@ public final class LiveFlowMatcher: @unchecked Sendable {
     public func decide(_ flow: SocketFlow) -> Decision {
         let handle = handle
         return flow.decide(failureAction: options.failureAction, owner: self) {
+            fsv_live_decide(handle, $0, $1)
+        }
+    }
+
+    /// Decides a flow by the current generation where it stands: `decide(&flow)` copies no part of it.
+    @inline(never)
+    public func decide(_ flow: inout SocketFlow) -> Decision {
+        let handle = handle
+        return flow.decideInPlace(failureAction: options.failureAction, owner: self) {
             fsv_live_decide(handle, $0, $1)
         }
     }

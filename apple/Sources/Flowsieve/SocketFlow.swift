@@ -126,6 +126,34 @@ extension SocketFlow {
         }
     }
 
+    /// Decides the flow as ``decide(failureAction:owner:_:)`` does, where it stands.
+    @inline(__always)
+    mutating func decideInPlace(
+        failureAction: FilterAction, owner: AnyObject & Sendable,
+        _ call: (UnsafePointer<fsv_flow>, UnsafeMutablePointer<fsv_decision>) -> fsv_status
+    ) -> Decision {
+        var decision = fsv_decision()
+        decision.size = UInt32(MemoryLayout<fsv_decision>.size)
+        let status = withFlowInPlace { flow in call(flow, &decision) }
+        return withUnsafePointer(to: &decision) { decision in
+            .made(status, decision, failureAction: failureAction, owner: owner)
+        }
+    }
+
+    /// Gives the struct itself, with the host name in it, for the time of a call.
+    @inline(__always)
+    private mutating func withFlowInPlace<Result>(_ body: (UnsafePointer<fsv_flow>) -> Result) -> Result {
+        guard hasName else { return withUnsafePointer(to: &raw, body) }
+        var name = name
+        return name.withUTF8 { bytes in
+            raw.known |= UInt32(FSV_KNOWN_HOSTNAME)
+            raw.remote_hostname = bytes.characters
+            raw.remote_hostname_len = bytes.count
+            defer { forgetHostname() }
+            return withUnsafePointer(to: &raw, body)
+        }
+    }
+
     private mutating func forgetHostname() {
         raw.known &= ~UInt32(FSV_KNOWN_HOSTNAME)
         (raw.remote_hostname, raw.remote_hostname_len) = (nil, 0)

@@ -185,9 +185,9 @@
         ) -> (decision: Decision, isLocalEndpointKnown: Bool) {
             let decision: Decision
             do throws(FlowsieveError) {
-                let read = try SocketFlow(flow)
+                var read = try SocketFlow(flow)
                 if let live {
-                    decision = live.decide(read)
+                    decision = live.decide(&read)
                 } else {
                     decision = Decision(failed: .invalidSettings, action: matcherOptions.failureAction)
                 }

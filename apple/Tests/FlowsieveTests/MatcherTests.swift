@@ -302,6 +302,32 @@ func flow(
         #expect(live.decisions(for: flows).map { String(describing: Seen($0)) } == expected)
     }
 
+    @Test func aFlowIsDecidedWhereItStands() throws {
+        var options = MatcherOptions()
+        options.countsPending = true
+        let settings = try FilterSettings(rules: rules(), defaultAction: .allow)
+        let (matcher, live) = (
+            try FlowMatcher(settings, options: options), try LiveFlowMatcher(settings, options: options)
+        )
+        var flows = try flows()
+        flows[0].remoteHostname = String(repeating: "a", count: 65537)
+        #expect(flows.contains { $0.remoteHostname != nil } && flows.contains { $0.remoteHostname == nil })
+        for index in flows.indices {
+            let (expected, name) = (String(describing: Seen(matcher.decide(flows[index]))), flows[index].remoteHostname)
+            let explained = try? matcher.explain(flows[index])
+            for _ in 0..<2 {
+                #expect(String(describing: Seen(matcher.decide(&flows[index]))) == expected, "flow \(index)")
+                #expect(String(describing: Seen(live.decide(&flows[index]))) == expected, "flow \(index)")
+            }
+            // It is the same afterwards, and holds no name of which the memory is gone.
+            #expect(flows[index].remoteHostname == name)
+            #expect((try? matcher.explain(flows[index])) == explained)
+            flows[index].remoteHostname = nil
+            let unnamed = String(describing: Seen(matcher.decide(flows[index])))
+            #expect(String(describing: Seen(matcher.decide(&flows[index]))) == unnamed, "flow \(index)")
+        }
+    }
+
     @Test func aFlowThatCannotBeDecidedSpoilsNoOther() throws {
         var options = MatcherOptions()
         options.failureAction = .filterData

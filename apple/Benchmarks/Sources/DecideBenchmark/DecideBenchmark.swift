@@ -6,8 +6,8 @@ import Flowsieve
 /// passes. With `--test` everything is done once, and nothing is timed; another argument is the beginning of
 /// the names of what is wanted, `decide/WORKLOAD/` and what follows.
 ///
-/// The calls: `there` decides flows that are there already, `made` makes them of addresses and ports, `live` is
-/// by a live matcher, `batch` decides 256 in a call.
+/// The calls: `there` decides flows that are there already, `in-place` does so where they stand (in C there is no
+/// other way), `made` makes them of addresses and ports, `live` is by a live matcher, `batch` decides 256 in a call.
 @main struct DecideBenchmark {
     static func main() throws {
         let arguments = CommandLine.arguments.dropFirst()
@@ -29,14 +29,30 @@ import Flowsieve
         let settings = try FilterSettings(rules: workload.rules, defaultAction: .allow)
         let (matcher, live) = (try FlowMatcher(settings), try LiveFlowMatcher(settings))
         let flows = try workload.parts.map { try $0.flow() }
+        let places = UnsafeMutableBufferPointer<SocketFlow>.allocate(capacity: flows.count)
+        _ = places.initialize(from: flows)
+        defer {
+            places.deinitialize()
+            places.deallocate()
+        }
         let c = try CLoop(settings.json(), workload.parts)
         var decisions: [Decision] = []
 
         let all: [(String, () throws -> UInt64)] = [
             ("there/c", { c_loop_decide(c.loop) }),
             ("there/swift", { flows.reduce(0) { $0 &+ answer(matcher.decide($1)) } }),
+            ("in-place/swift", { places.indices.reduce(0) { $0 &+ answer(matcher.decide(&places[$1])) } }),
             ("made/c", { c_loop_decide_made(c.loop, c.parts) }),
             ("made/swift", { try workload.parts.reduce(0) { $0 &+ answer(matcher.decide(try $1.flow())) } }),
+            (
+                "made-in-place/swift",
+                {
+                    try workload.parts.reduce(0) { sum, parts in
+                        var flow = try parts.flow()
+                        return sum &+ answer(matcher.decide(&flow))
+                    }
+                }
+            ),
             ("live/c", { c_loop_decide_live(c.loop) }),
             ("live/swift", { flows.reduce(0) { $0 &+ answer(live.decide($1)) } }),
             ("batch/c", { c_loop_decide_batch(c.loop, 256) }),
