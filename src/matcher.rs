@@ -284,8 +284,9 @@ impl MatcherBuilder {
 
     /// Forces how IPv4 rules are kept where most rules have a local side, for tests and measurements.
     /// Unless set, by [`Phases`](Crossing::Phases) for up to 2,048 rules where that takes up to 1.5 KiB
-    /// a rule, 2 MiB in all, and 256 KiB, else by [`Pairs`](Crossing::Pairs) where that takes up to about 800 bytes a
-    /// rule, 8 MiB in all, if it fits [`max_bytes`](MatcherBuilder::max_bytes).
+    /// a rule, 2 MiB in all, and 256 to 512 KiB beside; else by [`Pairs`](Crossing::Pairs) where that takes
+    /// up to about 800 bytes a rule, 8 MiB in all; and by neither where it does not fit
+    /// [`max_bytes`](MatcherBuilder::max_bytes).
     pub fn crossing(mut self, crossing: Crossing) -> MatcherBuilder {
         self.crossing = Some(crossing);
         self

@@ -3,8 +3,8 @@
 //! Recursive flow classification (Gupta and McKeown): each field of a flow is first brought to its
 //! class, the values that the same rules hold; then two classes at a time to the class of their
 //! combination, and the last combination to its first rule. A decision is a fixed number of look-ups in
-//! tables of numbers of 16 bits, and compares nothing but the intervals of addresses. Where rules have
-//! much in common, as people write them, the classes are few; where they are many, there is no table.
+//! tables of numbers of 16 bits, and compares nothing. Where rules have much in common, as people write
+//! them, the classes are few; where they are many, there is no table.
 
 mod sets;
 

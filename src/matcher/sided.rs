@@ -49,7 +49,7 @@ pub(super) struct Sided<const W: usize> {
     /// The number of rules that are kept under one side.
     len: usize,
     wide: Wide,
-    /// In place of all these, where the networks of the two sides are few.
+    /// In place of all these, where the rules have enough in common.
     cross: Option<Crossed>,
 }
 
