@@ -1,16 +1,17 @@
 //! Rule sets of packet filters: both addresses, both ports and the protocol. Three styles, after
-//! the kinds of sets that classifiers are usually compared on: access lists, firewalls and chains.
+//! the kinds of sets that classifiers are usually compared on: access lists, firewalls and chains; and one of
+//! zones, whose rules have most in common.
 
 use super::{Random, Side, Workload, rule};
 use flowsieve::*;
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Each style with 1000 and with 10,000 rules.
+/// Each style with 1000 and with 10,000 rules, but zones, of which nobody writes so many.
 pub(crate) fn all() -> impl Iterator<Item = Workload> {
     let sizes = [("1k", 1000), ("10k", 10_000)];
     let sets = [ACL, FIREWALL, CHAIN].into_iter().flat_map(move |style| sizes.map(|s| (style, s)));
-    sets.map(|(style, (size_name, size))| {
+    sets.chain([(ZONES, sizes[0])]).map(|(style, (size_name, size))| {
         let mut random = Random(size as u64 ^ style.name.len() as u64);
         let settings = style.settings(&mut random, size);
         let name = format!("{}-{size_name}", style.name);
@@ -30,6 +31,10 @@ struct Style {
     ports: [(usize, usize); 2],
     /// Rules of TCP and of UDP; the others are for both.
     protocols: (usize, usize),
+    /// How many rules there are for each network.
+    sharing: usize,
+    /// Ports are those of services, and no others.
+    services: bool,
 }
 
 /// A service and who may reach it: narrow networks on both sides, remote ports.
@@ -39,6 +44,8 @@ const ACL: Style = Style {
     lengths: &[(32, 32, 45), (24, 31, 35), (21, 23, 15), (8, 20, 5)],
     ports: [(25, 55), (98, 1)],
     protocols: (75, 15),
+    sharing: 4,
+    services: false,
 };
 
 /// Zones: many rules for any host of one side, ranges of ports on both.
@@ -48,6 +55,8 @@ const FIREWALL: Style = Style {
     lengths: &[(32, 32, 35), (24, 31, 40), (21, 23, 20), (8, 20, 5)],
     ports: [(15, 50), (50, 20)],
     protocols: (60, 30),
+    sharing: 4,
+    services: false,
 };
 
 /// Between the two.
@@ -57,17 +66,30 @@ const CHAIN: Style = Style {
     lengths: &[(32, 32, 30), (24, 31, 30), (21, 23, 25), (12, 20, 15)],
     ports: [(45, 40), (75, 15)],
     protocols: (50, 25),
+    sharing: 4,
+    services: false,
+};
+
+/// Which of some dozens of networks may reach which others, by service.
+const ZONES: Style = Style {
+    name: "zones",
+    any: [15, 20],
+    lengths: &[(32, 32, 20), (24, 31, 40), (20, 23, 25), (12, 19, 15)],
+    ports: [(20, 65), (90, 7)],
+    protocols: (60, 30),
+    sharing: 20,
+    services: true,
 };
 
 impl Style {
     fn settings(&self, random: &mut Random, count: usize) -> FilterSettings {
         // Networks come from a pool, so that many rules share one side.
-        let pool: Vec<IpNet> = (0..count / 4).map(|_| self.network(random)).collect();
+        let pool: Vec<IpNet> = (0..count / self.sharing).map(|_| self.network(random)).collect();
         let rule = |_| {
             let [mut remote, mut local] = [0, 1].map(|end: usize| -> Side {
                 let net = pool[random.below(pool.len())];
                 let net = (!random.chance(self.any[end])).then_some(net);
-                (net, ports(random, self.ports[end]))
+                (net, ports(random, self.ports[end], self.services))
             });
             // Nothing that decides every flow.
             if remote.0.is_none() && local.0.is_none() {
@@ -103,23 +125,23 @@ fn site_address(random: &mut Random) -> IpAddr {
     Ipv4Addr::from_bits(site << 24 | site << 16 | random.next() as u32 >> 16).into()
 }
 
-fn ports(random: &mut Random, (any, one): (usize, usize)) -> Ports {
+fn ports(random: &mut Random, (any, one): (usize, usize), services: bool) -> Ports {
     const RANGES: [(u16, u16); 4] = [(1, 1023), (1024, 65535), (6000, 6063), (49152, 65535)];
     const COMMON: [u16; 8] = [80, 443, 53, 22, 25, 123, 1521, 3306];
     match random.below(100) {
         share if share < any => Ports::ANY,
         share if share < any + one => match random.below(2) {
-            0 => Ports::one(COMMON[random.below(COMMON.len())]),
-            _ => Ports::one(random.port()),
+            1 if !services => Ports::one(random.port()),
+            _ => Ports::one(COMMON[random.below(COMMON.len())]),
         },
         _ => match random.below(2) {
-            0 => {
-                let (first, last) = RANGES[random.below(RANGES.len())];
-                Ports::range(first, last).unwrap()
-            }
-            _ => {
+            1 if !services => {
                 let first = random.port();
                 Ports::range(first, first.saturating_add(random.below(200) as u16)).unwrap()
+            }
+            _ => {
+                let (first, last) = RANGES[random.below(RANGES.len())];
+                Ports::range(first, last).unwrap()
             }
         },
     }

@@ -11,7 +11,7 @@ use std::ops::Range;
 ///
 /// It takes up to 1 KiB a network, 128 KiB at least, and so is for few networks. Its steps are the same for
 /// all addresses, so that a group of them takes each at once.
-// PERF: three steps of 16, 8 and 8 bits; decide-batch/firewall-1k/matcher. Blocks of 32, 32 and 64 entries
+// PERF: three steps of 16, 8 and 8 bits; decide-batch/zones-1k/matcher. Blocks of 32, 32 and 64 entries
 // are a quarter as large, and slower by 2 ns a look-up.
 #[derive(Debug)]
 pub(super) struct Direct {
