@@ -350,15 +350,6 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// The number of protocols, times four for the direction and two for loopback flows.
-    pub(crate) const KINDS: usize = 256 * 4 * 2;
-
-    /// Returns what loopback adds to [`FlowWords::kind_index`].
-    #[inline(always)]
-    pub(crate) fn kind_of_loopback(is_loopback: bool) -> u32 {
-        u32::from(is_loopback) << 10
-    }
-
     /// Where the words of [`FlowWords`] stand in a flow, counted in words from its beginning, on a machine
     /// that stores the low byte of a number first.
     #[cfg(target_arch = "x86_64")]
@@ -532,10 +523,20 @@ impl FlowWords {
         self.traits & u32::from(FlowTraits::LOOPBACK) != 0
     }
 
-    /// Returns protocol, direction and whether it is a loopback flow as one number below [`Flow::KINDS`].
+    /// The number of protocols, times four for the direction and two for loopback flows.
+    pub(crate) const KINDS: usize = 256 * 4 * 2;
+
+    /// Returns protocol, direction and whether it is a loopback flow as one number below
+    /// [`KINDS`](FlowWords::KINDS).
     #[inline(always)]
     pub(crate) fn kind_index(self) -> u32 {
-        self.kind & 0x3ff | Flow::kind_of_loopback(self.is_loopback())
+        self.kind & 0x3ff | FlowWords::kind_of_loopback(self.is_loopback())
+    }
+
+    /// Returns what loopback adds to [`kind_index`](FlowWords::kind_index).
+    #[inline(always)]
+    pub(crate) fn kind_of_loopback(is_loopback: bool) -> u32 {
+        u32::from(is_loopback) << 10
     }
 
     /// Returns the index of the [`FlowCase`].

@@ -213,7 +213,7 @@ impl Vectors {
 }
 
 /// How a [`Matcher`] keeps IPv4 rules for flows of two known addresses, where most rules have a local
-/// side. All give the same answers.
+/// side. All give the same answers; where one is not possible, it is as [`Off`](Crossing::Off).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Crossing {

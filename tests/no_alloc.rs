@@ -193,7 +193,7 @@ fn a_matcher_is_compiled_within_its_budget_or_not_at_all() {
 
 #[test]
 fn rules_are_crossed_as_the_budget_leaves_room() {
-    // Phases do not pay for the rules of many networks, nor pairs for those that have little else.
+    // Phases are for up to 2,048 rules.
     let (many, few) = (pairs(3000, 9), pairs(1500, 7));
     for (settings, ways) in [
         (many, [Crossing::Pairs, Crossing::Off].as_slice()),
@@ -228,6 +228,51 @@ fn rules_are_crossed_as_the_budget_leaves_room() {
         let peak = (PEAK_BYTES.with(Cell::get) - before) as usize;
         let most = 3 * sizes[0] + 300 * settings.rules().len();
         assert!(peak <= most, "{peak} for {sizes:?}");
+    }
+}
+
+#[test]
+fn what_compiling_needs_beside_is_bounded_for_rules_that_nothing_is_common_to() {
+    for (count, ports, sides) in [
+        (300, 300, 1023),
+        (1000, 60, 1023),
+        (2000, 2000, 1023),
+        (2048, 700, 1023),
+        (2048, 2000, 3),
+        (2048, 90, 15),
+        (2048, 2000, 1),
+        (500, 500, 1),
+        (2048, 45, 31),
+    ] {
+        let rule = |index: u32| {
+            let mixed = index.wrapping_mul(0x9e37_79b9);
+            let side = |bits: u32, port: u32| {
+                let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 | (bits & sides) << 3);
+                let first = (port % ports * 31 + 1) as u16;
+                let ports = Ports::range(first, first + (port % 29) as u16 * 90).unwrap();
+                Some(Endpoint::from_parts(Host::Address(address.into(), None), ports))
+            };
+            let (remote, local) = (side(mixed >> 22, mixed >> 7), side(mixed >> 4, index));
+            let prefix = |bits: u32| [32, 30, 29, 24, 20, 8][bits as usize % 6];
+            let (remote_prefix, local_prefix) = (prefix(mixed >> 13), prefix(mixed >> 17));
+            let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Any][index as usize % 3];
+            let direction = [Direction::Any, Direction::Outbound][index as usize % 2];
+            NetworkRule::remote_network(
+                remote,
+                remote_prefix,
+                local,
+                local_prefix,
+                protocol,
+                direction,
+            )
+        };
+        let rules = (0..count).map(|index| FilterRule::new(rule(index).unwrap(), Action::Drop));
+        let settings = FilterSettings::new(rules.collect(), Action::Allow);
+        let before = LIVE_BYTES.with(Cell::get);
+        PEAK_BYTES.with(|peak| peak.set(before));
+        let size = Matcher::new(&settings).unwrap().size_bytes();
+        let peak = (PEAK_BYTES.with(Cell::get) - before) as usize;
+        assert!(peak <= 3 * size + 300 * count as usize, "{peak} for {size} of {count}");
     }
 }
 

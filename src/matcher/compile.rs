@@ -36,7 +36,7 @@ pub(super) fn compile(
     let count = settings.rules().len();
     let mut limits = match options.crossing {
         None => CrossLimits {
-            phases: Some(phases::Limits::of_rules(count)),
+            phases: Some(phases::Limits::of_rules(count, options.max_bytes)),
             pairs: Some(cross::Limits::of_rules(count)),
         },
         Some(Crossing::Off) => CrossLimits::default(),

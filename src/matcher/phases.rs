@@ -8,7 +8,7 @@
 
 mod sets;
 
-use crate::flow::{Direction, Flow, IpProtocol};
+use crate::flow::{Direction, Flow, FlowWords, IpProtocol};
 use crate::matcher::classes::Classes;
 use crate::matcher::columns::Columns;
 use crate::matcher::direct::Direct;
@@ -25,7 +25,7 @@ use std::collections::HashMap;
 pub(super) struct PhaseTable {
     remotes: Direct,
     locals: Direct,
-    /// From [`Flow::kind_index`] to a class.
+    /// From [`FlowWords::kind_index`] to a class.
     kinds: Numbers,
     /// From a class of kinds and a remote port to one of both, and so on to the rule.
     by_remote_port: PortPhase,
@@ -39,15 +39,17 @@ pub(super) struct PhaseTable {
 pub(super) struct Limits {
     /// The number of rules.
     rules: usize,
-    /// The number of combinations in all tables, and of what tells addresses apart after their first 16 bits.
+    /// The number of combinations in all tables, and of what tells addresses apart after their first 16 bits;
+    /// those of protocol, direction and ports may take an eighth.
     cells: usize,
 }
 
 impl Limits {
     /// What pays, for so many rules: no more than fits in a second-level cache of 2 MiB, which sets of more
-    /// rules would exceed after they had taken long to make.
-    pub(super) fn of_rules(count: usize) -> Limits {
-        Limits { rules: 2048, cells: (count * 768).min(1 << 20) }
+    /// rules would exceed after they had taken long to make. No table is begun that would not fit `max_bytes`.
+    pub(super) fn of_rules(count: usize, max_bytes: Option<usize>) -> Limits {
+        let fitting = max_bytes.unwrap_or(usize::MAX) / size_of::<u16>();
+        Limits { rules: 2048, cells: (count * 768).min(1 << 20).min(fitting) }
     }
 
     /// What numbers of rules have room for, and what tests and measurements have time for.
@@ -74,12 +76,13 @@ impl PhaseTable {
         let any_remote = |rule: &SidedRule| rule.remote.prefix_len() == 0;
         let any_local = |rule: &SidedRule| rule.local.prefix_len() == 0;
         let any_local_port = |rule: &SidedRule| is_any(rule.local_ports);
-        let words = rules.len().div_ceil(64).max(1);
-        let mut room = Room { cells: limits.cells, sets: limits.cells / 4 / words };
-        let (kinds, sets) = kinds(rules)?;
         // The combinations with both sides are still to come, of which those with the local one mostly are
-        // the more. Rules for which there is no room are given up early.
-        let max = limits.cells / 4 / remotes.count();
+        // the more. Rules for which there is no room are given up early, and before their sets take more
+        // memory than the matcher is going to: 128 bytes a rule, and 512 with the remote side.
+        let (words, of_ports) = (rules.len().div_ceil(64).max(1), limits.cells / 8);
+        let max = (limits.cells / 4 / remotes.count()).min(limits.cells / 48 / words);
+        let mut room = Room { cells: of_ports };
+        let (kinds, sets) = kinds(rules, max)?;
         let last = |rule: &SidedRule| any_remote(rule) && any_local(rule) && any_local_port(rule);
         let last = set_of(rules, last);
         let (by_remote_port, sets) =
@@ -91,14 +94,15 @@ impl PhaseTable {
             sets: sets_of_classes(remotes, rules, |rule| remotes.number(rule.remote)),
             parents: &remotes.parents,
         };
-        let max = limits.cells / locals.count();
+        let mut room = Room { cells: limits.cells - of_ports };
+        let max = (limits.cells / locals.count()).min(limits.cells / 12 / words);
         let last = set_of(rules, any_local);
         let (by_remote, sets) = room.cross(&of_remotes, &sets, &last, max)?;
-        let by_local = room.first_of_both(rules, &sets, locals)?;
         let maps = [remotes.to_direct()?, locals.to_direct()?];
         for map in &maps {
             room.take(map.len_of_blocks(), 1)?;
         }
+        let by_local = room.first_of_both(rules, &sets, locals)?;
         let [remotes, locals] = maps;
         Some(PhaseTable {
             remotes,
@@ -216,7 +220,7 @@ impl PortPhase {
         if rules.iter().all(|rule| is_any(ports(rule))) {
             return Some((PortPhase(None), sets));
         }
-        let (ports, of_ports) = Ports::new(rules, ports)?;
+        let (ports, of_ports) = Ports::new(rules, ports, max)?;
         let (product, sets) = room.cross(&Tree::flat(sets), &of_ports, last, max)?;
         Some((PortPhase(Some((ports, product))), sets))
     }
@@ -269,15 +273,19 @@ struct Ports {
 }
 
 impl Ports {
-    /// Makes the classes of the ports that rules name, and their sets.
-    fn new(rules: &[SidedRule], ports: impl Fn(&SidedRule) -> (u16, u16)) -> Option<(Ports, Sets)> {
+    /// Makes the classes of the ports that rules name, at most `max`, and their sets.
+    fn new(
+        rules: &[SidedRule],
+        ports: impl Fn(&SidedRule) -> (u16, u16),
+        max: usize,
+    ) -> Option<(Ports, Sets)> {
         // Where a rule begins or has ended.
         let mut edges: Vec<(usize, usize)> = Vec::with_capacity(2 * rules.len());
         for (rule, (first, last)) in rules.iter().map(ports).enumerate() {
             edges.extend([(first.into(), rule), (usize::from(last) + 1, rule)]);
         }
         edges.sort_unstable();
-        let mut interner = Interner::new(rules.len(), usize::from(u16::MAX));
+        let mut interner = Interner::new(rules.len(), max);
         let mut set = vec![0; interner.sets.words];
         let mut class = interner.number(&set)?;
         let mut edges = edges.chunk_by(|(one, _), (other, _)| one == other).peekable();
@@ -328,9 +336,9 @@ impl Ports {
     }
 }
 
-/// Makes the classes of [`Flow::kind_index`], and their sets.
-fn kinds(rules: &[SidedRule]) -> Option<(Numbers, Sets)> {
-    let mut interner = Interner::new(rules.len(), usize::from(u16::MAX));
+/// Makes the classes of [`FlowWords::kind_index`], at most `max`, and their sets.
+fn kinds(rules: &[SidedRule], max: usize) -> Option<(Numbers, Sets)> {
+    let mut interner = Interner::new(rules.len(), max);
     let mut set = vec![0u64; interner.sets.words];
     // Of each case, those of its numbers that rules name.
     let mut named = [false; 256];
@@ -338,7 +346,7 @@ fn kinds(rules: &[SidedRule]) -> Option<(Numbers, Sets)> {
         *named.get_mut(usize::from(rule.leaf.number))? = true;
     }
     let mut classes: HashMap<(usize, Option<u8>, bool), u16> = HashMap::with_capacity(CASES * 8);
-    let mut numbers = vec![0; Flow::KINDS];
+    let mut numbers = vec![0; FlowWords::KINDS];
     for direction in [Direction::Any, Direction::Inbound, Direction::Outbound] {
         for (protocol, named) in (0..=u8::MAX).zip(named) {
             let flow = Flow::new(IpProtocol(protocol), direction);
@@ -362,7 +370,7 @@ fn kinds(rules: &[SidedRule]) -> Option<(Numbers, Sets)> {
                         class
                     }
                 };
-                let index = flow.words().kind_index() | Flow::kind_of_loopback(is_loopback);
+                let index = flow.words().kind_index() | FlowWords::kind_of_loopback(is_loopback);
                 *numbers.get_mut(index as usize)? = class;
             }
         }
@@ -373,9 +381,6 @@ fn kinds(rules: &[SidedRule]) -> Option<(Numbers, Sets)> {
 /// What is left of [`Limits`].
 struct Room {
     cells: usize,
-    /// How many sets there may be of one field or combination, so that they take no more memory than the
-    /// cells in the end.
-    sets: usize,
 }
 
 impl Room {
@@ -398,7 +403,7 @@ impl Room {
     ) -> Option<(Product, Sets)> {
         let width = second.count();
         let mut numbers: Vec<u16> = Vec::with_capacity(self.take(first.sets.count(), width)?);
-        let mut interner = Interner::new(first.sets.words * 64, max.min(self.sets));
+        let mut interner = Interner::new(first.sets.words * 64, max);
         let mut set = vec![0; first.sets.words];
         // The words of a set that are not 0, with their places, and those of what its parent has not.
         let (mut words, mut own) = (Vec::new(), Vec::new());
@@ -519,7 +524,7 @@ mod tests {
                 .zip(&ranges[..count])
                 .map(|(rank, range)| rule(rank, SIDES, [*range, ANY]))
                 .collect();
-            let (ports, sets) = Ports::new(&rules, |rule| rule.leaf.ports()).unwrap();
+            let (ports, sets) = Ports::new(&rules, |rule| rule.leaf.ports(), usize::MAX).unwrap();
             for port in 0..=u16::MAX {
                 let set = sets.get(ports.get(port) as usize).unwrap();
                 let is_in = |(first, last): &(u16, u16)| (*first..=*last).contains(&port);
@@ -537,14 +542,22 @@ mod tests {
         let rules: Vec<_> =
             (1..10).map(|port| rule(port.into(), SIDES, [(port, port), (port, ANY.1)])).collect();
         // 9 kinds of flows by protocol and direction, of which those of TCP are as one: 2 classes. With a
-        // remote port 10, since other protocols are in no rule; with a local port as many; and 2 classes of
-        // addresses each, those of the remote ones told apart by their third byte.
-        let cells = 2 * 10 + 10 * 10 + 2 * 10 + 10 * 2 + 256;
+        // remote port 10, since other protocols are in no rule; with a local port as many. These combinations
+        // may take an eighth.
+        let cells = 8 * (2 * 10 + 10 * 10);
         let limits = |cells| Limits { rules: 9, cells };
         assert!(table(&rules, Limits::ALL).is_some());
         assert!(table(&rules, limits(cells)).is_some());
         assert!(table(&rules, limits(cells - 1)).is_none());
         assert!(table(&rules, Limits { rules: 8, cells }).is_none());
+        // With hosts in place of ports 10 remote classes and 2 of kinds, 10 of both and 2 local ones; and of
+        // each host a block for the third and one for the fourth byte. These may take the rest.
+        let hosts: Vec<_> = (1..10)
+            .map(|rank| rule(rank, (&format!("10.{rank}.0.1/32"), SIDES.1), [ANY, ANY]))
+            .collect();
+        let cells = (1..).find(|cells| cells - cells / 8 == 10 * 2 + 10 * 2 + 9 * 2 * 256).unwrap();
+        assert!(table(&hosts, limits(cells)).is_some());
+        assert!(table(&hosts, limits(cells - 1)).is_none());
         let mut zoned = rules.clone();
         zoned[8].zones[1] = Zone::new("en0").ok();
         assert!(zoned[8].zones[1].is_some() && table(&zoned, Limits::ALL).is_none());
