@@ -41,24 +41,24 @@ public final class FlowMatcher: @unchecked Sendable {
     deinit { fsv_matcher_free(handle) }
 
     /// Decides a flow. Does not wait or lock. A flow that cannot be decided gets the failure action.
-    @inline(never)  // so that the caller keeps self until it returns
     public func decide(_ flow: SocketFlow) -> Decision {
-        // PERF: no closure has self, which would be retained for it; decide/ipv4-1k/there/swift.
-        let handle = handle
-        return flow.decide(failureAction: failureAction, owner: self) { fsv_matcher_decide(handle, $0, $1) }
+        var flow = flow
+        return decide(&flow)
     }
 
     /// Decides a flow where it stands: `decide(&flow)` does what `decide(flow)` does, and copies no part of the
     /// flow, which is the same afterwards.
-    @inline(never)
+    @inline(never)  // so that the caller keeps self until it returns
     public func decide(_ flow: inout SocketFlow) -> Decision {
+        // PERF: no closure has self, which would be retained for it; decide/ipv4-1k/in-place/swift.
         let handle = handle
-        return flow.decideInPlace(failureAction: failureAction, owner: self) { fsv_matcher_decide(handle, $0, $1) }
+        return flow.decide(failureAction: failureAction, owner: self) { fsv_matcher_decide(handle, $0, $1) }
     }
 
     /// Explains a decision: a line with it, then a line for each rule. Goes through all rules.
     public func explain(_ flow: SocketFlow) throws(FlowsieveError) -> String {
-        try text { buffer, capacity, needed in
+        var flow = flow
+        return try text { buffer, capacity, needed in
             flow.withFlow { fsv_matcher_explain(handle, $0, buffer, capacity, needed) }
         }
     }
@@ -112,19 +112,16 @@ public final class LiveFlowMatcher: @unchecked Sendable {
     deinit { fsv_live_free(handle) }
 
     /// Decides a flow by the current generation, as ``FlowMatcher/decide(_:)``.
-    @inline(never)
     public func decide(_ flow: SocketFlow) -> Decision {
-        let handle = handle
-        return flow.decide(failureAction: options.failureAction, owner: self) {
-            fsv_live_decide(handle, $0, $1)
-        }
+        var flow = flow
+        return decide(&flow)
     }
 
     /// Decides a flow by the current generation where it stands: `decide(&flow)` copies no part of it.
     @inline(never)
     public func decide(_ flow: inout SocketFlow) -> Decision {
         let handle = handle
-        return flow.decideInPlace(failureAction: options.failureAction, owner: self) {
+        return flow.decide(failureAction: options.failureAction, owner: self) {
             fsv_live_decide(handle, $0, $1)
         }
     }

@@ -98,53 +98,26 @@ extension SocketFlow {
         CChar, CChar
     )
 
-    /// Decides the flow by a function of the C interface. The owner is kept if there is a label.
+    /// Decides the flow where it stands by a function of the C interface. The owner is kept if there is a label.
     @inline(__always)
-    func decide(
+    mutating func decide(
         failureAction: FilterAction, owner: AnyObject & Sendable,
         _ call: (UnsafePointer<fsv_flow>, UnsafeMutablePointer<fsv_decision>) -> fsv_status
     ) -> Decision {
         var decision = fsv_decision()
         decision.size = UInt32(MemoryLayout<fsv_decision>.size)
-        return withUnsafeMutablePointer(to: &decision) { decision in
-            let status = withFlow { flow in call(flow, decision) }
-            return .made(status, decision, failureAction: failureAction, owner: owner)
-        }
-    }
-
-    /// Gives the struct of the C interface, with the host name in it, for the time of a call.
-    @inline(__always)
-    func withFlow<Result>(_ body: (UnsafePointer<fsv_flow>) -> Result) -> Result {
-        guard hasName else { return withUnsafePointer(to: raw, body) }
-        var (flow, name) = (raw, name)
-        // Names are kept as UTF-8 as a rule, and then this copies nothing.
-        return name.withUTF8 { bytes in
-            flow.known |= UInt32(FSV_KNOWN_HOSTNAME)
-            flow.remote_hostname = bytes.characters
-            flow.remote_hostname_len = bytes.count
-            return withUnsafePointer(to: &flow, body)
-        }
-    }
-
-    /// Decides the flow as ``decide(failureAction:owner:_:)`` does, where it stands.
-    @inline(__always)
-    mutating func decideInPlace(
-        failureAction: FilterAction, owner: AnyObject & Sendable,
-        _ call: (UnsafePointer<fsv_flow>, UnsafeMutablePointer<fsv_decision>) -> fsv_status
-    ) -> Decision {
-        var decision = fsv_decision()
-        decision.size = UInt32(MemoryLayout<fsv_decision>.size)
-        let status = withFlowInPlace { flow in call(flow, &decision) }
+        let status = withFlow { flow in call(flow, &decision) }
         return withUnsafePointer(to: &decision) { decision in
             .made(status, decision, failureAction: failureAction, owner: owner)
         }
     }
 
-    /// Gives the struct itself, with the host name in it, for the time of a call.
+    /// Gives the struct of the C interface, with the host name in it, for the time of a call.
     @inline(__always)
-    private mutating func withFlowInPlace<Result>(_ body: (UnsafePointer<fsv_flow>) -> Result) -> Result {
+    mutating func withFlow<Result>(_ body: (UnsafePointer<fsv_flow>) -> Result) -> Result {
         guard hasName else { return withUnsafePointer(to: &raw, body) }
         var name = name
+        // Names are kept as UTF-8 as a rule, and then this copies nothing.
         return name.withUTF8 { bytes in
             raw.known |= UInt32(FSV_KNOWN_HOSTNAME)
             raw.remote_hostname = bytes.characters
