@@ -1,47 +1,8 @@
 //! [`Classes`] of IPv4 addresses: those with the same longest network among the networks of some rules.
 
 use crate::matcher::direct::{self, Direct};
-use crate::matcher::intervals::{Intervals, Node, Value, bounds};
-use crate::matcher::lanes::Packed;
+use crate::matcher::intervals::bounds;
 use ipnet::IpNet;
-
-/// The number of the class of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(transparent)]
-pub(super) struct Class(pub(super) u32);
-
-impl Class {
-    /// Addresses in no network.
-    const REST: Class = Class(0);
-}
-
-// SAFETY: one word.
-#[allow(unsafe_code, reason = "read by vector instructions")]
-unsafe impl Packed<1> for Class {
-    #[inline(always)]
-    fn words(self) -> [u32; 1] {
-        [self.0]
-    }
-}
-
-impl Value for Class {
-    const NONE: Class = Class::REST;
-
-    // Only look-ups of IPv6 addresses take further steps.
-    fn of_node(_: Node, _: &mut Vec<Node>) -> Class {
-        Class::REST
-    }
-
-    #[inline(always)]
-    fn node(&self, _: &[Node]) -> Option<Node> {
-        None
-    }
-
-    #[inline(always)]
-    fn is_node(&self) -> bool {
-        false
-    }
-}
 
 /// The networks of one side, those that contain one before it; the first has class 1.
 pub(super) struct Classes {
@@ -87,27 +48,37 @@ impl Classes {
         self.ends.get((number as usize).wrapping_sub(1)).map_or(0, |end| *end as usize)
     }
 
-    pub(super) fn into_intervals(self) -> Intervals<Class> {
-        let networks: Vec<_> = (1..)
-            .zip(self.nets)
-            .map(|(number, net)| {
-                let (first, last) = bounds(net);
-                (first, last, Class(number))
-            })
-            .collect();
-        Intervals::new(&networks, Class::REST)
-    }
-
     /// Returns the map from addresses to classes; none, if it needs more numbers than there are.
     pub(super) fn to_direct(&self) -> Option<Direct> {
-        let mut builder = direct::Builder::new(0);
+        let mut builder = direct::Builder::new(0, self.direct_entries());
         for (class, net) in (1..).zip(&self.nets) {
             let class = u16::try_from(class).ok().filter(|class| *class <= Direct::MAX)?;
-            let IpNet::V4(net) = net else { return None };
-            builder.set(net.network().to_bits(), net.broadcast().to_bits(), class)?;
+            let (first, last) = bounds_v4(*net);
+            builder.set(first, last, class)?;
         }
         Some(builder.finish())
     }
+
+    /// Returns how many entries that map has after those of the first step.
+    pub(super) fn direct_entries(&self) -> usize {
+        let blocks = direct::BITS_BEFORE.map(|bits| {
+            let nets = self.nets.iter().filter(|net| net.prefix_len() > bits);
+            // Those of one block follow each other.
+            let mut block = None;
+            let is_new = |net: &&IpNet| {
+                let own = bounds_v4(**net).0 >> (32 - bits);
+                block.replace(own) != Some(own)
+            };
+            nets.filter(is_new).count()
+        });
+        blocks.iter().sum::<usize>() * direct::WIDTH
+    }
+}
+
+/// Returns the first and the last address of an IPv4 network.
+fn bounds_v4(net: IpNet) -> (u32, u32) {
+    let (first, last) = bounds(net);
+    ((first >> 96) as u32, (last >> 96) as u32)
 }
 
 #[cfg(test)]
@@ -138,6 +109,7 @@ mod tests {
             let nets = &nets[..count];
             let classes = Classes::new(nets.iter().copied());
             let map = classes.to_direct().unwrap();
+            assert_eq!(map.size_bytes(), 2 * ((1 << 16) + classes.direct_entries()));
             let edges = nets.iter().flat_map(|net| {
                 let (first, last) = bounds(*net);
                 [first, last].map(|edge| (edge >> 96) as u32)

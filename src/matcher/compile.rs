@@ -37,7 +37,7 @@ pub(super) fn compile(
     let mut limits = match options.crossing {
         None => CrossLimits {
             phases: Some(phases::Limits::of_rules(count, options.max_bytes)),
-            pairs: Some(cross::Limits::of_rules(count)),
+            pairs: Some(cross::Limits::of_rules(count, options.max_bytes)),
         },
         Some(Crossing::Off) => CrossLimits::default(),
         Some(Crossing::Pairs) => CrossLimits { phases: None, pairs: Some(cross::Limits::ALL) },

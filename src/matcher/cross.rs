@@ -6,10 +6,11 @@
 //! and mostly one row of a handful of rules, of which no address is compared any more. Blocks of cells
 //! that are alike are kept once.
 
-use crate::flow::{End, Flow};
-use crate::matcher::classes::{Class, Classes};
+use crate::flow::Flow;
+use crate::matcher::classes::Classes;
 use crate::matcher::columns::Columns;
-use crate::matcher::intervals::{GROUP, Intervals};
+use crate::matcher::direct::Direct;
+use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::memory;
@@ -21,8 +22,8 @@ use std::ops::Range;
 /// The table.
 #[derive(Debug)]
 pub(super) struct CrossTable {
-    remotes: Intervals<Class>,
-    locals: Intervals<Class>,
+    remotes: Direct,
+    locals: Direct,
     /// For each remote class and each [`BLOCK`] of local ones, the number of the block's first cell.
     directory: Vec<u32>,
     /// The number of blocks of local classes.
@@ -44,21 +45,26 @@ pub(super) struct Limits {
     pub(super) blocks: usize,
     /// The number of rules in all rows.
     pub(super) copies: usize,
+    /// The number of entries that tell addresses apart after their first 16 bits.
+    pub(super) entries: usize,
 }
 
 impl Limits {
     /// What pays, for so many rules. A table that is much larger than a second-level cache takes longer
-    /// than the comparisons that it saves.
-    pub(super) fn of_rules(count: usize) -> Limits {
+    /// than the comparisons that it saves. None is begun that would not fit `max_bytes`.
+    pub(super) fn of_rules(count: usize, max_bytes: Option<usize>) -> Limits {
+        let fitting = max_bytes.unwrap_or(usize::MAX) / size_of::<u16>();
         Limits {
             directory: (count * 32).min(1 << 17),
             blocks: (count * 2).min(1 << 15),
             copies: (count * 32).min(1 << 18),
+            entries: fitting.min(1 << 20),
         }
     }
 
     /// What the numbers of cells and rows have room for.
-    pub(super) const ALL: Limits = Limits { directory: 1 << 28, blocks: 1 << 23, copies: 1 << 27 };
+    pub(super) const ALL: Limits =
+        Limits { directory: 1 << 28, blocks: 1 << 23, copies: 1 << 27, entries: usize::MAX };
 }
 
 impl CrossTable {
@@ -71,17 +77,20 @@ impl CrossTable {
     /// of the rules in all rows.
     pub(super) fn new(
         rules: &[SidedRule],
-        [remotes, locals]: [Classes; 2],
+        [remotes, locals]: [&Classes; 2],
         limits: Limits,
     ) -> Option<CrossTable> {
+        if remotes.direct_entries() + locals.direct_entries() > limits.entries {
+            return None;
+        }
         let width = locals.count().div_ceil(BLOCK);
         let size = remotes.count().checked_mul(width).filter(|size| *size <= limits.directory)?;
         let mut builder = Builder::new(rules, limits);
-        let directory = builder.cross(&remotes, &locals, size)?;
+        let directory = builder.cross(remotes, locals, size)?;
         let (cells, rows) = builder.finish()?;
         Some(CrossTable {
-            remotes: remotes.into_intervals(),
-            locals: locals.into_intervals(),
+            remotes: remotes.to_direct()?,
+            locals: locals.to_direct()?,
             directory,
             width: width as u32,
             cells,
@@ -93,8 +102,8 @@ impl CrossTable {
     #[inline(always)]
     pub(super) fn find(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
         let (remote, local) = flow.ends();
-        let remote = class(lanes, &self.remotes, remote);
-        let local = class(lanes, &self.locals, local);
+        let remote = self.remotes.get(remote.folded_bits().1 as u32) as usize;
+        let local = self.locals.get(local.folded_bits().1 as u32) as usize;
         let block = self.directory.get(remote * self.width as usize + local / BLOCK);
         let cell = block.map_or(usize::MAX, |first| *first as usize + local % BLOCK);
         let spot = self.cells.get(cell).copied().unwrap_or(Spot::EMPTY);
@@ -106,8 +115,8 @@ impl CrossTable {
     #[inline(always)]
     pub(super) fn find_group(&self, lanes: impl Lanes, columns: &Columns<'_>) -> [Ranked; GROUP] {
         let flows = columns.flows;
-        let [remotes] = self.remotes.gather_v4(lanes, &columns.remote);
-        let [locals] = self.locals.gather_v4(lanes, &columns.local);
+        let remotes = self.remotes.gather(lanes, &columns.remote);
+        let locals = self.locals.gather(lanes, &columns.local);
         let mut cells = [0; GROUP];
         for ((cell, remote), local) in cells.iter_mut().zip(remotes).zip(locals) {
             *cell = remote.wrapping_mul(self.width).wrapping_add(local / BLOCK as u32);
@@ -136,12 +145,6 @@ impl CrossTable {
             + memory::of_vec(&self.cells)
             + self.rows.size_bytes()
     }
-}
-
-/// Returns the class of an end's address.
-#[inline(always)]
-fn class(lanes: impl Lanes, intervals: &Intervals<Class>, end: &End) -> usize {
-    intervals.get_v4(lanes, end.folded_bits().1 as u32).0 as usize
 }
 
 /// A rule by the classes of the networks of its two sides.

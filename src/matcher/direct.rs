@@ -9,7 +9,7 @@ use std::ops::Range;
 /// The table. Its first entries are for the first 16 bits of an address; each entry is a number, or leads to
 /// a block of entries for some bits more.
 ///
-/// It takes up to 1 KiB a network, 128 KiB at least, and so is for few networks. Its steps are the same for
+/// It takes up to 1 KiB a network, and 128 KiB at least. Its steps are the same for
 /// all addresses, so that a group of them takes each at once.
 // PERF: three steps of 16, 8 and 8 bits; decide-batch/zones-1k/matcher. Blocks of 32, 32 and 64 entries
 // are a quarter as large, and slower by 2 ns a look-up.
@@ -30,7 +30,10 @@ const BLOCK: u16 = 1 << 15;
 const FIRST: usize = 1 << 16;
 
 /// The number of entries of a block.
-const WIDTH: usize = 1 << 8;
+pub(super) const WIDTH: usize = 1 << 8;
+
+/// How many bits of an address are before those of each step but the first.
+pub(super) const BITS_BEFORE: [u8; 2] = [16, 24];
 
 /// How many bits of an address follow those of each step but the first.
 const SHIFTS: [u32; 2] = [8, 0];
@@ -80,11 +83,6 @@ impl Direct {
         FIRST as u32 + (block & u32::from(Direct::MAX)) * WIDTH as u32 + part % WIDTH as u32
     }
 
-    /// Returns the number of entries after those of the first step.
-    pub(super) fn len_of_blocks(&self) -> usize {
-        self.entries.len() - FIRST
-    }
-
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         self.entries.size_bytes()
@@ -92,9 +90,11 @@ impl Direct {
 }
 
 impl Builder {
-    /// Begins a table in which every address has this number.
-    pub(super) fn new(number: u16) -> Builder {
-        Builder { entries: vec![number; FIRST] }
+    /// Begins a table in which every address has this number, with room for some entries of blocks.
+    pub(super) fn new(number: u16, entries: usize) -> Builder {
+        let mut builder = Builder { entries: Vec::with_capacity(FIRST + entries) };
+        builder.entries.resize(FIRST, number);
+        builder
     }
 
     /// Sets the number, up to [`Direct::MAX`], of the addresses of a network, given by the first and the last

@@ -36,11 +36,6 @@ impl Numbers {
         found
     }
 
-    /// Returns how many they are, to the next even number.
-    pub(super) fn len(&self) -> usize {
-        2 * self.0.len()
-    }
-
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         memory::of_vec(&self.0)

@@ -73,40 +73,39 @@ impl PhaseTable {
         if is_zoned || rules.len() > limits.rules || last_rank as usize >= Limits::ALL.rules {
             return None;
         }
+        let of_ports = limits.cells / 8;
+        let mut room = Room { cells: limits.cells - of_ports };
+        for classes in [remotes, locals] {
+            room.take(classes.direct_entries(), 1)?;
+        }
         let any_remote = |rule: &SidedRule| rule.remote.prefix_len() == 0;
         let any_local = |rule: &SidedRule| rule.local.prefix_len() == 0;
         let any_local_port = |rule: &SidedRule| is_any(rule.local_ports);
         // The combinations with both sides are still to come, of which those with the local one mostly are
         // the more. Rules for which there is no room are given up early, and before their sets take more
         // memory than the matcher is going to: 128 bytes a rule, and 512 with the remote side.
-        let (words, of_ports) = (rules.len().div_ceil(64).max(1), limits.cells / 8);
+        let words = rules.len().div_ceil(64).max(1);
         let max = (limits.cells / 4 / remotes.count()).min(limits.cells / 48 / words);
-        let mut room = Room { cells: of_ports };
+        let mut room_of_ports = Room { cells: of_ports };
         let (kinds, sets) = kinds(rules, max)?;
         let last = |rule: &SidedRule| any_remote(rule) && any_local(rule) && any_local_port(rule);
         let last = set_of(rules, last);
         let (by_remote_port, sets) =
-            PortPhase::new(rules, |rule| rule.leaf.ports(), sets, &last, max, &mut room)?;
+            PortPhase::new(rules, |rule| rule.leaf.ports(), sets, &last, max, &mut room_of_ports)?;
         let last = set_of(rules, |rule| any_remote(rule) && any_local(rule));
         let (by_local_port, sets) =
-            PortPhase::new(rules, |rule| rule.local_ports, sets, &last, max, &mut room)?;
+            PortPhase::new(rules, |rule| rule.local_ports, sets, &last, max, &mut room_of_ports)?;
         let of_remotes = Tree {
             sets: sets_of_classes(remotes, rules, |rule| remotes.number(rule.remote)),
             parents: &remotes.parents,
         };
-        let mut room = Room { cells: limits.cells - of_ports };
         let max = (limits.cells / locals.count()).min(limits.cells / 12 / words);
         let last = set_of(rules, any_local);
         let (by_remote, sets) = room.cross(&of_remotes, &sets, &last, max)?;
-        let maps = [remotes.to_direct()?, locals.to_direct()?];
-        for map in &maps {
-            room.take(map.len_of_blocks(), 1)?;
-        }
         let by_local = room.first_of_both(rules, &sets, locals)?;
-        let [remotes, locals] = maps;
         Some(PhaseTable {
-            remotes,
-            locals,
+            remotes: remotes.to_direct()?,
+            locals: locals.to_direct()?,
             kinds,
             by_remote_port,
             by_local_port,

@@ -79,7 +79,7 @@ impl Crossed {
         {
             return Some(Crossed::Phases(Box::new(table)));
         }
-        let pairs = CrossTable::new(rules, [remotes, locals], limits.pairs?)?;
+        let pairs = CrossTable::new(rules, [&remotes, &locals], limits.pairs?)?;
         Some(Crossed::Pairs(Box::new(pairs)))
     }
 
