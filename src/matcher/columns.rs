@@ -78,10 +78,10 @@ impl<'a> Columns<'a> {
             v4[lane] = u32::from(words.is_v4());
             common[lane] = u32::from(words.case() < COMMON_CASES as u32);
         }
-        columns.known = mask(&known);
-        columns.v4 = mask(&v4);
-        columns.local_ports = mask(&columns.local_port);
-        columns.common = mask(&common);
+        columns.known = lanes.nonzero(&known);
+        columns.v4 = lanes.nonzero(&v4);
+        columns.local_ports = lanes.nonzero(&columns.local_port);
+        columns.common = lanes.nonzero(&common);
         columns
     }
 
@@ -147,16 +147,6 @@ pub(super) fn lower(best: &mut [Ranked; GROUP], found: &Column) {
     for (best, found) in best.iter_mut().zip(found) {
         *best = (*best).min(Ranked::of_bits(*found));
     }
-}
-
-/// Returns a bit for each lane that is not 0.
-#[inline(always)]
-pub(super) fn mask(column: &Column) -> u32 {
-    let mut bits = 0;
-    for (lane, value) in column.iter().enumerate() {
-        bits |= u32::from(*value != 0) << lane;
-    }
-    bits
 }
 
 /// Returns the numbers of the bits that are set, ascending.

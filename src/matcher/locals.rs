@@ -124,6 +124,6 @@ impl Family {
                 }
             }
         }
-        Family { by_port: PortTable::new(leaves), unbound }
+        Family { by_port: PortTable::for_every_flow(leaves), unbound }
     }
 }

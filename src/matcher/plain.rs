@@ -7,7 +7,7 @@
 
 use crate::endpoint::AddressFamily;
 use crate::flow::{End, Flow};
-use crate::matcher::columns::{Columns, Which, lanes_of, lower, mask};
+use crate::matcher::columns::{Columns, Which, lanes_of, lower};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
@@ -285,13 +285,13 @@ impl PlainIndex {
             conditional[lane] = kind & u32::from(Leaf::CONDITIONAL) << 24;
             best[lane] = if matches & (ranked < best[lane]) { ranked } else { best[lane] };
         }
-        for lane in lanes_of(mask(&further) & usual) {
+        for lane in lanes_of(lanes.nonzero(&further) & usual) {
             let leaf = Leaf::of_words(leaves.map(|column| column[lane]));
             let Some(flow) = flows.get(lane) else { break };
             let port = remote_port[lane] as u16;
             best[lane] = self.find_further(&leaf, Case::of(flow), port, best[lane]);
         }
-        mask(&conditional)
+        lanes.nonzero(&conditional)
     }
 
     /// Puts the first rule of any host in place of those that it goes before, for each of a group of
@@ -374,7 +374,7 @@ impl Anywhere {
         let table = |anyone: &[Anyone]| {
             let rules =
                 rules.iter().filter(|(own, leaf)| anyone.contains(own) && !leaf.is_number());
-            PortTable::new(&rules.map(|(_, leaf)| *leaf).collect::<Vec<_>>())
+            PortTable::for_every_flow(&rules.map(|(_, leaf)| *leaf).collect::<Vec<_>>())
         };
         Anywhere {
             v4: table(&[Anyone::Nil, Anyone::V4]),

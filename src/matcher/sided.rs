@@ -10,7 +10,7 @@ use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
 use crate::matcher::Crossing;
 use crate::matcher::classes::Classes;
-use crate::matcher::columns::{Columns, Which, lanes_of, mask};
+use crate::matcher::columns::{Columns, Which, lanes_of};
 use crate::matcher::cross::{self, CrossTable};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
@@ -337,7 +337,7 @@ impl<const W: usize> Sided<W> {
         let locals = &self.by_local.addresses;
         let [words] = locals.gather_ends(lanes, columns, Which::Local, wanted);
         // Of no rules the place is 0.
-        let mut found = by_remote | mask(&words);
+        let mut found = by_remote | lanes.nonzero(&words);
         if self.has_root | !self.wide.is_empty | self.cross.is_some() {
             found = wanted;
         }
