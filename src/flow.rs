@@ -487,13 +487,21 @@ impl FlowWords {
     /// Returns the first 32 bits of the remote address; anything where there is none.
     #[inline(always)]
     pub(crate) fn remote(self) -> u32 {
-        if self.remote_rest & End::V4 != 0 { self.remote_low } else { self.remote_high }
+        FlowWords::first_bits(self.remote_rest, self.remote_low, self.remote_high)
     }
 
     /// Returns the first 32 bits of the local address; anything where there is none.
     #[inline(always)]
     pub(crate) fn local(self) -> u32 {
-        if self.local_rest & End::V4 != 0 { self.local_low } else { self.local_high }
+        FlowWords::first_bits(self.local_rest, self.local_low, self.local_high)
+    }
+
+    // PERF: of a choice, a compiler makes one between places in memory, which a group of flows then gathers;
+    // decide-batch/ipv4-100.
+    #[inline(always)]
+    fn first_bits(rest: u32, of_v4: u32, of_v6: u32) -> u32 {
+        let is_v4 = (rest >> End::V4.trailing_zeros() & 1).wrapping_neg();
+        of_v4 & is_v4 | of_v6 & !is_v4
     }
 
     #[inline(always)]

@@ -22,7 +22,7 @@ pub(super) struct PortTable {
 /// So many runs are found by a bitmap where every flow asks for one.
 // PERF: in a batch a group of ports takes one step, in place of a comparison each or, from 33 runs on, two;
 // decide-batch/ipv4-1k and ipv4-10k.
-const MANY_RUNS: usize = 8;
+const MANY_RUNS: usize = 3;
 
 const NO_RULES: [Ranked; COMMON_CASES] = [Ranked::NONE; COMMON_CASES];
 
