@@ -58,23 +58,28 @@ impl Direct {
     /// Returns the numbers of a group of addresses.
     #[inline(always)]
     pub(super) fn gather(&self, lanes: impl Lanes, addresses: &[u32; GROUP]) -> [u32; GROUP] {
-        let mut places = *addresses;
-        for place in &mut places {
-            *place >>= 16;
+        let entries = self.entries.gather(lanes, &addresses.map(|address| address >> 16));
+        let [second, third] = SHIFTS;
+        let entries = self.gather_next(lanes, entries, addresses, second);
+        self.gather_next(lanes, entries, addresses, third)
+    }
+
+    /// Returns the entries after those that lead to blocks, and these where they do not.
+    #[inline(always)]
+    fn gather_next(
+        &self,
+        lanes: impl Lanes,
+        entries: [u32; GROUP],
+        addresses: &[u32; GROUP],
+        shift: u32,
+    ) -> [u32; GROUP] {
+        let mut places = entries;
+        for (place, address) in places.iter_mut().zip(addresses) {
+            *place = Direct::place(*place, *address >> shift);
         }
-        let mut entries = self.entries.gather(lanes, &places);
-        for shift in SHIFTS {
-            for ((place, entry), address) in places.iter_mut().zip(&entries).zip(addresses) {
-                let is_block = (entry >> 15 & 1).wrapping_neg();
-                *place = Direct::place(*entry, *address >> shift) & is_block;
-            }
-            let found = self.entries.gather(lanes, &places);
-            for (entry, found) in entries.iter_mut().zip(found) {
-                let is_block = (*entry >> 15 & 1).wrapping_neg();
-                *entry = *entry & !is_block | found & is_block;
-            }
-        }
-        entries
+        let places = lanes.choose(&entries, BLOCK.into(), &places, &[0; GROUP]);
+        let found = self.entries.gather(lanes, &places);
+        lanes.choose(&entries, BLOCK.into(), &found, &entries)
     }
 
     /// Returns the place of the entry that the low bits of `part` have in a block.

@@ -48,6 +48,20 @@ pub(super) trait Lanes: Copy {
         column.iter().rev().fold(0, |bits, word| bits << 1 | u32::from(*word != 0))
     }
 
+    /// Returns, for each lane, the word of the first column where that of `of` has one of `bits`, else that
+    /// of the second.
+    // PERF: as for `nonzero`; decide-batch/zones-1k.
+    #[inline(always)]
+    fn choose(
+        self,
+        of: &[u32; GROUP],
+        bits: u32,
+        first: &[u32; GROUP],
+        second: &[u32; GROUP],
+    ) -> [u32; GROUP] {
+        choose_by_turns(of, bits, first, second)
+    }
+
     /// Does what [`Block::compare_remote`] does.
     fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32;
     /// Does what [`Block::compare_local`] does.
@@ -103,6 +117,21 @@ fn gather_by_turns<T: Packed<N>, const N: usize>(
         }
     }
     columns
+}
+
+/// Does what [`Lanes::choose`] does, one lane after the other.
+#[inline(always)]
+fn choose_by_turns(
+    of: &[u32; GROUP],
+    bits: u32,
+    first: &[u32; GROUP],
+    second: &[u32; GROUP],
+) -> [u32; GROUP] {
+    let mut chosen = *second;
+    for ((chosen, of), first) in chosen.iter_mut().zip(of).zip(first) {
+        *chosen = if of & bits != 0 { *first } else { *chosen };
+    }
+    chosen
 }
 
 /// Begins to load what `value` stands in into the cache.
@@ -301,7 +330,9 @@ pub(super) struct Avx512(());
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod x86 {
-    use super::{Avx2, Avx512, Job, Lanes, Narrow, Packed, gather_by_turns, run_apart};
+    use super::{
+        Avx2, Avx512, Job, Lanes, Narrow, Packed, choose_by_turns, gather_by_turns, run_apart,
+    };
     use crate::decision::Decision;
     use crate::flow::{Flow, FlowWords};
     use crate::matcher::Decide;
@@ -419,7 +450,7 @@ mod x86 {
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
         ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident, $row:ident,
-            $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident, $nonzero:ident) => {
+            $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident, $nonzero:ident, $choose:ident) => {
             impl Lanes for $machine {
                 const ROW_BITS: u32 = $row_bits;
 
@@ -470,6 +501,18 @@ mod x86 {
                 }
 
                 #[inline(always)]
+                fn choose(
+                    self,
+                    of: &[u32; GROUP],
+                    bits: u32,
+                    first: &[u32; GROUP],
+                    second: &[u32; GROUP],
+                ) -> [u32; GROUP] {
+                    // SAFETY: as before.
+                    unsafe { $choose(of, bits, first, second) }
+                }
+
+                #[inline(always)]
                 fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
                     // SAFETY: as before.
                     unsafe { $remote(block, probe) }
@@ -507,7 +550,8 @@ mod x86 {
         run_avx2,
         avx2_gather,
         avx2_take_apart,
-        avx2_nonzero
+        avx2_nonzero,
+        avx2_choose
     );
     lanes!(
         Avx512,
@@ -521,7 +565,8 @@ mod x86 {
         run_avx512,
         avx512_gather,
         avx512_take_apart,
-        avx512_nonzero
+        avx512_nonzero,
+        avx512_choose
     );
 
     /// Returns the half of 64 bytes of this number, 0 or 1.
@@ -575,6 +620,17 @@ mod x86 {
         };
         let below = below(half(lanes, 0)) | below(half(lanes, 1)) << 4;
         (!below).trailing_zeros() as usize
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_choose(
+        of: &[u32; GROUP],
+        bits: u32,
+        first: &[u32; GROUP],
+        second: &[u32; GROUP],
+    ) -> [u32; GROUP] {
+        choose_by_turns(of, bits, first, second)
     }
 
     #[target_feature(enable = "avx2")]
@@ -815,6 +871,21 @@ mod x86 {
     fn avx512_u64(lanes: &[u64; 8], x: u64) -> usize {
         let mask = _mm512_cmpge_epu64_mask(line(lanes), _mm512_set1_epi64(x as i64));
         u32::from(mask).trailing_zeros() as usize
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn avx512_choose(
+        of: &[u32; GROUP],
+        bits: u32,
+        first: &[u32; GROUP],
+        second: &[u32; GROUP],
+    ) -> [u32; GROUP] {
+        let first_is = _mm512_test_epi32_mask(line(of), _mm512_set1_epi32(bits as i32));
+        let mut columns = [*second];
+        store(&mut columns, 0, _mm512_mask_blend_epi32(first_is, line(second), line(first)));
+        let [chosen] = columns;
+        chosen
     }
 
     #[target_feature(enable = "avx512f")]
@@ -1231,6 +1302,14 @@ mod tests {
                 let column =
                     std::array::from_fn(|lane| if bits >> lane & 1 != 0 { word } else { 0 });
                 assert_eq!(lanes.nonzero(&column), bits, "{column:x?}");
+                let numbers = |first: u32| std::array::from_fn(|lane| first + lane as u32);
+                let of_others = |lane| if bits >> lane & 1 != 0 { 100 } else { 200 };
+                let chosen = lanes.choose(&column, word, &numbers(100), &numbers(200));
+                assert_eq!(chosen, std::array::from_fn(|lane| of_others(lane) + lane as u32));
+                assert_eq!(
+                    lanes.choose(&column, !word, &numbers(100), &numbers(200)),
+                    numbers(200)
+                );
             }
         }
     }
