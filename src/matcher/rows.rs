@@ -541,17 +541,26 @@ impl<const W: usize> Rows<W> {
     ) -> Ranked {
         let mut bits = lanes.match_row(chunk, query, other);
         if !self.zones.is_empty() {
-            bits = self.within_zones(chunk, query.flow, bits, L::ROW_BITS);
+            // PERF: the chunk in its parts, so that it is never in memory; decide-batch/acl-1k.
+            let Chunk { words, pairs, .. } = chunk;
+            bits = self.within_zones(words, pairs, query.flow, bits, L::ROW_BITS);
         }
         let first = (bits.trailing_zeros() / L::ROW_BITS) as usize % LANES;
         let ranked = Ranked::of_bits(chunk.field(Chunk::<W>::RANKED, first));
         select_unpredictable(bits != 0, ranked, Ranked::NONE)
     }
 
-    /// Returns the bits of the rules whose zone ids agree with the flow's, up to the first.
+    /// Returns the bits of the rules of a chunk whose zone ids agree with the flow's, up to the first.
     #[cold]
-    fn within_zones(&self, chunk: Chunk<'_, W>, flow: &Flow<'_>, bits: u32, row_bits: u32) -> u32 {
-        let mut bits = bits;
+    fn within_zones(
+        &self,
+        words: &[u32],
+        pairs: usize,
+        flow: &Flow<'_>,
+        mut bits: u32,
+        row_bits: u32,
+    ) -> u32 {
+        let chunk = Chunk::<W> { words, pairs, has_more: false };
         while bits != 0 {
             let lane = (bits.trailing_zeros() / row_bits) as usize;
             if chunk.half(Chunk::<W>::TRAITS, lane) & ZONED == 0 {
