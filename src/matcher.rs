@@ -39,7 +39,7 @@ use crate::matcher::locals::LocalPorts;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
 use crate::matcher::scan::{Probe, Scan};
-use crate::matcher::sided::{Crossed, Sided};
+use crate::matcher::sided::Sided;
 use crate::matcher::unbound::Unbound;
 use crate::network::Answer;
 use crate::rule::{Action, NetworkRule, Remote};
@@ -611,11 +611,12 @@ impl Matcher {
         flows: &[Flow<'_>],
         decisions: &mut [Decision],
     ) {
-        if let Some(cross) = self.sided_v4.cross() {
-            return self.decide_group_by_cross(lanes, cross, flows, decisions);
+        let columns = Columns::new(lanes, flows);
+        let mut known = columns.known(AddressFamily::V4);
+        if self.has.sided_ports {
+            known &= columns.local_ports();
         }
-        let is_of = |family| flows.iter().all(|flow| self.known_family(flow) == Some(family));
-        if self.has.hosts || !is_of(AddressFamily::V4) {
+        if self.sided_v4.cross().is_none() && (known.count_ones() as usize) < flows.len() / 2 {
             let places = self.group_places(lanes, flows);
             for ((flow, places), decision) in flows.iter().zip(places).zip(decisions) {
                 *decision = match self.known_family(flow) {
@@ -625,27 +626,7 @@ impl Matcher {
             }
             return;
         }
-        let best = self.sided_v4.find_group_v4(lanes, flows);
-        for ((flow, best), decision) in flows.iter().zip(best).zip(decisions) {
-            *decision = self.decision(best, flow.is_loopback());
-        }
-    }
-
-    /// Does the same by pairs of classes, but for flows that are not IPv4 flows of known ends.
-    #[inline(always)]
-    fn decide_group_by_cross(
-        &self,
-        lanes: impl Lanes,
-        cross: &Crossed,
-        flows: &[Flow<'_>],
-        decisions: &mut [Decision],
-    ) {
-        let columns = Columns::new(lanes, flows);
-        let best = cross.find_group(lanes, &columns);
-        let mut known = columns.known(AddressFamily::V4);
-        if self.has.sided_ports {
-            known &= columns.local_ports();
-        }
+        let best = self.sided_v4.find_group_v4(lanes, &columns);
         self.settle_group(lanes, &columns, known, &best, decisions);
     }
 

@@ -497,29 +497,6 @@ impl<V: Value> Intervals<V> {
         values
     }
 
-    /// Returns the values of the first `count` of some IPv4 addresses, a step at a time for all of
-    /// them; for the others, anything.
-    #[inline(always)]
-    pub(super) fn get_group_v4(
-        &self,
-        lanes: impl Lanes,
-        addresses: &[u32; GROUP],
-        count: usize,
-    ) -> [V; GROUP] {
-        let mut nodes = [Node::EMPTY; GROUP];
-        for (node, address) in nodes.iter_mut().zip(addresses).take(count) {
-            if let Some(own) = self.nodes.get(self.root.run((address >> 16) as u16)) {
-                *node = *own;
-                self.halves.prefetch(*own);
-            }
-        }
-        let mut values = [self.rest; GROUP];
-        for ((value, node), address) in values.iter_mut().zip(nodes).zip(addresses).take(count) {
-            *value = *self.half(lanes, node, *address as u16);
-        }
-        values
-    }
-
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         let bitmaps = self.bitmaps.iter().chain([&self.root]);

@@ -10,7 +10,7 @@ use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
 use crate::matcher::Crossing;
 use crate::matcher::classes::Classes;
-use crate::matcher::columns::{Columns, Which, lanes_of};
+use crate::matcher::columns::{Column, Columns, Which, lanes_of};
 use crate::matcher::cross::{self, CrossTable};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
@@ -361,13 +361,20 @@ impl<const W: usize> Sided<W> {
 }
 
 impl Sided<1> {
-    /// Returns the first rule that matches each of a group of IPv4 flows, up to [`GROUP`], a step at a
-    /// time for all of them; where the rules are not crossed.
+    /// Returns the first rule that matches each flow of a group that is a known IPv4 flow, a step at a
+    /// time for all of them; for the others, anything.
     #[inline(always)]
-    pub(super) fn find_group_v4(&self, lanes: impl Lanes, flows: &[Flow<'_>]) -> [Ranked; GROUP] {
-        let (by_remote, by_local) = (&self.by_remote, &self.by_local);
-        let of_remotes = by_remote.group_places(lanes, flows, |flow| flow.ends().0);
-        let of_locals = by_local.group_places(lanes, flows, |flow| flow.ends().1);
+    pub(super) fn find_group_v4(
+        &self,
+        lanes: impl Lanes,
+        columns: &Columns<'_>,
+    ) -> [Ranked; GROUP] {
+        if let Some(cross) = &self.cross {
+            return cross.find_group(lanes, columns);
+        }
+        let (flows, by_remote, by_local) = (columns.flows, &self.by_remote, &self.by_local);
+        let of_remotes = by_remote.group_places(lanes, &columns.remote, flows.len());
+        let of_locals = by_local.group_places(lanes, &columns.local, flows.len());
         let mut best = [Ranked::NONE; GROUP];
         by_remote.find_group(lanes, &of_remotes, flows, |flow| flow.ends().1, &mut best);
         by_local.find_group(lanes, &of_locals, flows, |flow| flow.ends().0, &mut best);
@@ -381,20 +388,13 @@ impl Sided<1> {
 }
 
 impl Side<1> {
-    /// Returns the places that one end of each flow leads to, and begins to load what is there.
+    /// Returns the places that a group of addresses leads to, and begins to load what is there for the
+    /// first `count`.
     #[inline(always)]
-    fn group_places(
-        &self,
-        lanes: impl Lanes,
-        flows: &[Flow<'_>],
-        end: impl for<'f> Fn(&'f Flow<'_>) -> &'f End,
-    ) -> [Place; GROUP] {
-        let mut addresses = [0; GROUP];
-        for (address, flow) in addresses.iter_mut().zip(flows) {
-            *address = end(flow).folded_bits().1 as u32;
-        }
-        let places = self.addresses.get_group_v4(lanes, &addresses, flows.len());
-        for place in places.iter().take(flows.len()) {
+    fn group_places(&self, lanes: impl Lanes, addresses: &Column, count: usize) -> [Place; GROUP] {
+        let [words] = self.addresses.gather_v4(lanes, addresses);
+        let places = words.map(|word| Place::of_words([word]));
+        for place in places.iter().take(count) {
             match place.link() {
                 None => self.rows.prefetch(*place),
                 Some(link) => prefetch(self.links.get(link)),
