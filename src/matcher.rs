@@ -275,8 +275,8 @@ impl MatcherBuilder {
     }
 
     /// Forces batches to be decided in groups of flows that load what they read together, or one
-    /// by one, for tests and measurements; chosen by the size of the matcher and the width of its
-    /// vectors unless set.
+    /// by one, for tests and measurements; in groups unless set, but for a few rules all of which are
+    /// compared.
     pub fn look_ahead(mut self, look_ahead: bool) -> MatcherBuilder {
         self.look_ahead = Some(look_ahead);
         self
@@ -285,8 +285,8 @@ impl MatcherBuilder {
     /// Forces how IPv4 rules are kept where most rules have a local side, for tests and measurements.
     /// Unless set, by [`Phases`](Crossing::Phases) for up to 2,048 rules where that takes up to 1.5 KiB
     /// a rule, 2 MiB in all, and 256 to 512 KiB beside; else by [`Pairs`](Crossing::Pairs) where that takes
-    /// up to about 800 bytes a rule, 8 MiB in all; and by neither where it does not fit
-    /// [`max_bytes`](MatcherBuilder::max_bytes).
+    /// up to about 800 bytes a rule, 8 MiB in all, and up to 1 KiB a network, 2 MiB in all, and 256 KiB
+    /// beside; and by neither where it does not fit [`max_bytes`](MatcherBuilder::max_bytes).
     pub fn crossing(mut self, crossing: Crossing) -> MatcherBuilder {
         self.crossing = Some(crossing);
         self

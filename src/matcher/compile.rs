@@ -25,10 +25,6 @@ use ipnet::IpNet;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// The size, in bytes, from which a batch of flows is decided in groups, which load what they read
-/// together: about half of what the second-level cache holds.
-const GROUPS_FROM: usize = 1 << 19;
-
 pub(super) fn compile(
     settings: &FilterSettings,
     options: &MatcherBuilder,
@@ -246,11 +242,7 @@ fn compile_within(
     matcher.has.few = is_few;
     // Comparing up to three blocks of rules with each flow is as fast as what a group goes through.
     let is_scan = is_few && rules.len() <= 3 * scan::LANES;
-    let has_groups = || match !has_pairs | matcher.sided_v4.cross().is_some() {
-        true => !is_scan,
-        false => matcher.size_bytes() > GROUPS_FROM,
-    };
-    matcher.has.groups = options.look_ahead.unwrap_or_else(has_groups);
+    matcher.has.groups = options.look_ahead.unwrap_or(!is_scan);
     let lens = matcher.sided_v4.len() + matcher.sided_v6.len();
     matcher.has.sided_groups = lens > rules.len() / 8;
     budget.check(matcher.size_bytes())?;
