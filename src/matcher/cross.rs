@@ -361,3 +361,43 @@ fn row_rule(rule: &SidedRule) -> RowRule<0> {
     let SidedRule { leaf, local_ports, zones, may_be_loopback, .. } = rule;
     RowRule::new(leaf, *local_ports, *may_be_loopback, [[]; 2], *zones)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+mod tests {
+    use super::*;
+    use crate::endpoint::Ports;
+    use crate::flow::Direction;
+    use crate::matcher::leaf::Leaf;
+    use crate::rule::{Action, Protocol};
+
+    #[test]
+    fn a_table_whose_addresses_take_too_many_entries_is_not_made() {
+        let rule = |rank: u32| SidedRule {
+            leaf: Leaf::new(
+                Ranked::new(rank, Action::Drop),
+                Ports::ANY,
+                Protocol::Tcp,
+                Direction::Any,
+            ),
+            remote: format!("10.{rank}.0.1/32").parse().unwrap(),
+            local: "192.0.2.0/24".parse().unwrap(),
+            local_ports: (0, u16::MAX),
+            zones: [None; 2],
+            may_be_loopback: true,
+            has_local: true,
+        };
+        let rules: Vec<SidedRule> = (0..9).map(rule).collect();
+        let remotes = Classes::new(rules.iter().map(|rule| rule.remote));
+        let locals = Classes::new(rules.iter().map(|rule| rule.local));
+        // A block for the third byte and one for the fourth of each host, and one for the third of a network.
+        let needed = (9 * 2 + 1) * 256;
+        for (entries, is_made) in [(needed, true), (needed - 1, false)] {
+            let limits = Limits { entries, ..Limits::ALL };
+            let table = CrossTable::new(&rules, [&remotes, &locals], limits);
+            assert_eq!(table.is_some(), is_made, "of {entries}");
+        }
+        // None is begun that would not fit.
+        assert_eq!(Limits::of_rules(9, Some(2 * needed)).entries, needed);
+    }
+}
