@@ -1154,7 +1154,7 @@ mod neon {
     #[target_feature(enable = "neon")]
     #[inline]
     fn neon_nonzero(column: &[u32; GROUP]) -> u32 {
-        let eight = |number| narrow([0, 1].map(|part| quarter(column, number * 2 + part)));
+        let eight = |number: usize| narrow([0, 1].map(|part| quarter(column, number * 2 + part)));
         !zeros([eight(0), eight(1)]) & 0xffff
     }
 
