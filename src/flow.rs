@@ -496,8 +496,9 @@ impl FlowWords {
         FlowWords::first_bits(self.local_rest, self.local_low, self.local_high)
     }
 
-    // PERF: of a choice, a compiler makes one between places in memory, which a group of flows then gathers;
-    // decide-batch/ipv4-100.
+    /// Returns the first 32 bits of the address of an end, given what they are for each family.
+    // PERF: by a mask. Of a choice, a compiler makes one between places in memory, which a group of flows then
+    // gathers; decide-batch/ipv4-100.
     #[inline(always)]
     fn first_bits(rest: u32, of_v4: u32, of_v6: u32) -> u32 {
         let is_v4 = (rest >> End::V4.trailing_zeros() & 1).wrapping_neg();

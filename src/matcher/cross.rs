@@ -85,17 +85,12 @@ impl CrossTable {
         }
         let width = locals.count().div_ceil(BLOCK);
         let size = remotes.count().checked_mul(width).filter(|size| *size <= limits.directory)?;
+        let maps = [remotes.to_direct()?, locals.to_direct()?];
         let mut builder = Builder::new(rules, limits);
         let directory = builder.cross(remotes, locals, size)?;
         let (cells, rows) = builder.finish()?;
-        Some(CrossTable {
-            remotes: remotes.to_direct()?,
-            locals: locals.to_direct()?,
-            directory,
-            width: width as u32,
-            cells,
-            rows,
-        })
+        let [remotes, locals] = maps;
+        Some(CrossTable { remotes, locals, directory, width: width as u32, cells, rows })
     }
 
     /// Returns the first rule that matches a flow of two IPv4 addresses.

@@ -2,7 +2,7 @@
 
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
-use crate::matcher::columns::take_apart_by_turns;
+use crate::matcher::columns::{Column, take_apart_by_turns};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{Block, Probe};
@@ -44,7 +44,7 @@ pub(super) trait Lanes: Copy {
     // PERF: by the machine's own instructions. Where a compiler is left to find them, it takes several
     // columns together, by turns, at a tenth of a batch; decide-batch/ipv4-100.
     #[inline(always)]
-    fn nonzero(self, column: &[u32; GROUP]) -> u32 {
+    fn nonzero(self, column: &Column) -> u32 {
         column.iter().rev().fold(0, |bits, word| bits << 1 | u32::from(*word != 0))
     }
 
@@ -52,13 +52,7 @@ pub(super) trait Lanes: Copy {
     /// of the second.
     // PERF: as for `nonzero`; decide-batch/zones-1k.
     #[inline(always)]
-    fn choose(
-        self,
-        of: &[u32; GROUP],
-        bits: u32,
-        first: &[u32; GROUP],
-        second: &[u32; GROUP],
-    ) -> [u32; GROUP] {
+    fn choose(self, of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
         choose_by_turns(of, bits, first, second)
     }
 
@@ -121,12 +115,7 @@ fn gather_by_turns<T: Packed<N>, const N: usize>(
 
 /// Does what [`Lanes::choose`] does, one lane after the other.
 #[inline(always)]
-fn choose_by_turns(
-    of: &[u32; GROUP],
-    bits: u32,
-    first: &[u32; GROUP],
-    second: &[u32; GROUP],
-) -> [u32; GROUP] {
+fn choose_by_turns(of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
     let mut chosen = *second;
     for ((chosen, of), first) in chosen.iter_mut().zip(of).zip(first) {
         *chosen = if of & bits != 0 { *first } else { *chosen };
@@ -336,7 +325,7 @@ mod x86 {
     use crate::decision::Decision;
     use crate::flow::{Flow, FlowWords};
     use crate::matcher::Decide;
-    use crate::matcher::columns::take_apart_by_turns;
+    use crate::matcher::columns::{Column, take_apart_by_turns};
     use crate::matcher::intervals::GROUP;
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
@@ -412,7 +401,7 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn nonzero(self, column: &[u32; GROUP]) -> u32 {
+        fn nonzero(self, column: &Column) -> u32 {
             let at = column.as_ptr().cast::<__m128i>();
             // SAFETY: every x86-64 has SSE2; the four loads are within the 64 bytes of `column`.
             let zeros = unsafe {
@@ -450,7 +439,8 @@ mod x86 {
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
         ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident, $row:ident,
-            $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident, $nonzero:ident, $choose:ident) => {
+            $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident, $nonzero:ident,
+            $choose:ident) => {
             impl Lanes for $machine {
                 const ROW_BITS: u32 = $row_bits;
 
@@ -495,19 +485,13 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                fn nonzero(self, column: &[u32; GROUP]) -> u32 {
+                fn nonzero(self, column: &Column) -> u32 {
                     // SAFETY: as before.
                     unsafe { $nonzero(column) }
                 }
 
                 #[inline(always)]
-                fn choose(
-                    self,
-                    of: &[u32; GROUP],
-                    bits: u32,
-                    first: &[u32; GROUP],
-                    second: &[u32; GROUP],
-                ) -> [u32; GROUP] {
+                fn choose(self, of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
                     // SAFETY: as before.
                     unsafe { $choose(of, bits, first, second) }
                 }
@@ -624,18 +608,13 @@ mod x86 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_choose(
-        of: &[u32; GROUP],
-        bits: u32,
-        first: &[u32; GROUP],
-        second: &[u32; GROUP],
-    ) -> [u32; GROUP] {
+    fn avx2_choose(of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
         choose_by_turns(of, bits, first, second)
     }
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_nonzero(column: &[u32; GROUP]) -> u32 {
+    fn avx2_nonzero(column: &Column) -> u32 {
         let zero = _mm256_setzero_si256();
         let zeros = |number| {
             let zeros = _mm256_cmpeq_epi32(half(column, number), zero);
@@ -875,12 +854,7 @@ mod x86 {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn avx512_choose(
-        of: &[u32; GROUP],
-        bits: u32,
-        first: &[u32; GROUP],
-        second: &[u32; GROUP],
-    ) -> [u32; GROUP] {
+    fn avx512_choose(of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
         let first_is = _mm512_test_epi32_mask(line(of), _mm512_set1_epi32(bits as i32));
         let mut columns = [*second];
         store(&mut columns, 0, _mm512_mask_blend_epi32(first_is, line(second), line(first)));
@@ -890,7 +864,7 @@ mod x86 {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn avx512_nonzero(column: &[u32; GROUP]) -> u32 {
+    fn avx512_nonzero(column: &Column) -> u32 {
         let words = line(column);
         _mm512_test_epi32_mask(words, words).into()
     }
@@ -1018,7 +992,7 @@ mod x86 {
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod neon {
     use super::{Job, Lanes, Narrow, run_apart};
-    use crate::matcher::intervals::GROUP;
+    use crate::matcher::columns::Column;
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
     use std::arch::aarch64::*;
@@ -1153,7 +1127,7 @@ mod neon {
 
     #[target_feature(enable = "neon")]
     #[inline]
-    fn neon_nonzero(column: &[u32; GROUP]) -> u32 {
+    fn neon_nonzero(column: &Column) -> u32 {
         let eight = |number: usize| narrow([0, 1].map(|part| quarter(column, number * 2 + part)));
         !zeros([eight(0), eight(1)]) & 0xffff
     }
@@ -1165,7 +1139,7 @@ mod neon {
         }
 
         #[inline(always)]
-        fn nonzero(self, column: &[u32; GROUP]) -> u32 {
+        fn nonzero(self, column: &Column) -> u32 {
             // SAFETY: every aarch64 has NEON.
             unsafe { neon_nonzero(column) }
         }
