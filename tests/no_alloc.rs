@@ -232,6 +232,23 @@ fn rules_are_crossed_as_the_budget_leaves_room() {
 }
 
 #[test]
+fn what_a_small_budget_has_no_room_for_is_not_begun() {
+    // Whether they are crossed or not; the first steps of what finds their classes would take 256 KiB alone.
+    for (count, bits) in [(140, 7), (300, 7), (600, 5)] {
+        let settings = pairs(count, bits);
+        let build = |builder: MatcherBuilder| builder.build(&settings).unwrap().size_bytes();
+        let size = build(Matcher::builder().crossing(Crossing::Off));
+        for limit in [size, 2 * size] {
+            let before = LIVE_BYTES.with(Cell::get);
+            PEAK_BYTES.with(|peak| peak.set(before));
+            assert!(build(Matcher::builder().max_bytes(limit)) <= limit);
+            let peak = (PEAK_BYTES.with(Cell::get) - before) as usize;
+            assert!(peak <= 3 * size + 300 * count as usize, "{peak} for {size} of {count}");
+        }
+    }
+}
+
+#[test]
 fn what_compiling_needs_beside_is_bounded_for_rules_that_nothing_is_common_to() {
     for (count, ports, sides) in [
         (300, 300, 1023),

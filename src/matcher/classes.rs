@@ -48,19 +48,19 @@ impl Classes {
         self.ends.get((number as usize).wrapping_sub(1)).map_or(0, |end| *end as usize)
     }
 
-    /// Returns the map from addresses to classes; none, if it needs more numbers than there are.
+    /// Returns the map from addresses to classes; none, where [`direct_entries`](Classes::direct_entries) is.
     pub(super) fn to_direct(&self) -> Option<Direct> {
-        let mut builder = direct::Builder::new(0, self.direct_entries());
+        let mut builder = direct::Builder::new(0, self.direct_entries()?);
         for (class, net) in (1..).zip(&self.nets) {
-            let class = u16::try_from(class).ok().filter(|class| *class <= Direct::MAX)?;
             let (first, last) = bounds_v4(*net);
             builder.set(first, last, class)?;
         }
         Some(builder.finish())
     }
 
-    /// Returns how many entries that map has after those of the first step.
-    pub(super) fn direct_entries(&self) -> usize {
+    /// Returns how many entries that map has after those of the first step; none, if it needs more numbers, of
+    /// classes or of blocks, than there are.
+    pub(super) fn direct_entries(&self) -> Option<usize> {
         let blocks = direct::BITS_BEFORE.map(|bits| {
             let nets = self.nets.iter().filter(|net| net.prefix_len() > bits);
             // Those of one block follow each other.
@@ -71,7 +71,9 @@ impl Classes {
             };
             nets.filter(is_new).count()
         });
-        blocks.iter().sum::<usize>() * direct::WIDTH
+        let blocks: usize = blocks.iter().sum();
+        let most = usize::from(Direct::MAX) + 1;
+        (self.count() <= most && blocks <= most).then_some(blocks * direct::WIDTH)
     }
 }
 
@@ -109,7 +111,7 @@ mod tests {
             let nets = &nets[..count];
             let classes = Classes::new(nets.iter().copied());
             let map = classes.to_direct().unwrap();
-            assert_eq!(map.size_bytes(), 2 * ((1 << 16) + classes.direct_entries()));
+            assert_eq!(map.size_bytes(), 2 * ((1 << 16) + classes.direct_entries().unwrap()));
             let edges = nets.iter().flat_map(|net| {
                 let (first, last) = bounds(*net);
                 [first, last].map(|edge| (edge >> 96) as u32)

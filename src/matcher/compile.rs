@@ -4,6 +4,7 @@ use crate::endpoint::AddressFamily;
 use crate::error::{Error, ErrorKind};
 use crate::matcher::address::AddressIndex;
 use crate::matcher::cross;
+use crate::matcher::direct;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::Intervals;
 use crate::matcher::lanes::{Decider, Machine};
@@ -31,10 +32,12 @@ pub(super) fn compile(
 ) -> Result<Matcher, Error> {
     let count = settings.rules().len();
     let mut limits = match options.crossing {
-        None => CrossLimits {
-            phases: Some(phases::Limits::of_rules(count, options.max_bytes)),
-            pairs: Some(cross::Limits::of_rules(count, options.max_bytes)),
-        },
+        None => {
+            direct::room(options.max_bytes).map_or(CrossLimits::default(), |room| CrossLimits {
+                phases: Some(phases::Limits::of_rules(count, room)),
+                pairs: Some(cross::Limits::of_rules(count, room)),
+            })
+        }
         Some(Crossing::Off) => CrossLimits::default(),
         Some(Crossing::Pairs) => CrossLimits { phases: None, pairs: Some(cross::Limits::ALL) },
         Some(Crossing::Phases) => CrossLimits { phases: Some(phases::Limits::ALL), pairs: None },

@@ -51,14 +51,13 @@ pub(super) struct Limits {
 
 impl Limits {
     /// What pays, for so many rules. A table that is much larger than a second-level cache takes longer
-    /// than the comparisons that it saves. None is begun that would not fit `max_bytes`.
-    pub(super) fn of_rules(count: usize, max_bytes: Option<usize>) -> Limits {
-        let fitting = max_bytes.unwrap_or(usize::MAX) / size_of::<u16>();
+    /// than the comparisons that it saves. The entries are no more than there is [`room`](crate::matcher::direct::room) for.
+    pub(super) fn of_rules(count: usize, room: usize) -> Limits {
         Limits {
             directory: (count * 32).min(1 << 17),
             blocks: (count * 2).min(1 << 15),
             copies: (count * 32).min(1 << 18),
-            entries: fitting.min(1 << 20),
+            entries: room.min(1 << 20),
         }
     }
 
@@ -80,16 +79,16 @@ impl CrossTable {
         [remotes, locals]: [&Classes; 2],
         limits: Limits,
     ) -> Option<CrossTable> {
-        if remotes.direct_entries() + locals.direct_entries() > limits.entries {
+        let entries = remotes.direct_entries()?.checked_add(locals.direct_entries()?)?;
+        if entries > limits.entries {
             return None;
         }
         let width = locals.count().div_ceil(BLOCK);
         let size = remotes.count().checked_mul(width).filter(|size| *size <= limits.directory)?;
-        let maps = [remotes.to_direct()?, locals.to_direct()?];
         let mut builder = Builder::new(rules, limits);
         let directory = builder.cross(remotes, locals, size)?;
         let (cells, rows) = builder.finish()?;
-        let [remotes, locals] = maps;
+        let (remotes, locals) = (remotes.to_direct()?, locals.to_direct()?);
         Some(CrossTable { remotes, locals, directory, width: width as u32, cells, rows })
     }
 
@@ -363,6 +362,7 @@ mod tests {
     use super::*;
     use crate::endpoint::Ports;
     use crate::flow::Direction;
+    use crate::matcher::direct;
     use crate::matcher::leaf::Leaf;
     use crate::rule::{Action, Protocol};
 
@@ -392,7 +392,10 @@ mod tests {
             let table = CrossTable::new(&rules, [&remotes, &locals], limits);
             assert_eq!(table.is_some(), is_made, "of {entries}");
         }
-        // None is begun that would not fit.
-        assert_eq!(Limits::of_rules(9, Some(2 * needed)).entries, needed);
+        // Two first steps of 65,536 entries, two bytes each, and what is needed.
+        let room = |bytes: usize| direct::room(Some(bytes));
+        assert_eq!(room((2 << 17) + 2 * needed), Some(needed));
+        assert_eq!((room(2 << 17), room((2 << 17) - 1)), (Some(0), None));
+        assert_eq!(Limits::of_rules(9, needed).entries, needed);
     }
 }

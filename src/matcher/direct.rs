@@ -20,7 +20,8 @@ pub(super) struct Direct {
 
 /// A [`Direct`] while it is made.
 pub(super) struct Builder {
-    entries: Vec<u16>,
+    /// Two by two, as they stay.
+    entries: Vec<[u16; 2]>,
 }
 
 /// Set in an entry that is no number but that of a block, which stands behind the entries of the first step.
@@ -41,6 +42,12 @@ const SHIFTS: [u32; 2] = {
     let of_step = WIDTH.trailing_zeros();
     [32 - of_step - second as u32, 32 - of_step - third as u32]
 };
+
+/// Returns how many entries a limit in bytes leaves room for beside those of the first steps of two tables;
+/// none, if there is no room for these.
+pub(super) fn room(max_bytes: Option<usize>) -> Option<usize> {
+    (max_bytes.unwrap_or(usize::MAX) / size_of::<u16>()).checked_sub(2 * FIRST)
+}
 
 impl Direct {
     /// The greatest number.
@@ -101,8 +108,8 @@ impl Direct {
 impl Builder {
     /// Begins a table in which every address has this number, with room for some entries of blocks.
     pub(super) fn new(number: u16, entries: usize) -> Builder {
-        let mut builder = Builder { entries: Vec::with_capacity(FIRST + entries) };
-        builder.entries.resize(FIRST, number);
+        let mut builder = Builder { entries: Vec::with_capacity((FIRST + entries) / 2) };
+        builder.entries.resize(FIRST / 2, [number; 2]);
         builder
     }
 
@@ -116,7 +123,8 @@ impl Builder {
             let place = |address: u32| block.start + (address >> shift) as usize % block.len();
             let followed = (1u32 << shift) - 1;
             if first & followed == 0 && last & followed == followed {
-                self.entries.get_mut(place(first)..=place(last))?.fill(number);
+                let entries = self.entries.as_flattened_mut();
+                entries.get_mut(place(first)..=place(last))?.fill(number);
                 return Some(());
             }
             block = self.block(place(first))?;
@@ -126,22 +134,23 @@ impl Builder {
 
     /// Returns the block of an entry, which is made if there is none yet.
     fn block(&mut self, place: usize) -> Option<Range<usize>> {
-        let entry = *self.entries.get(place)?;
-        let start = match entry & BLOCK {
+        let end = 2 * self.entries.len();
+        let entry = self.entries.as_flattened_mut().get_mut(place)?;
+        let start = match *entry & BLOCK {
             0 => {
-                let start = self.entries.len();
-                let block = u16::try_from((start - FIRST) / WIDTH).ok();
-                *self.entries.get_mut(place)? = block.filter(|block| block & BLOCK == 0)? | BLOCK;
-                self.entries.resize(start + WIDTH, entry);
-                start
+                let block = u16::try_from((end - FIRST) / WIDTH).ok();
+                let number = *entry;
+                *entry = block.filter(|block| block & BLOCK == 0)? | BLOCK;
+                self.entries.resize((end + WIDTH) / 2, [number; 2]);
+                end
             }
-            _ => FIRST + usize::from(entry & !BLOCK) * WIDTH,
+            _ => FIRST + usize::from(*entry & !BLOCK) * WIDTH,
         };
         Some(start..start + WIDTH)
     }
 
     /// Returns the table.
     pub(super) fn finish(self) -> Direct {
-        Direct { entries: Numbers::new(&self.entries) }
+        Direct { entries: Numbers::of_pairs(self.entries) }
     }
 }

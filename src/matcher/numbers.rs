@@ -1,25 +1,38 @@
 //! [`Numbers`] of 16 bits.
 
 use crate::matcher::intervals::GROUP;
-use crate::matcher::lanes::Lanes;
+use crate::matcher::lanes::{Lanes, Packed};
 use crate::matcher::memory;
 
-/// Numbers of 16 bits, two in each word, so that vector instructions read them.
+/// Numbers of 16 bits, two by two, so that vector instructions read them as words.
 #[derive(Debug)]
-pub(super) struct Numbers(Vec<u32>);
+pub(super) struct Numbers(Vec<[u16; 2]>);
+
+// SAFETY: one word, of which the first number is the low half where the low byte is stored first.
+#[allow(unsafe_code, reason = "read by vector instructions")]
+unsafe impl Packed<1> for [u16; 2] {
+    #[inline(always)]
+    fn words(self) -> [u32; 1] {
+        let [low, high] = self.map(u32::from);
+        [high << 16 | low]
+    }
+}
 
 impl Numbers {
     pub(super) fn new(numbers: &[u16]) -> Numbers {
         let (pairs, rest) = numbers.as_chunks();
-        let pairs = pairs.iter().map(|[low, high]| u32::from(*high) << 16 | u32::from(*low));
-        Numbers(pairs.chain(rest.iter().map(|number| (*number).into())).collect())
+        Numbers(pairs.iter().copied().chain(rest.iter().map(|number| [*number, 0])).collect())
+    }
+
+    /// Takes numbers that are two by two already.
+    pub(super) fn of_pairs(pairs: Vec<[u16; 2]>) -> Numbers {
+        Numbers(pairs)
     }
 
     /// Returns the number at a place; 0 where there is none.
     #[inline(always)]
     pub(super) fn get(&self, place: u32) -> u32 {
-        let word = self.0.get(place as usize / 2).copied().unwrap_or(0);
-        word >> (place % 2 * 16) & 0xffff
+        self.0.as_flattened().get(place as usize).map_or(0, |number| u32::from(*number))
     }
 
     /// Returns the number at each place; anything where there is none.

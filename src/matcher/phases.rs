@@ -46,10 +46,10 @@ pub(super) struct Limits {
 
 impl Limits {
     /// What pays, for so many rules: no more than fits in a second-level cache of 2 MiB, which sets of more
-    /// rules would exceed after they had taken long to make. No table is begun that would not fit `max_bytes`.
-    pub(super) fn of_rules(count: usize, max_bytes: Option<usize>) -> Limits {
-        let fitting = max_bytes.unwrap_or(usize::MAX) / size_of::<u16>();
-        Limits { rules: 2048, cells: (count * 768).min(1 << 20).min(fitting) }
+    /// rules would exceed after they had taken long to make; and no more than there is [`room`](crate::matcher::direct::room)
+    /// for.
+    pub(super) fn of_rules(count: usize, room: usize) -> Limits {
+        Limits { rules: 2048, cells: (count * 768).min(1 << 20).min(room) }
     }
 
     /// What numbers of rules have room for, and what tests and measurements have time for.
@@ -76,7 +76,7 @@ impl PhaseTable {
         let of_ports = limits.cells / 8;
         let mut room = Room { cells: limits.cells - of_ports };
         for classes in [remotes, locals] {
-            room.take(classes.direct_entries(), 1)?;
+            room.take(classes.direct_entries()?, 1)?;
         }
         let any_remote = |rule: &SidedRule| rule.remote.prefix_len() == 0;
         let any_local = |rule: &SidedRule| rule.local.prefix_len() == 0;
