@@ -1,7 +1,7 @@
 //! [`Columns`]: a group of flows field by field, so that one instruction does a step for all of them.
 
 use crate::endpoint::AddressFamily;
-use crate::flow::{End, Flow, FlowWords};
+use crate::flow::{Flow, FlowWords};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{COMMON_CASES, Ranked};
@@ -94,14 +94,14 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Returns one end of a flow.
+    /// Returns the halves of the address of one end of a flow, right-aligned; zero where there is none.
     #[inline(always)]
-    pub(super) fn end(&self, which: Which, lane: usize) -> Option<&End> {
-        let (remote, local) = self.flows.get(lane)?.ends();
-        Some(match which {
-            Which::Remote => remote,
-            Which::Local => local,
-        })
+    pub(super) fn halves(&self, which: Which, lane: usize) -> (u64, u64) {
+        let Some((remote, local)) = self.flows.get(lane).map(Flow::ends) else { return (0, 0) };
+        match which {
+            Which::Remote => remote.folded_bits(),
+            Which::Local => local.folded_bits(),
+        }
     }
 
     /// Returns a bit for each flow that is no loopback flow, of which both addresses are of this family and

@@ -6,7 +6,7 @@
 //! by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
 //! the first that is not below the address: one comparison of whole vectors.
 
-use crate::matcher::columns::{Column, Columns, Which, lanes_of};
+use crate::matcher::columns::{Column, Columns, Which};
 use crate::matcher::lanes::{Lanes, Packed, prefetch};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::memory;
@@ -179,6 +179,32 @@ impl Value for Ranked {
     #[inline(always)]
     fn is_node(&self) -> bool {
         self.link().is_some()
+    }
+}
+
+/// A [`Value`] that is looked up for a group of addresses, as words, field by field.
+pub(super) trait Gathered<const N: usize>: Value + Packed<N> {
+    /// Returns the words of the nodes that some values stand for, and a column with no 0 for these only;
+    /// of the others, anything.
+    fn nodes(lanes: impl Lanes, values: &[Column; N], links: &[Node]) -> ([Column; 2], Column);
+}
+
+impl Gathered<4> for Leaf {
+    #[inline(always)]
+    fn nodes(_: impl Lanes, values: &[Column; 4], _: &[Node]) -> ([Column; 2], Column) {
+        let [_, next, ports, kinds] = values;
+        // The shape has the first port above the last one.
+        let shapes = ports.map(|ports| ports.rotate_right(16));
+        ([*next, shapes], kinds.map(|kind| kind & u32::from(Leaf::NODE) << 24))
+    }
+}
+
+impl Gathered<1> for Ranked {
+    #[inline(always)]
+    fn nodes(lanes: impl Lanes, [values]: &[Column; 1], links: &[Node]) -> ([Column; 2], Column) {
+        let ranked = values.map(Ranked::of_bits);
+        let are_links = ranked.map(|ranked| u32::from(ranked.is_link()));
+        (lanes.gather(links, &ranked.map(Ranked::rank)), are_links)
     }
 }
 
@@ -403,45 +429,26 @@ impl<V: Value> Intervals<V> {
         places
     }
 
-    /// Returns the words of the values of the addresses of one end of each flow of a group that has a bit in
-    /// `of`, field by field; for the others, anything.
+    /// Returns the words of the values of the addresses of one end of each flow of a group, field by field;
+    /// for flows without an address there, anything.
     #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
     pub(super) fn gather_ends<const N: usize>(
         &self,
         lanes: impl Lanes,
         columns: &Columns<'_>,
         which: Which,
-        of: u32,
     ) -> [Column; N]
     where
-        V: Packed<N>,
+        V: Gathered<N>,
     {
-        if self.words.values.is_empty() {
-            return self.gather_v4(lanes, columns.firsts(which));
+        let mut found = self.gather_v4(lanes, columns.firsts(which));
+        if !self.words.values.is_empty() {
+            let part = |lane| columns.halves(which, lane).0 as u32;
+            self.words.gather_next(lanes, &self.links, part, &mut found);
         }
-        let places = self.places_of_v4(lanes, columns.firsts(which));
-        let mut found = lanes.gather(&self.halves.values, &places);
-        let (mut nodes, mut further) = ([Node::EMPTY; GROUP], 0);
-        for (lane, place) in places.iter().enumerate() {
-            if let Some(value) = self.halves.values.get(*place as usize)
-                && let Some(node) = value.node(&self.links)
-            {
-                nodes[lane] = node;
-                further |= 1 << lane;
-                self.words.prefetch(node);
-            }
-        }
-        for lane in lanes_of(further & of) {
-            let Some(end) = columns.end(which, lane) else { break };
-            let (high, low) = end.folded_bits();
-            let mut value = self.words.get(lanes, nodes[lane], high as u32).unwrap_or(&self.rest);
-            if let Some(node) = value.node(&self.links) {
-                value = self.longs.get(lanes, node, low).unwrap_or(&self.rest);
-            }
-            for (column, word) in found.iter_mut().zip(value.words()) {
-                column[lane] = word;
-            }
+        if !self.longs.values.is_empty() {
+            let part = |lane| columns.halves(which, lane).1;
+            self.longs.gather_next(lanes, &self.links, part, &mut found);
         }
         found
     }
@@ -725,6 +732,37 @@ impl<W: Part, V: Value> Level<W, V> {
     #[inline(always)]
     pub(super) fn get(&self, lanes: impl Lanes, node: Node, part: W) -> Option<&V> {
         self.values.get(self.ends.place(lanes, node, part))
+    }
+
+    /// Puts the values of a further step in place of those of a group that stand for nodes of this level,
+    /// given a part of the address of each lane. All lanes take the step: no machine could foresee which
+    /// have to.
+    #[inline(always)]
+    fn gather_next<const N: usize>(
+        &self,
+        lanes: impl Lanes,
+        links: &[Node],
+        part: impl Fn(usize) -> W,
+        found: &mut [Column; N],
+    ) where
+        V: Gathered<N>,
+    {
+        let ([bases, shapes], are_nodes) = V::nodes(lanes, found, links);
+        if lanes.nonzero(&are_nodes) == 0 {
+            return;
+        }
+        // The others look at the first line, which there is.
+        let none = [0; GROUP];
+        let bases = lanes.choose(&are_nodes, u32::MAX, &bases, &none);
+        let shapes = lanes.choose(&are_nodes, u32::MAX, &shapes, &[Node::LINE; GROUP]);
+        let mut places = [0; GROUP];
+        for (lane, ((place, base), shape)) in places.iter_mut().zip(bases).zip(shapes).enumerate() {
+            *place = self.ends.place(lanes, Node { base, shape }, part(lane)) as u32;
+        }
+        let next: [Column; N] = lanes.gather(&self.values, &places);
+        for (found, next) in found.iter_mut().zip(&next) {
+            *found = lanes.choose(&are_nodes, u32::MAX, next, found);
+        }
     }
 
     /// Does what [`get`](Level::get) does, and begins to load values while it looks for the place:

@@ -63,10 +63,16 @@ impl Ranked {
         Ranked(index << 2 | 3)
     }
 
+    /// Whether this stands for a link.
+    #[inline(always)]
+    pub(super) fn is_link(self) -> bool {
+        (self.0 & 3 == 3) & (self != Ranked::NONE)
+    }
+
     /// Returns the link that this stands for.
     #[inline(always)]
     pub(super) fn link(self) -> Option<u32> {
-        ((self.0 & 3 == 3) & (self != Ranked::NONE)).then_some(self.0 >> 2)
+        self.is_link().then_some(self.0 >> 2)
     }
 }
 

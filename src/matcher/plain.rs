@@ -264,7 +264,7 @@ impl PlainIndex {
                 AddressFamily::V4 => &simple.v4,
                 AddressFamily::V6 => &simple.v6,
             };
-            let [found] = intervals.gather_ends(lanes, columns, Which::Remote, usual);
+            let [found] = intervals.gather_ends(lanes, columns, Which::Remote);
             lower(best, &found);
             return 0;
         }
@@ -273,7 +273,7 @@ impl PlainIndex {
             AddressFamily::V6 => &self.v6,
         };
         let leaves @ [ranked, next, ports, kinds] =
-            intervals.gather_ends(lanes, columns, Which::Remote, usual);
+            intervals.gather_ends(lanes, columns, Which::Remote);
         let (mut further, mut conditional) = ([0; GROUP], [0; GROUP]);
         for lane in 0..GROUP {
             let (port, ports, kind) = (remote_port[lane], ports[lane], kinds[lane]);

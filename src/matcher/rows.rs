@@ -3,7 +3,8 @@
 
 use crate::endpoint::Zone;
 use crate::flow::{Flow, FlowTraits};
-use crate::matcher::intervals::{Node, Value};
+use crate::matcher::columns::Column;
+use crate::matcher::intervals::{Gathered, Node, Value};
 use crate::matcher::lanes::{Lanes, Packed, prefetch};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Leaf, Ranked};
 use crate::matcher::memory;
@@ -121,6 +122,14 @@ impl Value for Place {
     #[inline(always)]
     fn is_node(&self) -> bool {
         self.0 >= Place::NODE
+    }
+}
+
+impl Gathered<1> for Place {
+    #[inline(always)]
+    fn nodes(lanes: impl Lanes, [values]: &[Column; 1], links: &[Node]) -> ([Column; 2], Column) {
+        let are_nodes = values.map(|place| u32::from(place >= Place::NODE));
+        (lanes.gather(links, &values.map(|place| place & !Place::NODE)), are_nodes)
     }
 }
 

@@ -335,7 +335,7 @@ impl<const W: usize> Sided<W> {
     ) {
         let (flows, wanted) = (columns.flows, by_local | by_remote);
         let locals = &self.by_local.addresses;
-        let [words] = locals.gather_ends(lanes, columns, Which::Local, wanted);
+        let [words] = locals.gather_ends(lanes, columns, Which::Local);
         // Of no rules the place is 0.
         let mut found = by_remote | lanes.nonzero(&words);
         if self.has_root | !self.wide.is_empty | self.cross.is_some() {
