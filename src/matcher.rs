@@ -29,9 +29,10 @@ use crate::endpoint::AddressFamily;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::matcher::address::AddressIndex;
-use crate::matcher::columns::{Columns, lanes_of};
+use crate::matcher::columns::{Bits, Columns, lanes_of};
 use crate::matcher::hosts::HostIndex;
-use crate::matcher::intervals::{GROUP, Intervals, Wanted};
+pub(crate) use crate::matcher::intervals::GROUP;
+use crate::matcher::intervals::{Intervals, Wanted};
 use crate::matcher::lanes::{Decider, Job, Lanes, Machine, Scalar, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
@@ -480,7 +481,7 @@ impl Matcher {
         if self.has.pairs {
             return self.decide_group_by_pairs(lanes, flows, decisions);
         }
-        if !self.has.others & (flows.len() == GROUP) {
+        if !self.has.others & (flows.len() >= GROUP / 2) {
             let columns = Columns::new(lanes, flows);
             // A family that few of them are of is not worth the steps.
             let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| {
@@ -524,7 +525,7 @@ impl Matcher {
         &self,
         lanes: impl Lanes,
         columns: &Columns<'_>,
-        [v4, v6]: [u32; 2],
+        [v4, v6]: [Bits; 2],
         decisions: &mut [Decision],
     ) {
         let mut best = [Ranked::NONE; GROUP];
@@ -574,7 +575,7 @@ impl Matcher {
         &self,
         lanes: impl Lanes,
         columns: &Columns<'_>,
-        usual: u32,
+        usual: Bits,
         best: &[Ranked; GROUP],
         decisions: &mut [Decision],
     ) {
@@ -596,7 +597,8 @@ impl Matcher {
                 *decision = select_unpredictable(*best == Ranked::NONE, of_none, of_rule);
             }
         }
-        for lane in lanes_of(!usual & ((1 << flows.len()) - 1)) {
+        let all = Bits::MAX.checked_shr(Bits::BITS - flows.len() as u32).unwrap_or(0);
+        for lane in lanes_of(all & !usual) {
             if let (Some(flow), Some(decision)) = (flows.get(lane), decisions.get_mut(lane)) {
                 *decision = self.decide(flow);
             }

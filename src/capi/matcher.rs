@@ -18,7 +18,7 @@ use crate::capi::types::{
 use crate::decision::Decision;
 use crate::error::{Error, ErrorKind};
 use crate::flow::{Details, Flow};
-use crate::matcher::Matcher;
+use crate::matcher::{GROUP, Matcher};
 use crate::rule::{Action, Remote};
 use crate::settings::{FilterSettings, Precedence};
 use std::ffi::c_char;
@@ -176,7 +176,6 @@ impl fsv_matcher {
         count: usize,
         decisions: *mut fsv_decision,
     ) -> Checked<()> {
-        const GROUP: usize = 16;
         // SAFETY: passed on.
         let (flows, decisions) = unsafe {
             (handle::structs(flows.cast_mut(), count)?, handle::structs(decisions, count)?)

@@ -9,6 +9,9 @@ use crate::matcher::leaf::{COMMON_CASES, Ranked};
 /// A field of each flow of a group.
 pub(super) type Column = [u32; GROUP];
 
+/// A bit for each flow of a group, the lowest for the first.
+pub(super) type Bits = u32;
+
 /// One of the two ends of a flow.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Which {
@@ -31,13 +34,13 @@ pub(super) struct Columns<'a> {
     pub(super) kind: Column,
     /// A bit for each flow of which both addresses are of a family and the first 32 bits of the local one
     /// are not zero, but for loopback flows.
-    known: u32,
+    known: Bits,
     /// A bit for each flow of which both addresses are IPv4 addresses.
-    v4: u32,
+    v4: Bits,
     /// A bit for each flow of which the local port is known.
-    local_ports: u32,
+    local_ports: Bits,
     /// A bit for each flow of TCP or UDP.
-    common: u32,
+    common: Bits,
 }
 
 impl<'a> Columns<'a> {
@@ -107,7 +110,7 @@ impl<'a> Columns<'a> {
     /// Returns a bit for each flow that is no loopback flow, of which both addresses are of this family and
     /// known; of IPv6, most of those. Of the others the columns do not say enough.
     #[inline(always)]
-    pub(super) fn known(&self, family: AddressFamily) -> u32 {
+    pub(super) fn known(&self, family: AddressFamily) -> Bits {
         match family {
             AddressFamily::V4 => self.known & self.v4,
             AddressFamily::V6 => self.known & !self.v4,
@@ -116,13 +119,13 @@ impl<'a> Columns<'a> {
 
     /// Returns a bit for each flow of which the local port is known.
     #[inline(always)]
-    pub(super) fn local_ports(&self) -> u32 {
+    pub(super) fn local_ports(&self) -> Bits {
         self.local_ports
     }
 
     /// Returns a bit for each known flow of TCP or UDP with a local port.
     #[inline(always)]
-    pub(super) fn usual(&self, family: AddressFamily) -> u32 {
+    pub(super) fn usual(&self, family: AddressFamily) -> Bits {
         self.known(family) & self.local_ports & self.common
     }
 }
@@ -151,7 +154,7 @@ pub(super) fn lower(best: &mut [Ranked; GROUP], found: &Column) {
 
 /// Returns the numbers of the bits that are set, ascending.
 #[inline(always)]
-pub(super) fn lanes_of(mut bits: u32) -> impl Iterator<Item = usize> {
+pub(super) fn lanes_of(mut bits: Bits) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let lane = (bits != 0).then(|| bits.trailing_zeros() as usize);
         bits &= bits.wrapping_sub(1);

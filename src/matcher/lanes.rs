@@ -2,7 +2,7 @@
 
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
-use crate::matcher::columns::{Column, take_apart_by_turns};
+use crate::matcher::columns::{Bits, Column, take_apart_by_turns};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{Block, Probe};
@@ -13,6 +13,10 @@ use crate::matcher::{Decide, Vectors};
 pub(super) trait Lanes: Copy {
     /// The number of bits for each rule that [`match_row`](Lanes::match_row) returns.
     const ROW_BITS: u32 = 1;
+
+    /// Whether a step for a whole group takes less time than one for each of the lanes that need it, which no
+    /// machine could foresee.
+    const STEPS_TOGETHER: bool = false;
 
     /// Does a job apart, in a function of its own: what few flows need does not make the code
     /// larger that all flows go through.
@@ -44,8 +48,8 @@ pub(super) trait Lanes: Copy {
     // PERF: by the machine's own instructions. Where a compiler is left to find them, it takes several
     // columns together, by turns, at a tenth of a batch; decide-batch/ipv4-100.
     #[inline(always)]
-    fn nonzero(self, column: &Column) -> u32 {
-        column.iter().rev().fold(0, |bits, word| bits << 1 | u32::from(*word != 0))
+    fn nonzero(self, column: &Column) -> Bits {
+        column.iter().rev().fold(0, |bits, word| bits << 1 | Bits::from(*word != 0))
     }
 
     /// Returns, for each lane, the word of the first column where that of `of` has one of `bits`, else that
@@ -325,7 +329,7 @@ mod x86 {
     use crate::decision::Decision;
     use crate::flow::{Flow, FlowWords};
     use crate::matcher::Decide;
-    use crate::matcher::columns::{Column, take_apart_by_turns};
+    use crate::matcher::columns::{Bits, Column, take_apart_by_turns};
     use crate::matcher::intervals::GROUP;
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
@@ -401,17 +405,20 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn nonzero(self, column: &Column) -> u32 {
-            let at = column.as_ptr().cast::<__m128i>();
-            // SAFETY: every x86-64 has SSE2; the four loads are within the 64 bytes of `column`.
-            let zeros = unsafe {
-                let zero = _mm_setzero_si128();
-                let part = |i| _mm_cmpeq_epi32(_mm_loadu_si128(at.add(i)), zero);
-                let low = _mm_packs_epi32(part(0), part(1));
-                let high = _mm_packs_epi32(part(2), part(3));
-                _mm_movemask_epi8(_mm_packs_epi16(low, high)) as u32
+        fn nonzero(self, column: &Column) -> Bits {
+            let zeros = |column: &[u32; 16]| {
+                let at = column.as_ptr().cast::<__m128i>();
+                // SAFETY: every x86-64 has SSE2; the four loads are within the 64 bytes of `column`.
+                unsafe {
+                    let zero = _mm_setzero_si128();
+                    let part = |i| _mm_cmpeq_epi32(_mm_loadu_si128(at.add(i)), zero);
+                    let low = _mm_packs_epi32(part(0), part(1));
+                    let high = _mm_packs_epi32(part(2), part(3));
+                    _mm_movemask_epi8(_mm_packs_epi16(low, high)) as u32
+                }
             };
-            !zeros & 0xffff
+            let parts = column.as_chunks().0.iter().rev();
+            parts.fold(0, |bits, part| bits << 16 | !zeros(part) & 0xffff)
         }
 
         #[inline(always)]
@@ -443,6 +450,7 @@ mod x86 {
             $choose:ident) => {
             impl Lanes for $machine {
                 const ROW_BITS: u32 = $row_bits;
+                const STEPS_TOGETHER: bool = true;
 
                 #[inline(always)]
                 fn call<J: Job>(self, job: J) -> J::Output {
@@ -485,7 +493,7 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                fn nonzero(self, column: &Column) -> u32 {
+                fn nonzero(self, column: &Column) -> Bits {
                     // SAFETY: as before.
                     unsafe { $nonzero(column) }
                 }
@@ -614,13 +622,14 @@ mod x86 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_nonzero(column: &Column) -> u32 {
+    fn avx2_nonzero(column: &Column) -> Bits {
         let zero = _mm256_setzero_si256();
-        let zeros = |number| {
+        let zeros = |column: &[u32; 16], number| {
             let zeros = _mm256_cmpeq_epi32(half(column, number), zero);
             _mm256_movemask_ps(_mm256_castsi256_ps(zeros)) as u32
         };
-        !(zeros(0) | zeros(1) << 8) & 0xffff
+        let parts = column.as_chunks().0.iter().rev();
+        parts.fold(0, |bits, part| bits << 16 | !(zeros(part, 0) | zeros(part, 1) << 8) & 0xffff)
     }
 
     /// Which of eight rules hold an address.
@@ -750,15 +759,28 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn avx512_take_apart(flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
+        let mut columns = [[0; GROUP]; FlowWords::COUNT];
+        for (number, flows) in flows.as_chunks().0.iter().enumerate() {
+            take_apart(flows, number, &mut columns);
+        }
+        columns
+    }
+
+    /// Does this for the flows of one vector, given its number.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn take_apart(
+        flows: &[Flow<'_>; WIDTH],
+        number: usize,
+        columns: &mut [Column; FlowWords::COUNT],
+    ) {
         let (first, last) = (four_and_four(flows, 0), four_and_four(flows, 4));
         let even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
         let odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-        let mut columns = [[0; GROUP]; FlowWords::COUNT];
         for (column, (first, last)) in first.into_iter().zip(last).enumerate() {
-            store(&mut columns, column, _mm512_permutex2var_epi64(first, even, last));
-            store(&mut columns, column + 4, _mm512_permutex2var_epi64(first, odd, last));
+            store(columns, column, number, _mm512_permutex2var_epi64(first, even, last));
+            store(columns, column + 4, number, _mm512_permutex2var_epi64(first, odd, last));
         }
-        columns
     }
 
     /// Returns words of four flows from `first` on in the low half, and of those that are eight further on
@@ -766,7 +788,7 @@ mod x86 {
     /// sixth, the third and the seventh, the fourth and the eighth.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn four_and_four(flows: &[Flow<'_>; GROUP], first: usize) -> [__m512i; 4] {
+    fn four_and_four(flows: &[Flow<'_>; WIDTH], first: usize) -> [__m512i; 4] {
         let (a, b) = (one_and_one(flows, first), one_and_one(flows, first + 1));
         let (c, d) = (one_and_one(flows, first + 2), one_and_one(flows, first + 3));
         let (low, more) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
@@ -782,31 +804,31 @@ mod x86 {
     /// Returns the words of a flow in the low half, and of that eight further on in the high one.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn one_and_one(flows: &[Flow<'_>; GROUP], first: usize) -> __m512i {
+    fn one_and_one(flows: &[Flow<'_>; WIDTH], first: usize) -> __m512i {
         const { assert!(size_of::<Flow<'_>>() >= 64) };
         #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-        const PLACES: [u32; GROUP] = {
-            let (mut places, mut word) = ([0; GROUP], 0);
-            while word < GROUP {
+        const PLACES: [u32; WIDTH] = {
+            let (mut places, mut word) = ([0; WIDTH], 0);
+            while word < WIDTH {
                 let of_second = if word < FlowWords::COUNT { 0 } else { 16 };
                 places[word] = Flow::PLACES[word % FlowWords::COUNT] as u32 + of_second;
                 word += 1;
             }
             places
         };
-        let (low, high) = (words_of(flows, first), words_of(flows, first + GROUP / 2));
+        let (low, high) = (words_of(flows, first), words_of(flows, first + WIDTH / 2));
         _mm512_permutex2var_epi32(low, line(&PLACES), high)
     }
 
     /// Returns the words of a flow as they stand in it.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn words_of(flows: &[Flow<'_>; GROUP], number: usize) -> __m512i {
+    fn words_of(flows: &[Flow<'_>; WIDTH], number: usize) -> __m512i {
         let words = Flow::PLACES.iter().fold(0u16, |words, place| words | 1 << place);
         // SAFETY: the flow is among those of the array, and not shorter than sixteen words; those that are
         // read are numbers.
         unsafe {
-            let flow = flows.as_ptr().add(number % GROUP);
+            let flow = flows.as_ptr().add(number % WIDTH);
             _mm512_maskz_loadu_epi32(words, flow.cast())
         }
     }
@@ -821,6 +843,22 @@ mod x86 {
                 && is_x86_feature_detected!("avx512vpopcntdq");
             has.then_some(Avx512(()))
         }
+    }
+
+    /// The number of words in a vector.
+    const WIDTH: usize = 16;
+
+    /// The number of vectors that a column takes.
+    const VECTORS: usize = GROUP / WIDTH;
+
+    const _: () = assert!(GROUP.is_multiple_of(WIDTH));
+
+    /// Loads the vector of this number, less than [`VECTORS`], of a column.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn part(column: &Column, number: usize) -> __m512i {
+        // SAFETY: within the column.
+        unsafe { _mm512_loadu_si512(column.as_ptr().add(number % VECTORS * WIDTH).cast()) }
     }
 
     #[target_feature(enable = "avx512f")]
@@ -855,18 +893,25 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn avx512_choose(of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
-        let first_is = _mm512_test_epi32_mask(line(of), _mm512_set1_epi32(bits as i32));
         let mut columns = [*second];
-        store(&mut columns, 0, _mm512_mask_blend_epi32(first_is, line(second), line(first)));
+        for number in 0..VECTORS {
+            let first_is = _mm512_test_epi32_mask(part(of, number), _mm512_set1_epi32(bits as i32));
+            let (first, second) = (part(first, number), part(second, number));
+            store(&mut columns, 0, number, _mm512_mask_blend_epi32(first_is, second, first));
+        }
         let [chosen] = columns;
         chosen
     }
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn avx512_nonzero(column: &Column) -> u32 {
-        let words = line(column);
-        _mm512_test_epi32_mask(words, words).into()
+    fn avx512_nonzero(column: &Column) -> Bits {
+        let mut bits = 0;
+        for number in 0..VECTORS {
+            let words = part(column, number);
+            bits |= Bits::from(_mm512_test_epi32_mask(words, words)) << (number * WIDTH);
+        }
+        bits
     }
 
     #[target_feature(enable = "avx512f")]
@@ -881,38 +926,45 @@ mod x86 {
             Some(last) if last < 1 << 29 => last,
             _ => return gather_by_turns(values, places),
         };
-        let places = _mm512_min_epu32(line(places), _mm512_set1_epi32(last as i32));
         let mut columns = [[0; GROUP]; N];
-        if N == 1 {
-            // SAFETY: `places` are indices of `values`, each of which is one word.
-            let found = unsafe { _mm512_i32gather_epi32::<4>(places, values.as_ptr().cast()) };
-            store(&mut columns, 0, found);
-            return columns;
-        }
-        let places = if N == 4 { _mm512_slli_epi32::<1>(places) } else { places };
-        let low = _mm512_castsi512_si256(places);
-        let high = _mm512_extracti64x4_epi64::<1>(places);
-        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-        for pair in 0..N / 2 {
-            let base = values.as_ptr().cast::<i64>().wrapping_add(pair);
-            // SAFETY: `places` are the first pairs of words of elements of `values`, each of which is
-            // `N` words; `pair` is less than the number of pairs.
-            let (low, high) = unsafe {
-                (_mm512_i32gather_epi64::<8>(low, base), _mm512_i32gather_epi64::<8>(high, base))
-            };
-            store(&mut columns, 2 * pair, _mm512_permutex2var_epi32(low, even, high));
-            store(&mut columns, 2 * pair + 1, _mm512_permutex2var_epi32(low, odd, high));
+        for number in 0..VECTORS {
+            let places = _mm512_min_epu32(part(places, number), _mm512_set1_epi32(last as i32));
+            if N == 1 {
+                // SAFETY: `places` are indices of `values`, each of which is one word.
+                let found = unsafe { _mm512_i32gather_epi32::<4>(places, values.as_ptr().cast()) };
+                store(&mut columns, 0, number, found);
+                continue;
+            }
+            let places = if N == 4 { _mm512_slli_epi32::<1>(places) } else { places };
+            let low = _mm512_castsi512_si256(places);
+            let high = _mm512_extracti64x4_epi64::<1>(places);
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            for pair in 0..N / 2 {
+                let base = values.as_ptr().cast::<i64>().wrapping_add(pair);
+                // SAFETY: `places` are the first pairs of words of elements of `values`, each of which is
+                // `N` words; `pair` is less than the number of pairs.
+                let gather = |places| unsafe { _mm512_i32gather_epi64::<8>(places, base) };
+                let (low, high) = (gather(low), gather(high));
+                for (half, words) in [even, odd].into_iter().enumerate() {
+                    let words = _mm512_permutex2var_epi32(low, words, high);
+                    store(&mut columns, 2 * pair + half, number, words);
+                }
+            }
         }
         columns
     }
 
+    /// Stores the vector of this number, less than [`VECTORS`], of a column.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn store(columns: &mut [[u32; GROUP]], column: usize, words: __m512i) {
+    fn store(columns: &mut [Column], column: usize, number: usize, words: __m512i) {
         if let Some(column) = columns.get_mut(column) {
-            // SAFETY: the array is 64 bytes.
-            unsafe { _mm512_storeu_si512(column.as_mut_ptr().cast(), words) }
+            // SAFETY: within the column.
+            unsafe {
+                let at = column.as_mut_ptr().add(number % VECTORS * WIDTH);
+                _mm512_storeu_si512(at.cast(), words);
+            }
         }
     }
 
@@ -992,7 +1044,7 @@ mod x86 {
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod neon {
     use super::{Job, Lanes, Narrow, run_apart};
-    use crate::matcher::columns::Column;
+    use crate::matcher::columns::{Bits, Column};
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
     use std::arch::aarch64::*;
@@ -1127,9 +1179,12 @@ mod neon {
 
     #[target_feature(enable = "neon")]
     #[inline]
-    fn neon_nonzero(column: &Column) -> u32 {
-        let eight = |number: usize| narrow([0, 1].map(|part| quarter(column, number * 2 + part)));
-        !zeros([eight(0), eight(1)]) & 0xffff
+    fn neon_nonzero(column: &Column) -> Bits {
+        column.as_chunks().0.iter().rev().fold(0, |bits, words| {
+            let eight =
+                |number: usize| narrow([0, 1].map(|part| quarter(words, number * 2 + part)));
+            bits << 16 | !zeros([eight(0), eight(1)]) & 0xffff
+        })
     }
 
     impl Lanes for Narrow {
@@ -1139,7 +1194,7 @@ mod neon {
         }
 
         #[inline(always)]
-        fn nonzero(self, column: &Column) -> u32 {
+        fn nonzero(self, column: &Column) -> Bits {
             // SAFETY: every aarch64 has NEON.
             unsafe { neon_nonzero(column) }
         }
@@ -1271,7 +1326,8 @@ mod tests {
     }
 
     fn check_nonzero(lanes: impl Lanes) {
-        for bits in (0..16).map(|bit| 1 << bit).chain([0, 0xffff, 0x8421, 0x7bde, 0x0f3c]) {
+        let patterns = [0, u32::MAX, 0x8421_1248, 0x7bde_edb7, 0x0f3c_a05f];
+        for bits in (0..GROUP).map(|bit| 1 << bit).chain(patterns) {
             for word in [1, 0x8000, 0xffff, 1 << 16, 1 << 31, u32::MAX] {
                 let column =
                     std::array::from_fn(|lane| if bits >> lane & 1 != 0 { word } else { 0 });
@@ -1343,10 +1399,12 @@ mod tests {
             }
         }
         // Where there is nothing, anything is found, and nothing read that is not there.
-        let beyond =
-            [u32::MAX, 50, 1 << 31, 1 << 30, 0, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59];
+        let mut beyond = std::array::from_fn(|lane| 50 + lane as u32);
+        beyond[..6].copy_from_slice(&[u32::MAX, 50, 1 << 31, 1 << 30, 0, 49]);
+        beyond[GROUP - 2..].copy_from_slice(&[0, 49]);
         let [found] = lanes.gather(&ranked, &beyond);
-        assert_eq!([found[4], found[5]], [ranked[0].bits(), ranked[49].bits()]);
+        let there = [ranked[0].bits(), ranked[49].bits()];
+        assert_eq!([[found[4], found[5]], [found[GROUP - 2], found[GROUP - 1]]], [there; 2]);
         let none: [[u32; GROUP]; 4] = lanes.gather(&[] as &[Leaf], &beyond);
         assert_eq!(none, [[0; GROUP]; 4]);
     }

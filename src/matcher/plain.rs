@@ -7,7 +7,7 @@
 
 use crate::endpoint::AddressFamily;
 use crate::flow::{End, Flow};
-use crate::matcher::columns::{Columns, Which, lanes_of, lower};
+use crate::matcher::columns::{Bits, Columns, Which, lanes_of, lower};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
@@ -256,7 +256,7 @@ impl PlainIndex {
         family: AddressFamily,
         columns: &Columns<'_>,
         best: &mut [Ranked; GROUP],
-    ) -> u32 {
+    ) -> Bits {
         let Columns { flows, remote_port, case, .. } = columns;
         let usual = columns.usual(family);
         if let Some(simple) = &self.simple {

@@ -10,7 +10,7 @@ use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
 use crate::matcher::Crossing;
 use crate::matcher::classes::Classes;
-use crate::matcher::columns::{Column, Columns, Which, lanes_of};
+use crate::matcher::columns::{Bits, Column, Columns, Which, lanes_of};
 use crate::matcher::cross::{self, CrossTable};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
@@ -329,8 +329,8 @@ impl<const W: usize> Sided<W> {
         &self,
         lanes: impl Lanes,
         columns: &Columns<'_>,
-        by_local: u32,
-        by_remote: u32,
+        by_local: Bits,
+        by_remote: Bits,
         best: &mut [Ranked; GROUP],
     ) {
         let (flows, wanted) = (columns.flows, by_local | by_remote);
