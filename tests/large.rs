@@ -353,6 +353,16 @@ fn agree(name: &str, settings: &FilterSettings, flows: &[Flow<'_>]) {
             let mut batch = expected.clone();
             batch.rotate_left(1);
             assert_eq!(matcher.decide_batch(flows, &mut batch), flows.len());
+            // Also in calls of every length around those of the groups that are decided together.
+            let (mut rest, mut lens, mut in_short) = (flows, (1..=65).cycle(), Vec::new());
+            while let Some(len) = lens.next().filter(|_| !rest.is_empty()) {
+                let (flows, others) = rest.split_at(rest.len().min(len));
+                let mut decisions = vec![batch[0]; flows.len()];
+                assert_eq!(matcher.decide_batch(flows, &mut decisions), flows.len());
+                in_short.append(&mut decisions);
+                rest = others;
+            }
+            assert_eq!(in_short, batch, "in short batches, {of}");
             for ((flow, expected), of_batch) in flows.iter().zip(&expected).zip(batch) {
                 let shown = || Shown(settings, flow).to_string();
                 let tail = |text: String| text.lines().rev().take(1).collect::<String>();
