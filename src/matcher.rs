@@ -157,6 +157,8 @@ struct Has {
     pairs: bool,
     /// So few rules that flows are compared with all of them.
     few: bool,
+    /// So few that in a group each of them is compared with all flows.
+    few_in_groups: bool,
     /// More memory than batches of flows are decided in without looking ahead.
     groups: bool,
     /// So many rules with a local side that the look-ups of batches look ahead for them too.
@@ -276,8 +278,7 @@ impl MatcherBuilder {
     }
 
     /// Forces batches to be decided in groups of flows that load what they read together, or one
-    /// by one, for tests and measurements; in groups unless set, but for a few rules all of which are
-    /// compared.
+    /// by one, for tests and measurements; in groups unless set.
     pub fn look_ahead(mut self, look_ahead: bool) -> MatcherBuilder {
         self.look_ahead = Some(look_ahead);
         self
@@ -478,6 +479,9 @@ impl Matcher {
     /// Decides a group of flows, up to [`GROUP`]; what they read is loaded for all at once.
     #[inline(always)]
     fn decide_group(&self, lanes: impl Lanes, flows: &[Flow<'_>], decisions: &mut [Decision]) {
+        if self.has.few_in_groups & (flows.len() >= GROUP / 2) {
+            return self.decide_group_by_scan(lanes, flows, decisions);
+        }
         if self.has.pairs {
             return self.decide_group_by_pairs(lanes, flows, decisions);
         }
@@ -516,6 +520,29 @@ impl Matcher {
                 None => self.decide_fully(flow, &Leaf::NONE),
             };
         }
+    }
+
+    /// Decides a group of flows by settings of so few rules that each is compared with all of them.
+    #[inline(always)]
+    fn decide_group_by_scan(
+        &self,
+        lanes: impl Lanes,
+        flows: &[Flow<'_>],
+        decisions: &mut [Decision],
+    ) {
+        let columns = Columns::new(lanes, flows);
+        let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| columns.usual(family));
+        let mut best = [Ranked::NONE; GROUP];
+        if v4 != 0 {
+            best = self.few_v4.find_group(lanes, &columns);
+        }
+        if v6 != 0 {
+            let found = self.few_v6.find_group(lanes, &columns);
+            for (lane, (best, found)) in best.iter_mut().zip(found).enumerate() {
+                *best = if v6 >> lane & 1 != 0 { found } else { *best };
+            }
+        }
+        self.settle_group(lanes, &columns, v4 | v6, &best, decisions);
     }
 
     /// Decides those of a group of flows that have a bit in `v4` or `v6`, usual flows of the family, a step

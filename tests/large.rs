@@ -237,6 +237,29 @@ fn a_few_rules_of_other_kinds_among_many_decide_as_the_reference_does() {
     }
 }
 
+/// Settings of a few rules, which are compared with flows one by one, also beyond the most of them that are
+/// compared with a whole group.
+#[test]
+fn few_rules_decide_as_the_reference_does() {
+    for (seed, count) in [6, 15, 16, 17, 32, 33, 48, 49, 90].into_iter().enumerate() {
+        let mut random = Random(40 + seed as u64);
+        let shapes = [
+            shape("few", count, V4, (&[0, 24, 29, 31, 32], 4), (&[0, 30, 32], 3), [3, 3], true),
+            shape("few", count, V6, (&[0, 48, 120, 126, 128], 4), (&[0, 64, 128], 3), [3, 3], true),
+        ];
+        let rules = shapes.each_ref().map(|shape| settings(&mut random, shape));
+        let mut rules: Vec<FilterRule> =
+            rules.iter().flat_map(|settings| settings.rules()).cloned().collect();
+        while rules.len() > count {
+            rules.remove(random.below(rules.len()));
+        }
+        let settings = FilterSettings::new(rules, random.pick(&Action::ALL));
+        let flows: Vec<Flow<'_>> =
+            (0..640).map(|number| flow(&mut random, &shapes[(number / 80) % 2])).collect();
+        agree(&format!("{count} rules"), &settings, &flows);
+    }
+}
+
 /// The shapes of a block list, of rules with both sides, of rules with a local side, and of flows.
 fn shapes_of_kinds(family: AddressFamily) -> [Shape; 4] {
     let any = (&[][..], 0);

@@ -97,6 +97,24 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// Returns the words of the addresses of one end, one of an IPv4 address and four of an IPv6 address, from
+    /// the high to the low one; of the other family, anything.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a word is less than their number")]
+    pub(super) fn words<const W: usize>(&self, which: Which) -> [Column; W] {
+        let mut words = [*self.firsts(which); W];
+        if W > 1 {
+            for lane in 0..GROUP {
+                let (high, low) = self.halves(which, lane);
+                let of_lane = [(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32];
+                for (column, word) in words.iter_mut().zip(of_lane).skip(1) {
+                    column[lane] = word;
+                }
+            }
+        }
+        words
+    }
+
     /// Returns the halves of the address of one end of a flow, right-aligned; zero where there is none.
     #[inline(always)]
     pub(super) fn halves(&self, which: Which, lane: usize) -> (u64, u64) {

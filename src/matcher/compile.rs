@@ -180,6 +180,7 @@ fn compile_within(
         local: !conditional.is_empty(),
         pairs: has_pairs,
         few: false,
+        few_in_groups: false,
         others: !has_intervals,
         groups: false,
         sided_groups: false,
@@ -243,9 +244,8 @@ fn compile_within(
     };
     matcher.lists.shrink_to_fit();
     matcher.has.few = is_few;
-    // Comparing up to three blocks of rules with each flow is as fast as what a group goes through.
-    let is_scan = is_few && rules.len() <= 3 * scan::LANES;
-    matcher.has.groups = options.look_ahead.unwrap_or(!is_scan);
+    matcher.has.few_in_groups = is_few && rules.len() <= scan::MAX_IN_GROUPS;
+    matcher.has.groups = options.look_ahead.unwrap_or(true);
     let lens = matcher.sided_v4.len() + matcher.sided_v6.len();
     matcher.has.sided_groups = lens > rules.len() / 8;
     budget.check(matcher.size_bytes())?;

@@ -3,6 +3,8 @@
 //! For settings of a few rules.
 
 use crate::flow::Flow;
+use crate::matcher::columns::{Column, Columns, Which};
+use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{Case, Ranked};
 use crate::matcher::memory;
@@ -12,6 +14,10 @@ use std::hint::select_unpredictable;
 
 /// The number of rules in a block.
 pub(super) const LANES: usize = 16;
+
+/// Up to so many rules, each is compared with all flows of a group.
+// PERF: decide-batch/ipv4-10. At 48 IPv4 rules the steps of the index take as long, at 64 IPv6 rules.
+pub(super) const MAX_IN_GROUPS: usize = 3 * LANES;
 
 /// Sixteen rules, field by field.
 #[derive(Clone, Debug)]
@@ -170,6 +176,36 @@ fn addresses<const W: usize>(
     bits
 }
 
+/// Puts another number than 0 where a port is not one of a rule's.
+#[inline(always)]
+fn outside(fails: &mut Column, ports: &Column, first: u16, more: u16) {
+    if more < u16::MAX {
+        for (fails, port) in fails.iter_mut().zip(ports) {
+            *fails |= u32::from(port.wrapping_sub(first.into()) > more.into());
+        }
+    }
+}
+
+/// Puts another number than 0 where an address is not one of a rule's.
+#[inline(always)]
+#[allow(clippy::indexing_slicing, reason = "a rule is less than their number")]
+fn differ<const W: usize>(
+    fails: &mut Column,
+    own: &[Column; W],
+    values: &[[u32; LANES]; W],
+    masks: &[[u32; LANES]; W],
+    rule: usize,
+) {
+    for ((own, values), masks) in own.iter().zip(values).zip(masks) {
+        let (value, mask) = (values[rule], masks[rule]);
+        if mask != 0 {
+            for (fails, own) in fails.iter_mut().zip(own) {
+                *fails |= (own ^ value) & mask;
+            }
+        }
+    }
+}
+
 /// Rules in blocks.
 #[derive(Debug)]
 pub(super) struct Scan<const W: usize> {
@@ -199,6 +235,31 @@ impl<const W: usize> Scan<W> {
             best = select_unpredictable(bits != 0, block.ranked(bits), best);
         }
         best
+    }
+
+    /// Returns the first rule that matches each of a group of usual flows of the family: each rule is compared
+    /// with all of them.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
+    pub(super) fn find_group(&self, lanes: impl Lanes, columns: &Columns<'_>) -> [Ranked; GROUP] {
+        let (remote, local) = (columns.words(Which::Remote), columns.words(Which::Local));
+        let mut best = [Ranked::NONE.bits(); GROUP];
+        for block in self.blocks.iter().rev() {
+            for rule in (0..LANES).rev().filter(|rule| block.ranked[*rule] != Ranked::NONE) {
+                let cases = block.cases[rule];
+                let mut fails = columns.case.map(|case| !(cases >> (case & 31)) & 1);
+                let first = block.remote_first[rule];
+                outside(&mut fails, &columns.remote_port, first, block.remote_more[rule]);
+                differ(&mut fails, &remote, &block.remote_value, &block.remote_mask, rule);
+                if block.with_local >> rule & 1 != 0 {
+                    let first = block.local_first[rule];
+                    outside(&mut fails, &columns.local_port, first, block.local_more[rule]);
+                    differ(&mut fails, &local, &block.local_value, &block.local_mask, rule);
+                }
+                best = lanes.choose(&fails, u32::MAX, &best, &[block.ranked[rule].bits(); GROUP]);
+            }
+        }
+        best.map(Ranked::of_bits)
     }
 
     /// Returns the first rule that matches whatever the local side, and whether it has one.
