@@ -1327,6 +1327,7 @@ mod tests {
 
     fn check_nonzero(lanes: impl Lanes) {
         let patterns = [0, u32::MAX, 0x8421_1248, 0x7bde_edb7, 0x0f3c_a05f];
+        let patterns = patterns.map(|bits: Bits| bits >> (Bits::BITS - GROUP as u32));
         for bits in (0..GROUP).map(|bit| 1 << bit).chain(patterns) {
             for word in [1, 0x8000, 0xffff, 1 << 16, 1 << 31, u32::MAX] {
                 let column =
