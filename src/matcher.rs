@@ -159,7 +159,7 @@ struct Has {
     few: bool,
     /// So few that in a group each of them is compared with all flows.
     few_in_groups: bool,
-    /// More memory than batches of flows are decided in without looking ahead.
+    /// Batches are decided in groups.
     groups: bool,
     /// So many rules with a local side that the look-ups of batches look ahead for them too.
     sided_groups: bool,
@@ -479,10 +479,7 @@ impl Matcher {
     /// Decides a group of flows, up to [`GROUP`]; what they read is loaded for all at once.
     #[inline(always)]
     fn decide_group(&self, lanes: impl Lanes, flows: &[Flow<'_>], decisions: &mut [Decision]) {
-        if self.has.few_in_groups & (flows.len() >= GROUP / 2) {
-            return self.decide_group_by_scan(lanes, flows, decisions);
-        }
-        if self.has.pairs {
+        if self.has.pairs & !self.has.few_in_groups {
             return self.decide_group_by_pairs(lanes, flows, decisions);
         }
         if !self.has.others & (flows.len() >= GROUP / 2) {
@@ -522,29 +519,6 @@ impl Matcher {
         }
     }
 
-    /// Decides a group of flows by settings of so few rules that each is compared with all of them.
-    #[inline(always)]
-    fn decide_group_by_scan(
-        &self,
-        lanes: impl Lanes,
-        flows: &[Flow<'_>],
-        decisions: &mut [Decision],
-    ) {
-        let columns = Columns::new(lanes, flows);
-        let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| columns.usual(family));
-        let mut best = [Ranked::NONE; GROUP];
-        if v4 != 0 {
-            best = self.few_v4.find_group(lanes, &columns);
-        }
-        if v6 != 0 {
-            let found = self.few_v6.find_group(lanes, &columns);
-            for (lane, (best, found)) in best.iter_mut().zip(found).enumerate() {
-                *best = if v6 >> lane & 1 != 0 { found } else { *best };
-            }
-        }
-        self.settle_group(lanes, &columns, v4 | v6, &best, decisions);
-    }
-
     /// Decides those of a group of flows that have a bit in `v4` or `v6`, usual flows of the family, a step
     /// at a time for all of them; the others one by one.
     #[inline(always)]
@@ -557,10 +531,12 @@ impl Matcher {
     ) {
         let mut best = [Ranked::NONE; GROUP];
         if v4 != 0 {
-            best = self.best_of_columns(lanes, AddressFamily::V4, columns, &self.sided_v4);
+            let (few, sided) = (&self.few_v4, &self.sided_v4);
+            best = self.best_of_columns(lanes, AddressFamily::V4, columns, few, sided);
         }
         if v6 != 0 {
-            let found = self.best_of_columns(lanes, AddressFamily::V6, columns, &self.sided_v6);
+            let (few, sided) = (&self.few_v6, &self.sided_v6);
+            let found = self.best_of_columns(lanes, AddressFamily::V6, columns, few, sided);
             for (lane, (best, found)) in best.iter_mut().zip(found).enumerate() {
                 *best = if v6 >> lane & 1 != 0 { found } else { *best };
             }
@@ -569,15 +545,19 @@ impl Matcher {
     }
 
     /// Returns the best rule, less the host rules, of each of a group of usual flows of a family, of which
-    /// `sided` has the rules with a local side; for the others, anything.
+    /// `few` has all rules if they are few, and `sided` those with a local side; for the others, anything.
     #[inline(always)]
     fn best_of_columns<const W: usize>(
         &self,
         lanes: impl Lanes,
         family: AddressFamily,
         columns: &Columns<'_>,
+        few: &Scan<W>,
         sided: &Sided<W>,
     ) -> [Ranked; GROUP] {
+        if self.has.few_in_groups {
+            return few.find_group(lanes, columns);
+        }
         let usual = columns.usual(family);
         let mut best = [Ranked::NONE; GROUP];
         if self.has.anywhere {
@@ -704,8 +684,8 @@ impl Matcher {
     /// Decides each of `flows` into the decision of the same index, and returns how many were
     /// decided: the length of the shorter slice.
     ///
-    /// The steps of a decision are taken for 32 flows together, on aarch64 for sixteen: calls of some multiple of
-    /// that take the least time a flow.
+    /// The steps of a decision are taken for 32 flows together on x86-64, elsewhere for sixteen: calls of some
+    /// multiple of that take the least time a flow.
     #[must_use = "only as many flows are decided as there is room for decisions"]
     pub fn decide_batch(&self, flows: &[Flow<'_>], decisions: &mut [Decision]) -> usize {
         self.machine.run(DecideBatch { matcher: self, flows, decisions })

@@ -1,10 +1,11 @@
 //! [`Columns`]: a group of flows field by field, so that one instruction does a step for all of them.
 
 use crate::endpoint::AddressFamily;
-use crate::flow::{Flow, FlowWords};
+use crate::flow::{End, Flow, FlowWords};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{COMMON_CASES, Ranked};
+use crate::matcher::words::words_of;
 
 /// A field of each flow of a group.
 pub(super) type Column = [u32; GROUP];
@@ -17,6 +18,18 @@ pub(super) type Bits = u32;
 pub(super) enum Which {
     Remote,
     Local,
+}
+
+impl Which {
+    /// Returns this end of a flow.
+    #[inline(always)]
+    fn of<'f>(self, flow: &'f Flow<'_>) -> &'f End {
+        let (remote, local) = flow.ends();
+        match self {
+            Which::Remote => remote,
+            Which::Local => local,
+        }
+    }
 }
 
 /// The fields of a group of flows, up to [`GROUP`]; of those that are not there, zero.
@@ -100,29 +113,23 @@ impl<'a> Columns<'a> {
     /// Returns the words of the addresses of one end, one of an IPv4 address and four of an IPv6 address, from
     /// the high to the low one; of the other family, anything.
     #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "a word is less than their number")]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
     pub(super) fn words<const W: usize>(&self, which: Which) -> [Column; W] {
-        let mut words = [*self.firsts(which); W];
+        let mut columns = [*self.firsts(which); W];
         if W > 1 {
-            for lane in 0..GROUP {
-                let (high, low) = self.halves(which, lane);
-                let of_lane = [(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32];
-                for (column, word) in words.iter_mut().zip(of_lane).skip(1) {
+            for (lane, flow) in self.flows.iter().enumerate().take(GROUP) {
+                for (column, word) in columns.iter_mut().zip(words_of::<W>(which.of(flow))) {
                     column[lane] = word;
                 }
             }
         }
-        words
+        columns
     }
 
     /// Returns the halves of the address of one end of a flow, right-aligned; zero where there is none.
     #[inline(always)]
     pub(super) fn halves(&self, which: Which, lane: usize) -> (u64, u64) {
-        let Some((remote, local)) = self.flows.get(lane).map(Flow::ends) else { return (0, 0) };
-        match which {
-            Which::Remote => remote.folded_bits(),
-            Which::Local => local.folded_bits(),
-        }
+        self.flows.get(lane).map_or((0, 0), |flow| which.of(flow).folded_bits())
     }
 
     /// Returns a bit for each flow that is no loopback flow, of which both addresses are of this family and
