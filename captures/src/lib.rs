@@ -19,6 +19,8 @@ use std::net::IpAddr;
 /// Reads the packets of a capture.
 pub struct PacketReader {
     reader: Box<dyn PcapReaderIterator + Send>,
+    /// Whether numbers are written from their high end, in the section of a pcapng file.
+    is_big_endian: Option<bool>,
     /// The link type of each interface, and whether it has been complained about.
     links: Vec<(Linktype, bool)>,
     flows: FlowTable,
@@ -88,6 +90,7 @@ impl PacketReader {
         let reader = create_reader(capacity, input).map_err(|error| wrong(&error))?;
         Ok(PacketReader {
             reader,
+            is_big_endian: None,
             links: Vec::new(),
             flows: FlowTable::default(),
             number: 1,
@@ -110,19 +113,31 @@ impl PacketReader {
 
     /// Reads a block; `None` if it holds no packet.
     fn step(&mut self) -> Option<Packet> {
-        let before = self.reader.data().len();
-        let problem = match self.reader.next() {
-            Ok((len, block)) => {
-                let packet = of_block(block, &mut self.links, &mut self.flows);
+        let data = self.reader.data();
+        let before = data.len();
+        let problem = match self.is_big_endian.and_then(|is_big| unread_block(data, is_big)) {
+            Some(Unread::Whole { len, packet }) => {
                 self.reader.consume(len);
                 return packet;
             }
-            Err(PcapError::Eof) => {
-                self.is_finished = true;
-                return None;
-            }
-            Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => None,
-            Err(error) => Some(wrong(&error)),
+            Some(Unread::Cut) => None,
+            Some(Unread::Damaged) => Some(DAMAGED.to_owned()),
+            None => match self.reader.next() {
+                Ok((len, block)) => {
+                    if let PcapBlockOwned::NG(Block::SectionHeader(header)) = &block {
+                        self.is_big_endian = Some(header.big_endian());
+                    }
+                    let packet = of_block(block, &mut self.links, &mut self.flows);
+                    self.reader.consume(len);
+                    return packet;
+                }
+                Err(PcapError::Eof) => {
+                    self.is_finished = true;
+                    return None;
+                }
+                Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => None,
+                Err(error) => Some(wrong(&error)),
+            },
         };
         if problem.is_none() {
             // Reading into a buffer that is full would look like the end of the file.
@@ -191,9 +206,56 @@ fn wrong(error: &PcapError<&[u8]>) -> String {
         }
         PcapError::ReadError => "the file cannot be read to its end".to_owned(),
         PcapError::HeaderNotRecognized => "not a capture: unknown header".to_owned(),
-        _ => "not a capture: a block is damaged".to_owned(),
+        _ => DAMAGED.to_owned(),
     }
 }
+
+const DAMAGED: &str = "not a capture: a block is damaged";
+
+/// A block of pcapng that is passed over by its length.
+enum Unread {
+    Whole { len: usize, packet: Option<Packet> },
+    Cut,
+    Damaged,
+}
+
+/// Returns what is known of the block at the beginning of `data` by its type and lengths, if it is
+/// of a type that says nothing of packets.
+///
+/// Such a block is not parsed: what is wrong within it costs no packet, and a length that the type
+/// does not allow does no harm (pcap-parser 0.17 panics at that of process information).
+fn unread_block(data: &[u8], is_big_endian: bool) -> Option<Unread> {
+    let number = |place: usize| {
+        let bytes = data.get(place..)?.first_chunk::<4>()?;
+        Some(if is_big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) })
+    };
+    let (kind, len) = (number(0)?, number(4)?);
+    let packet = match kind {
+        SECTION_HEADER | INTERFACE_DESCRIPTION | SIMPLE_PACKET | ENHANCED_PACKET => return None,
+        OBSOLETE_PACKET => {
+            let message = "packet block of the obsolete kind is not read".to_owned();
+            Some(Packet::Rejected(Some(message)))
+        }
+        _ => None,
+    };
+    let len = len as usize;
+    // The type, and the length before and behind what the block holds.
+    if len < 12 {
+        return Some(Unread::Damaged);
+    }
+    Some(match number(len - 4) {
+        Some(behind) if behind as usize == len => Unread::Whole { len, packet },
+        Some(_) => Unread::Damaged,
+        None => Unread::Cut,
+    })
+}
+
+/// The types of blocks that say something of packets.
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const OBSOLETE_PACKET: u32 = 2;
+const SIMPLE_PACKET: u32 = 3;
+const ENHANCED_PACKET: u32 = 6;
 
 /// What a block says; `None` if it holds no packet.
 fn of_block(
@@ -535,6 +597,63 @@ mod tests {
                 [(1, Packet::Rejected(Some(found)))] => assert_eq!(found, reason, "{len}"),
                 [(1, Packet::Flow(_))] => assert_eq!(reason, "", "{len}"),
                 other => panic!("{len}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_that_say_nothing_of_packets_are_passed_over_by_their_length() {
+        for is_big in [false, true] {
+            let number =
+                |value: u32| if is_big { value.to_be_bytes() } else { value.to_le_bytes() };
+            // With a length that need not be that of what the block holds.
+            let block = |kind: u32, len: usize, body: &[u8]| {
+                let len = number(len as u32);
+                [&number(kind), &len, body, &len].concat()
+            };
+            let version = if is_big { [0, 1, 0, 0] } else { [1, 0, 0, 0] };
+            let section = [&number(0x1a2b_3c4d), version.as_slice(), &[0xff; 8]].concat();
+            let link = if is_big { [0, 101] } else { [101, 0] };
+            let head = [
+                block(SECTION_HEADER, 28, &section),
+                block(INTERFACE_DESCRIPTION, 20, &[link, [0; 2], [0; 2], [0; 2]].concat()),
+            ]
+            .concat();
+            // ICMP to nobody.
+            let ip = b"\x45\0\0\x14\0\0\0\0\x40\x01\0\0\0\0\0\0\0\0\0\0";
+            let packet = block(SIMPLE_PACKET, 36, &[&number(20), ip.as_slice()].concat());
+            let read = |other: &[u8]| {
+                let file = [head.as_slice(), other, &packet].concat();
+                let mut reader = PacketReader::new(file, std::io::empty()).unwrap();
+                reader.next_batch(9)
+            };
+            let damaged = [(1, Packet::Rejected(Some(DAMAGED.to_owned())))];
+            // Names, statistics, a journal, secrets, custom, process information, Darwin's.
+            for kind in [0, 4, 5, 9, 10, 0xbad, 0x4000_0bad, 0x8000_0001, 0x8000_0002, u32::MAX] {
+                for len in (0..64).step_by(4) {
+                    // Options of which the first exceeds the block.
+                    let body = vec![0xff; len.max(12) - 12];
+                    let found = read(&block(kind, len, &body));
+                    match len {
+                        ..12 => assert_eq!(found, damaged, "{kind:#x}, {len} bytes"),
+                        _ => match found.as_slice() {
+                            [(1, Packet::Flow(_))] => {}
+                            other => panic!("{kind:#x}, {len} bytes: {other:?}"),
+                        },
+                    }
+                }
+                let mut ends_differ = block(kind, 16, &[0; 4]);
+                *ends_differ.last_mut().unwrap() ^= 1;
+                assert_eq!(read(&ends_differ), damaged, "{kind:#x}");
+                let cut = "the file ends within a packet".to_owned();
+                let cut = [(1, Packet::Rejected(Some(cut)))];
+                assert_eq!(read(&block(kind, 1 << 12, &[])), cut, "{kind:#x}");
+            }
+            match read(&block(OBSOLETE_PACKET, 16, &[0; 4])).as_slice() {
+                [(1, Packet::Rejected(Some(reason))), (2, Packet::Flow(_))] => {
+                    assert_eq!(reason, "packet block of the obsolete kind is not read");
+                }
+                other => panic!("{other:?}"),
             }
         }
     }

@@ -192,13 +192,13 @@ fn walk_pcapng(data: &[u8]) -> Walk {
         let Some(len) = number_at(rest, 4, number) else {
             return Walk { packets, end: End::Cut };
         };
-        // What a block has at least: section, interface, simple and enhanced packet.
+        // What a block has at least: section, interface, simple and enhanced packet, and another.
         let least = match kind {
             SECTION => 28,
             1 => 20,
             3 => 16,
             6 => 32,
-            _ => return Walk { packets, end: End::Unknown },
+            _ => 12,
         };
         if len < least {
             return Walk { packets, end: End::Unknown };
@@ -213,7 +213,8 @@ fn walk_pcapng(data: &[u8]) -> Walk {
         if !has_same_len_behind || !is_packet_within {
             return Walk { packets, end: End::Unknown };
         }
-        packets += u64::from(kind == 3 || kind == 6);
+        // The third is the obsolete kind, which is rejected.
+        packets += u64::from([3, 6, 2].contains(&kind));
         rest = next;
     }
     Walk { packets, end: End::Whole }
