@@ -532,6 +532,12 @@ impl FlowWords {
         self.traits & u32::from(FlowTraits::LOOPBACK) != 0
     }
 
+    /// Returns what [`Flow::traits`] does, what is asked below the other number.
+    #[inline(always)]
+    pub(crate) fn traits(self) -> u32 {
+        self.traits
+    }
+
     /// The number of protocols, times four for the direction and two for loopback flows.
     pub(crate) const KINDS: usize = 256 * 4 * 2;
 

@@ -351,13 +351,13 @@ impl Matcher {
             }
             Some(AddressFamily::V4) => {
                 let leaf = self.plain.leaf_v4(lanes, low as u32);
-                self.decide_in(lanes, AddressFamily::V4, &leaf, flow, places)
+                self.decide_in(lanes, AddressFamily::V4, leaf, flow, places)
             }
             Some(AddressFamily::V6) => {
                 let leaf = self.plain.leaf_v6(lanes, high, low);
-                self.decide_in(lanes, AddressFamily::V6, &leaf, flow, places)
+                self.decide_in(lanes, AddressFamily::V6, leaf, flow, places)
             }
-            None => self.decide_fully(flow, &Leaf::NONE),
+            None => self.decide_fully(flow, Leaf::NONE),
         }
     }
 
@@ -371,7 +371,7 @@ impl Matcher {
         flow: &Flow<'_>,
     ) -> Decision {
         let (remote, local) = flow.ends();
-        let probe = Probe::new(flow, Case::of(flow));
+        let probe = Probe::new(flow);
         let is_of_family = local.folded_family() == Some(family);
         let is_known = (local.folded_bits() != (0, 0)) & (local.port() != 0);
         let best = match is_of_family & is_known {
@@ -384,9 +384,9 @@ impl Matcher {
                         && let Some(unbound) = &self.unbound
                     {
                         let leaf = self.plain.leaf(lanes, remote);
-                        return self.decide_unbound(unbound, &leaf, flow);
+                        return self.decide_unbound(unbound, leaf, flow);
                     }
-                    return self.decide_fully(flow, &self.plain.leaf(Scalar, remote));
+                    return self.decide_fully(flow, self.plain.leaf(Scalar, remote));
                 }
                 best
             }
@@ -417,7 +417,7 @@ impl Matcher {
         &self,
         lanes: impl Lanes,
         family: AddressFamily,
-        leaf: &Leaf,
+        leaf: Leaf,
         flow: &Flow<'_>,
         places: impl FnOnce(AddressFamily, bool) -> [Place; 2],
     ) -> Decision {
@@ -472,7 +472,7 @@ impl Matcher {
     /// Decides a flow of unbound local end, in a function of its own, so that other flows do not pay
     /// for what it needs.
     #[inline(always)]
-    fn decide_unbound(&self, unbound: &[Unbound; 2], leaf: &Leaf, flow: &Flow<'_>) -> Decision {
+    fn decide_unbound(&self, unbound: &[Unbound; 2], leaf: Leaf, flow: &Flow<'_>) -> Decision {
         self.machine.run(DecideUnbound { matcher: self, unbound, leaf, flow })
     }
 
@@ -505,7 +505,7 @@ impl Matcher {
             true => self.group_places(lanes, flows),
             false => [[Place::EMPTY; 2]; GROUP],
         };
-        let found = leaves.iter().zip(places);
+        let found = leaves.into_iter().zip(places);
         for ((flow, (leaf, found)), decision) in flows.iter().zip(found).zip(decisions) {
             let (remote, _) = flow.ends();
             let places = |family, by_remote| match is_sided {
@@ -514,7 +514,7 @@ impl Matcher {
             };
             *decision = match remote.folded_family() {
                 Some(family) => self.decide_in(lanes, family, leaf, flow, places),
-                None => self.decide_fully(flow, &Leaf::NONE),
+                None => self.decide_fully(flow, Leaf::NONE),
             };
         }
     }
@@ -717,7 +717,7 @@ impl Matcher {
         let query = Query::new(flow, &self.lists);
         let (remote, _) = flow.ends();
         let leaf = self.plain.leaf(Scalar, remote);
-        let winner = self.outcome(&query, &leaf).best;
+        let winner = self.outcome(&query, leaf).best;
         let before = self.conditional.iter().filter(move |(rank, _)| *rank < winner.rank());
         let not_yet = before.filter(|(_, rule)| rule.test(flow).answer() == Answer::NotYet);
         not_yet.map(|(rank, _)| *rank)
@@ -773,7 +773,7 @@ impl Matcher {
     /// Decides with all rules, also those that few settings have or few flows meet, given the leaf
     /// of the remote address.
     #[inline(never)]
-    fn decide_fully(&self, flow: &Flow<'_>, leaf: &Leaf) -> Decision {
+    fn decide_fully(&self, flow: &Flow<'_>, leaf: Leaf) -> Decision {
         let query = Query::new(flow, &self.lists);
         self.settle(&query, self.outcome(&query, leaf))
     }
@@ -798,7 +798,7 @@ impl Matcher {
         decision.with_pending(pending, !overruled && !outcome.leans_on_unbound)
     }
 
-    fn outcome(&self, query: &Query<'_>, leaf: &Leaf) -> Outcome {
+    fn outcome(&self, query: &Query<'_>, leaf: Leaf) -> Outcome {
         let is_conditional = leaf.flags & Leaf::CONDITIONAL != 0;
         let (case, port) = (query.case, query.remote_port);
         let best = match query.is_loopback {
@@ -892,7 +892,7 @@ impl Job for Decide<'_> {
 struct DecideUnbound<'a> {
     matcher: &'a Matcher,
     unbound: &'a [Unbound; 2],
-    leaf: &'a Leaf,
+    leaf: Leaf,
     flow: &'a Flow<'a>,
 }
 

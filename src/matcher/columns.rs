@@ -43,6 +43,8 @@ pub(super) struct Columns<'a> {
     pub(super) local_port: Column,
     /// The index of the case, less than [`COMMON_CASES`]; anything for other protocols than TCP and UDP.
     pub(super) case: Column,
+    /// [`FlowWords::traits`].
+    pub(super) traits: Column,
     /// [`FlowWords::kind_index`].
     pub(super) kind: Column,
     /// A bit for each flow of which both addresses are of a family and the first 32 bits of the local one
@@ -72,6 +74,7 @@ impl<'a> Columns<'a> {
             remote_port: [0; GROUP],
             local_port: [0; GROUP],
             case: [0; GROUP],
+            traits: [0; GROUP],
             kind: [0; GROUP],
             known: 0,
             v4: 0,
@@ -88,6 +91,7 @@ impl<'a> Columns<'a> {
             columns.remote_port[lane] = words.remote_port();
             columns.local_port[lane] = words.local_port();
             columns.case[lane] = words.case().min(COMMON_CASES as u32 - 1);
+            columns.traits[lane] = words.traits();
             columns.kind[lane] = words.kind_index();
             let is_of_one_family = words.is_v4() | words.is_v6();
             known[lane] = u32::from(is_of_one_family & (words.local() != 0) & !words.is_loopback());

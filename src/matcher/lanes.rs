@@ -4,6 +4,7 @@ use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
 use crate::matcher::columns::{Bits, Column, take_apart_by_turns};
 use crate::matcher::intervals::GROUP;
+use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{Block, Probe};
 use crate::matcher::{Decide, Vectors};
@@ -62,8 +63,26 @@ pub(super) trait Lanes: Copy {
 
     /// Does what [`Block::compare_remote`] does.
     fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32;
-    /// Does what [`Block::compare_local`] does.
-    fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32;
+
+    /// Does what [`Block::compare`] does.
+    #[inline(always)]
+    fn compare<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
+        block.compare(probe)
+    }
+
+    /// Returns the first rule of all blocks that matches a flow whose local end is known. Goes through all of
+    /// them, without a branch on what matches, which no machine could foresee.
+    #[inline(always)]
+    fn find_in_blocks<const W: usize>(self, blocks: &[Block<W>], probe: &Probe<W>) -> Ranked {
+        let in_block = |block: &Block<W>| {
+            let bits = match block.with_local {
+                0 => self.compare_remote(block, probe),
+                _ => self.compare(block, probe),
+            };
+            block.first(bits)
+        };
+        blocks.iter().map(in_block).fold(Ranked::NONE, Ranked::min)
+    }
 
     /// Does what [`Chunk::matching`] does. Of the [`ROW_BITS`](Lanes::ROW_BITS) for each rule, the
     /// lowest is set if it matches; the others are 0.
@@ -298,11 +317,6 @@ impl Lanes for Scalar {
     fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
         block.compare_remote(probe)
     }
-
-    #[inline(always)]
-    fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
-        block.compare_local(probe)
-    }
 }
 
 /// 128 bits at a time: SSE2, which every x86-64 has, or NEON, which every aarch64 has.
@@ -331,8 +345,10 @@ mod x86 {
     use crate::matcher::Decide;
     use crate::matcher::columns::{Bits, Column, take_apart_by_turns};
     use crate::matcher::intervals::GROUP;
+    use crate::matcher::leaf::Ranked;
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
+    use std::arch::asm;
     use std::arch::x86_64::*;
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -425,11 +441,6 @@ mod x86 {
         fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
             block.compare_remote(probe)
         }
-
-        #[inline(always)]
-        fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
-            block.compare_local(probe)
-        }
     }
 
     impl Avx2 {
@@ -445,9 +456,8 @@ mod x86 {
 
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
-        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $local:ident, $row:ident,
-            $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident, $nonzero:ident,
-            $choose:ident) => {
+        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $find_in_blocks:ident, $row:ident,
+            $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident, $nonzero:ident, $choose:ident) => {
             impl Lanes for $machine {
                 const ROW_BITS: u32 = $row_bits;
                 const STEPS_TOGETHER: bool = true;
@@ -511,9 +521,13 @@ mod x86 {
                 }
 
                 #[inline(always)]
-                fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
+                fn find_in_blocks<const W: usize>(
+                    self,
+                    blocks: &[Block<W>],
+                    probe: &Probe<W>,
+                ) -> Ranked {
                     // SAFETY: as before.
-                    unsafe { $local(block, probe) }
+                    unsafe { $find_in_blocks(blocks, probe) }
                 }
 
                 #[inline(always)]
@@ -536,7 +550,7 @@ mod x86 {
         avx2_u32,
         avx2_u64,
         avx2_remote,
-        avx2_local,
+        avx2_find_in_blocks,
         avx2_row,
         2,
         run_avx2,
@@ -551,7 +565,7 @@ mod x86 {
         avx512_u32,
         avx512_u64,
         avx512_remote,
-        avx512_local,
+        avx512_find_in_blocks,
         avx512_row,
         1,
         run_avx512,
@@ -632,31 +646,106 @@ mod x86 {
         parts.fold(0, |bits, part| bits << 16 | !(zeros(part, 0) | zeros(part, 1) << 8) & 0xffff)
     }
 
-    /// Which of eight rules hold an address.
+    /// A flow as it is compared with rules: each number in all lanes of a vector.
+    // PERF: by instructions that the compiler does not look into. It puts the numbers in one vector first, a field
+    // after the other, and takes them out of it again, which takes as long as all comparisons;
+    // decide-dependent/ipv4-10.
+    struct Spread<V, const W: usize> {
+        remote: [V; W],
+        local: [V; W],
+        remote_port: __m256i,
+        local_port: __m256i,
+        asked: __m256i,
+        number: __m256i,
+    }
+
+    impl<V, const W: usize> Spread<V, W> {
+        #[inline(always)]
+        fn new(
+            probe: &Probe<W>,
+            words: impl Fn(u32) -> V,
+            halves: impl Fn(u16) -> __m256i,
+        ) -> Spread<V, W> {
+            Spread {
+                remote: probe.remote.map(&words),
+                local: probe.local.map(&words),
+                remote_port: halves(probe.remote_port),
+                local_port: halves(probe.local_port),
+                asked: halves(probe.traits.asked),
+                number: halves(probe.traits.number),
+            }
+        }
+
+        /// Of the rules that do not match the remote port, the protocol and the direction another number than 0.
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn remote_fails(&self, block: &Block<W>) -> __m256i {
+            let traits = _mm256_xor_si256(self.number, whole(&block.traits));
+            let fails = _mm256_and_si256(traits, self.asked);
+            let outside = outside(self.remote_port, &block.remote_first, &block.remote_more);
+            _mm256_or_si256(fails, outside)
+        }
+
+        /// The same of the local port.
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn local_fails(&self, block: &Block<W>) -> __m256i {
+            outside(self.local_port, &block.local_first, &block.local_more)
+        }
+    }
+
+    /// Of the rules that do not hold a port another number than 0: what is more of unsigned `port - first`
+    /// than `more`.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_addresses<const W: usize>(
-        own: &[u32; W],
+    fn outside(port: __m256i, first: &[u16; 16], more: &[u16; 16]) -> __m256i {
+        _mm256_subs_epu16(_mm256_sub_epi16(port, whole(first)), whole(more))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_spread<const W: usize>(probe: &Probe<W>) -> Spread<__m256i, W> {
+        let words = |word: u32| {
+            let spread;
+            // SAFETY: the machine has the instructions, which read and write nothing else.
+            unsafe {
+                asm!(
+                    "vmovd {spread:x}, {word:e}",
+                    "vpbroadcastd {spread}, {spread:x}",
+                    word = in(reg) word,
+                    spread = out(ymm_reg) spread,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            spread
+        };
+        Spread::new(probe, words, |half| words(u32::from(half) << 16 | u32::from(half)))
+    }
+
+    /// Of eight rules that do not hold an address another number than 0.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn avx2_differ<const W: usize>(
+        own: &[__m256i; W],
         values: &[[u32; 16]; W],
         masks: &[[u32; 16]; W],
         number: usize,
     ) -> __m256i {
-        let zero = _mm256_setzero_si256();
-        let mut differ = zero;
+        let mut differ = _mm256_setzero_si256();
         for ((own, values), masks) in own.iter().zip(values).zip(masks) {
-            let bits = _mm256_xor_si256(_mm256_set1_epi32(*own as i32), half(values, number));
+            let bits = _mm256_xor_si256(*own, half(values, number));
             differ = _mm256_or_si256(differ, _mm256_and_si256(bits, half(masks, number)));
         }
-        _mm256_cmpeq_epi32(differ, zero)
+        differ
     }
 
-    /// Which of sixteen rules hold a port: unsigned `port - first <= more`.
+    /// A bit for each rule of which all numbers are 0.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_ports(own: u16, first: &[u16; 16], more: &[u16; 16]) -> __m256i {
-        let offset = _mm256_sub_epi16(_mm256_set1_epi16(own as i16), whole(first));
-        let beyond = _mm256_subs_epu16(offset, whole(more));
-        _mm256_cmpeq_epi16(beyond, _mm256_setzero_si256())
+    fn avx2_holds(differ: [__m256i; 2], fails: __m256i) -> u32 {
+        let zero = _mm256_setzero_si256();
+        let [low, high] = differ.map(|differ| _mm256_cmpeq_epi32(differ, zero));
+        bits(_mm256_and_si256(join(low, high), _mm256_cmpeq_epi16(fails, zero)))
     }
 
     /// Two vectors of eight lanes as one of sixteen.
@@ -678,26 +767,32 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     #[inline]
     fn avx2_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
-        let case = _mm256_set1_epi32(probe.case as i32);
-        let eight = |number| {
-            let held = _mm256_and_si256(case, half(&block.cases, number));
-            let none = _mm256_cmpeq_epi32(held, _mm256_setzero_si256());
-            let (values, masks) = (&block.remote_value, &block.remote_mask);
-            _mm256_andnot_si256(none, avx2_addresses(&probe.remote, values, masks, number))
-        };
-        let number = _mm256_set1_epi16(probe.number as i16);
-        let numbers = _mm256_cmpeq_epi16(number, whole(&block.number));
-        let ports = avx2_ports(probe.remote_port, &block.remote_first, &block.remote_more);
-        bits(_mm256_and_si256(join(eight(0), eight(1)), _mm256_and_si256(ports, numbers)))
+        let flow = avx2_spread(probe);
+        let (values, masks) = (&block.remote_value, &block.remote_mask);
+        let differ = [0, 1].map(|number| avx2_differ(&flow.remote, values, masks, number));
+        avx2_holds(differ, flow.remote_fails(block))
     }
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn avx2_local<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
-        let (values, masks) = (&block.local_value, &block.local_mask);
-        let eight = |number| avx2_addresses(&probe.local, values, masks, number);
-        let ports = avx2_ports(probe.local_port, &block.local_first, &block.local_more);
-        bits(_mm256_and_si256(join(eight(0), eight(1)), ports))
+    fn avx2_find_in_blocks<const W: usize>(blocks: &[Block<W>], probe: &Probe<W>) -> Ranked {
+        let flow = avx2_spread(probe);
+        let mut best = Ranked::NONE;
+        for block in blocks {
+            let (values, masks) = (&block.remote_value, &block.remote_mask);
+            let mut differ = [0, 1].map(|number| avx2_differ(&flow.remote, values, masks, number));
+            let mut fails = flow.remote_fails(block);
+            if block.with_local != 0 {
+                let (values, masks) = (&block.local_value, &block.local_mask);
+                for (number, differ) in differ.iter_mut().enumerate() {
+                    let locals = avx2_differ(&flow.local, values, masks, number);
+                    *differ = _mm256_or_si256(*differ, locals);
+                }
+                fails = _mm256_or_si256(fails, flow.local_fails(block));
+            }
+            best = block.first(avx2_holds(differ, fails)).min(best);
+        }
+        best
     }
 
     /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
@@ -968,47 +1063,85 @@ mod x86 {
         }
     }
 
-    /// Which of the rules hold an address.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn avx512_addresses<const W: usize>(
-        own: &[u32; W],
-        values: &[[u32; 16]; W],
-        masks: &[[u32; 16]; W],
-    ) -> u16 {
-        let mut differ = _mm512_setzero_si512();
-        for ((own, values), masks) in own.iter().zip(values).zip(masks) {
-            let bits = _mm512_xor_si512(_mm512_set1_epi32(*own as i32), line(values));
-            differ = _mm512_or_si512(differ, _mm512_and_si512(bits, line(masks)));
-        }
-        _mm512_testn_epi32_mask(differ, differ)
-    }
-
-    /// Which of the rules hold a port: unsigned `port - first <= more`.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn avx512_ports(own: u16, first: &[u16; 16], more: &[u16; 16]) -> u16 {
-        let offset = _mm256_sub_epi16(_mm256_set1_epi16(own as i16), whole(first));
-        _mm256_cmple_epu16_mask(offset, whole(more))
+    fn avx512_spread<const W: usize>(probe: &Probe<W>) -> Spread<__m512i, W> {
+        let words = |word: u32| {
+            let spread;
+            // SAFETY: the machine has the instruction, which reads and writes nothing else.
+            unsafe {
+                asm!(
+                    "vpbroadcastd {spread}, {word:e}",
+                    word = in(reg) word,
+                    spread = out(zmm_reg) spread,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            spread
+        };
+        let halves = |half: u16| {
+            let spread;
+            // SAFETY: as before.
+            unsafe {
+                asm!(
+                    "vpbroadcastw {spread}, {half:e}",
+                    half = in(reg) u32::from(half),
+                    spread = out(ymm_reg) spread,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            spread
+        };
+        Spread::new(probe, words, halves)
+    }
+
+    /// Of the rules that do not hold an address another number than 0.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn avx512_differ<const W: usize>(
+        own: &[__m512i; W],
+        values: &[[u32; 16]; W],
+        masks: &[[u32; 16]; W],
+    ) -> __m512i {
+        let mut differ = _mm512_setzero_si512();
+        for ((own, values), masks) in own.iter().zip(values).zip(masks) {
+            let bits = _mm512_xor_si512(*own, line(values));
+            differ = _mm512_or_si512(differ, _mm512_and_si512(bits, line(masks)));
+        }
+        differ
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
     fn avx512_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
-        let case = _mm512_set1_epi32(probe.case as i32);
-        let in_case = _mm512_test_epi32_mask(case, line(&block.cases));
-        let number = _mm256_set1_epi16(probe.number as i16);
-        let numbers = _mm256_cmpeq_epi16_mask(number, whole(&block.number));
-        let ports = avx512_ports(probe.remote_port, &block.remote_first, &block.remote_more);
-        let addresses = avx512_addresses(&probe.remote, &block.remote_value, &block.remote_mask);
-        (in_case & numbers & ports & addresses).into()
+        let flow = avx512_spread(probe);
+        let differ = avx512_differ(&flow.remote, &block.remote_value, &block.remote_mask);
+        let fails = flow.remote_fails(block);
+        (_mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails)).into()
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn avx512_local<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
-        let ports = avx512_ports(probe.local_port, &block.local_first, &block.local_more);
-        (ports & avx512_addresses(&probe.local, &block.local_value, &block.local_mask)).into()
+    fn avx512_find_in_blocks<const W: usize>(blocks: &[Block<W>], probe: &Probe<W>) -> Ranked {
+        let flow = avx512_spread(probe);
+        let mut best = Ranked::NONE;
+        for block in blocks {
+            // PERF: in two vectors before they become masks, since each step of a mask waits for the one before,
+            // and without a load that waits for the mask; decide-dependent/ipv4-10.
+            let mut differ = avx512_differ(&flow.remote, &block.remote_value, &block.remote_mask);
+            let mut fails = flow.remote_fails(block);
+            if block.with_local != 0 {
+                let locals = avx512_differ(&flow.local, &block.local_value, &block.local_mask);
+                differ = _mm512_or_si512(differ, locals);
+                fails = _mm256_or_si256(fails, flow.local_fails(block));
+            }
+            let holds =
+                _mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails);
+            let none = _mm512_set1_epi32(-1);
+            let first = _mm512_mask_compress_epi32(none, holds, line(&block.ranked));
+            best = Ranked::of_bits(_mm512_cvtsi512_si32(first) as u32).min(best);
+        }
+        best
     }
 
     /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
@@ -1024,13 +1157,20 @@ mod x86 {
         // SAFETY: a line may be read where a column of 32 bits begins.
         let words = |column: usize| unsafe { _mm512_loadu_si512(chunk.column(column).cast()) };
         let all = |half: u16| _mm256_set1_epi16(half as i16);
-        let in_ports = |port: u16, first: usize, more: usize| {
-            _mm256_cmple_epu16_mask(_mm256_sub_epi16(all(port), halves(first)), halves(more))
+        let outside = |port: u16, first: usize, more: usize| {
+            _mm256_subs_epu16(_mm256_sub_epi16(all(port), halves(first)), halves(more))
         };
+        // PERF: all in one vector before it becomes a mask, since each step of a mask waits for the one before;
+        // decide-dependent/acl-1k.
         let traits = _mm256_xor_si256(all(query.traits.number), halves(Chunk::<W>::TRAITS));
-        let mut holds = _mm256_testn_epi16_mask(traits, all(query.traits.asked))
-            & in_ports(query.remote_port, Chunk::<W>::REMOTE_FIRST, Chunk::<W>::REMOTE_MORE)
-            & in_ports(query.local_port, Chunk::<W>::LOCAL_FIRST, Chunk::<W>::LOCAL_MORE);
+        let mut fails = _mm256_and_si256(traits, all(query.traits.asked));
+        for outside in [
+            outside(query.remote_port, Chunk::<W>::REMOTE_FIRST, Chunk::<W>::REMOTE_MORE),
+            outside(query.local_port, Chunk::<W>::LOCAL_FIRST, Chunk::<W>::LOCAL_MORE),
+        ] {
+            fails = _mm256_or_si256(fails, outside);
+        }
+        let mut holds = _mm256_testn_epi16_mask(fails, fails);
         for (word, own) in other.iter().enumerate() {
             let own = _mm512_set1_epi32(*own as i32);
             let bits = _mm512_xor_si512(own, words(Chunk::<W>::VALUE + 2 * word));
@@ -1044,6 +1184,7 @@ mod x86 {
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod neon {
     use super::{Job, Lanes, Narrow, run_apart};
+    use crate::flow::FlowTraits;
     use crate::matcher::columns::{Bits, Column};
     use crate::matcher::rows::{Chunk, RowQuery};
     use crate::matcher::scan::{Block, Probe};
@@ -1114,31 +1255,28 @@ mod neon {
     #[inline]
     fn neon_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
         zeros([0, 1].map(|number| {
-            let case = vdupq_n_u32(probe.case);
-            let no_case = [0, 1].map(|part| {
-                let held = vandq_u32(case, quarter(&block.cases, number * 2 + part));
-                vreinterpretq_u16_u32(vceqzq_u32(held))
-            });
-            let no_case = vuzp1q_u16(no_case[0], no_case[1]);
+            let FlowTraits { asked, number: own } = probe.traits;
+            let traits = veorq_u16(vdupq_n_u16(own), half(&block.traits, number));
+            let fails = vandq_u16(traits, vdupq_n_u16(asked));
             let (first, more) =
                 (half(&block.remote_first, number), half(&block.remote_more, number));
             let ports = outside(vdupq_n_u16(probe.remote_port), first, more);
-            let numbers = veorq_u16(vdupq_n_u16(probe.number), half(&block.number, number));
             let (values, masks) = (&block.remote_value, &block.remote_mask);
             let addresses = other_addresses(&probe.remote, values, masks, number);
-            vorrq_u16(vorrq_u16(no_case, ports), vorrq_u16(numbers, addresses))
+            vorrq_u16(vorrq_u16(fails, ports), addresses)
         }))
     }
 
     #[target_feature(enable = "neon")]
     #[inline]
-    fn neon_local<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
-        zeros([0, 1].map(|number| {
+    fn neon_compare<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
+        let locals = zeros([0, 1].map(|number| {
             let (first, more) = (half(&block.local_first, number), half(&block.local_more, number));
             let ports = outside(vdupq_n_u16(probe.local_port), first, more);
             let (values, masks) = (&block.local_value, &block.local_mask);
             vorrq_u16(ports, other_addresses(&probe.local, values, masks, number))
-        }))
+        }));
+        neon_remote(block, probe) & locals
     }
 
     /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
@@ -1256,9 +1394,9 @@ mod neon {
         }
 
         #[inline(always)]
-        fn compare_local<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
+        fn compare<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
             // SAFETY: every aarch64 has NEON.
-            unsafe { neon_local(block, probe) }
+            unsafe { neon_compare(block, probe) }
         }
 
         #[inline(always)]

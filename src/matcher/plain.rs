@@ -136,7 +136,7 @@ impl PlainIndex {
     pub(super) fn leaf_v4(&self, lanes: impl Lanes, address: u32) -> Leaf {
         match &self.simple {
             Some(simple) => Leaf::of_all(*simple.v4.get_v4(lanes, address)),
-            None => *self.v4.get_v4(lanes, address),
+            None => self.v4.get_v4(lanes, address).by_fields(),
         }
     }
 
@@ -145,7 +145,7 @@ impl PlainIndex {
     pub(super) fn leaf_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> Leaf {
         match &self.simple {
             Some(simple) => Leaf::of_all(*simple.v6.get_v6(lanes, high, low)),
-            None => *self.v6.get_v6(lanes, high, low),
+            None => self.v6.get_v6(lanes, high, low).by_fields(),
         }
     }
 
@@ -229,13 +229,13 @@ impl PlainIndex {
             true => self.uncommon_anywhere(family, case, port),
             false => self.anywhere(lanes, family, case, port),
         };
-        self.find(&self.leaf(lanes, remote), case, port, best)
+        self.find(self.leaf(lanes, remote), case, port, best)
     }
 
     /// Returns the first rule of the networks that `leaf` stands for that matches and goes before
     /// `best`, else `best`.
     #[inline(always)]
-    pub(super) fn find(&self, leaf: &Leaf, case: Case, port: u16, best: Ranked) -> Ranked {
+    pub(super) fn find(&self, leaf: Leaf, case: Case, port: u16, best: Ranked) -> Ranked {
         // The first without a branch on what it says, which no machine could foresee.
         let matches = leaf.matches(case, port);
         let found = select_unpredictable(matches, leaf.ranked, Ranked::NONE);
@@ -289,7 +289,7 @@ impl PlainIndex {
             let leaf = Leaf::of_words(leaves.map(|column| column[lane]));
             let Some(flow) = flows.get(lane) else { break };
             let port = remote_port[lane] as u16;
-            best[lane] = self.find_further(&leaf, Case::of(flow), port, best[lane]);
+            best[lane] = self.find_further(leaf, Case::of(flow), port, best[lane]);
         }
         lanes.nonzero(&conditional)
     }
@@ -312,7 +312,7 @@ impl PlainIndex {
     }
 
     #[inline(never)]
-    fn find_further(&self, first: &Leaf, case: Case, port: u16, best: Ranked) -> Ranked {
+    fn find_further(&self, first: Leaf, case: Case, port: u16, best: Ranked) -> Ranked {
         if first.flags & Leaf::CHAIN != 0 {
             return self.find_in_chain(first.next, case, port, best);
         }

@@ -165,14 +165,8 @@ impl<const W: usize> RowRule<W> {
         [value, mask]: [[u32; W]; 2],
         zones: [Option<Zone>; 2],
     ) -> RowRule<W> {
-        let of_cases = (0..CASES).filter(|case| leaf.cases >> case & 1 != 0);
-        let mut matched = of_cases.fold(0, |matched, case| matched | FlowTraits::of_case(case));
-        if may_be_loopback {
-            matched |= FlowTraits::LOOPBACK;
-        }
         let zoned = if zones == [None; 2] { 0 } else { ZONED };
-        let number = u16::from(leaf.number) << FlowTraits::NUMBER;
-        let traits = FlowTraits::ALL & !matched | zoned | number;
+        let traits = leaf.traits(may_be_loopback) | zoned;
         let remote_ports = leaf.ports();
         RowRule { ranked: leaf.ranked, remote_ports, local_ports, traits, value, mask, zones }
     }

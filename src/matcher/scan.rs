@@ -2,11 +2,11 @@
 //!
 //! For settings of a few rules.
 
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowTraits};
 use crate::matcher::columns::{Column, Columns, Which};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
-use crate::matcher::leaf::{Case, Ranked};
+use crate::matcher::leaf::Ranked;
 use crate::matcher::memory;
 use crate::matcher::sided::SidedRule;
 use crate::matcher::words::{words_of, words_of_net};
@@ -27,22 +27,19 @@ pub(super) struct Block<const W: usize> {
     pub(super) remote_mask: [[u32; LANES]; W],
     pub(super) local_value: [[u32; LANES]; W],
     pub(super) local_mask: [[u32; LANES]; W],
-    /// The cases of flows that are not loopback flows, from bit 0, and of those that are, from bit
-    /// [`LOOPBACK`].
-    pub(super) cases: [u32; LANES],
+    /// What [`Leaf::traits`] returns.
+    ///
+    /// [`Leaf::traits`]: crate::matcher::leaf::Leaf::traits
+    pub(super) traits: [u16; LANES],
     /// The first remote port, and how many more there are.
     pub(super) remote_first: [u16; LANES],
     pub(super) remote_more: [u16; LANES],
     pub(super) local_first: [u16; LANES],
     pub(super) local_more: [u16; LANES],
-    pub(super) number: [u16; LANES],
+    pub(super) ranked: [Ranked; LANES],
     /// A bit for each rule that has a local side.
     pub(super) with_local: u32,
-    pub(super) ranked: [Ranked; LANES],
 }
-
-/// The first bit of the cases of loopback flows.
-const LOOPBACK: u32 = 16;
 
 /// A flow, as it is compared with blocks.
 #[derive(Clone, Copy, Debug)]
@@ -51,24 +48,20 @@ pub(super) struct Probe<const W: usize> {
     pub(super) local: [u32; W],
     pub(super) remote_port: u16,
     pub(super) local_port: u16,
-    /// The case, as one bit.
-    pub(super) case: u32,
-    pub(super) number: u16,
+    pub(super) traits: FlowTraits,
 }
 
 impl<const W: usize> Probe<W> {
     /// Takes a flow of the family apart.
     #[inline(always)]
-    pub(super) fn new(flow: &Flow<'_>, case: Case) -> Probe<W> {
+    pub(super) fn new(flow: &Flow<'_>) -> Probe<W> {
         let (remote, local) = flow.ends();
-        let bit = case.index() as u32 + u32::from(flow.is_loopback()) * LOOPBACK;
         Probe {
             remote: words_of(remote),
             local: words_of(local),
             remote_port: remote.port(),
             local_port: local.port(),
-            case: 1 << (bit & 31),
-            number: case.number().into(),
+            traits: flow.traits(),
         }
     }
 }
@@ -79,14 +72,13 @@ impl<const W: usize> Block<W> {
         remote_mask: [[0; LANES]; W],
         local_value: [[0; LANES]; W],
         local_mask: [[0; LANES]; W],
-        cases: [0; LANES],
+        traits: [FlowTraits::ALL; LANES],
         remote_first: [0; LANES],
         remote_more: [0; LANES],
         local_first: [0; LANES],
         local_more: [0; LANES],
-        number: [0; LANES],
-        with_local: 0,
         ranked: [Ranked::NONE; LANES],
+        with_local: 0,
     };
 
     #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
@@ -101,14 +93,12 @@ impl<const W: usize> Block<W> {
             self.local_value[word][lane] = local[word];
             self.local_mask[word][lane] = in_local[word];
         }
-        let cases = u32::from(leaf.cases);
-        self.cases[lane] = if rule.may_be_loopback { cases << LOOPBACK | cases } else { cases };
+        self.traits[lane] = leaf.traits(rule.may_be_loopback);
         self.remote_first[lane] = leaf.first_port;
         self.remote_more[lane] = leaf.last_port - leaf.first_port;
         let (first, last) = rule.local_ports;
         self.local_first[lane] = first;
         self.local_more[lane] = last - first;
-        self.number[lane] = leaf.number.into();
         self.with_local |= u32::from(rule.has_local) << lane;
         self.ranked[lane] = leaf.ranked;
     }
@@ -117,46 +107,44 @@ impl<const W: usize> Block<W> {
     /// the other.
     #[inline(always)]
     pub(super) fn compare_remote(&self, probe: &Probe<W>) -> u32 {
+        let FlowTraits { asked, number } = probe.traits;
         let ports = self.remote_first.iter().zip(&self.remote_more);
         let mut bits = 0;
-        for (lane, (((first, more), cases), number)) in
-            ports.zip(&self.cases).zip(&self.number).enumerate()
-        {
-            let holds = (probe.case & cases != 0)
-                & (probe.remote_port.wrapping_sub(*first) <= *more)
-                & (probe.number == *number);
+        for (lane, ((first, more), traits)) in ports.zip(&self.traits).enumerate() {
+            let holds = ((traits ^ number) & asked == 0)
+                & (probe.remote_port.wrapping_sub(*first) <= *more);
             bits |= u32::from(holds) << lane;
         }
         bits & addresses(&probe.remote, &self.remote_value, &self.remote_mask)
     }
 
-    /// Returns a bit for each rule whose local side matches.
+    /// Returns a bit for each rule of which both sides, protocol and direction match a flow whose local end is
+    /// known: a rule without a local side matches every such end.
     #[inline(always)]
-    pub(super) fn compare_local(&self, probe: &Probe<W>) -> u32 {
+    pub(super) fn compare(&self, probe: &Probe<W>) -> u32 {
         let ports = self.local_first.iter().zip(&self.local_more);
         let mut bits = 0;
         for (lane, (first, more)) in ports.enumerate() {
             let holds = probe.local_port.wrapping_sub(*first) <= *more;
             bits |= u32::from(holds) << lane;
         }
-        bits & addresses(&probe.local, &self.local_value, &self.local_mask)
+        let locals = addresses(&probe.local, &self.local_value, &self.local_mask);
+        bits & locals & self.compare_remote(probe)
     }
 
+    /// Returns the first of the rules that have a bit; [`Ranked::NONE`] if none has.
+    #[inline(always)]
+    pub(super) fn first(&self, bits: u32) -> Ranked {
+        // All bits where there is none: a choice becomes a branch.
+        let none = u32::from(bits != 0).wrapping_sub(1);
+        Ranked::of_bits(self.ranked(bits).bits() | none)
+    }
+
+    /// Returns the first of the rules that have a bit, of which there is one at least.
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
-    /// Returns the first of the rules that have a bit, of which there is one at least.
     fn ranked(&self, bits: u32) -> Ranked {
         self.ranked[bits.trailing_zeros() as usize % LANES]
-    }
-
-    /// Returns a bit for each rule that matches.
-    #[inline(always)]
-    fn matching(&self, lanes: impl Lanes, probe: &Probe<W>) -> u32 {
-        let bits = lanes.compare_remote(self, probe);
-        match self.with_local {
-            0 => bits,
-            with_local => bits & (lanes.compare_local(self, probe) | !with_local),
-        }
     }
 }
 
@@ -225,16 +213,10 @@ impl<const W: usize> Scan<W> {
         Scan { blocks: blocks.collect() }
     }
 
-    /// Returns the first rule that matches. Goes through all blocks, the first last, without a
-    /// branch on what matches, which no machine could foresee.
+    /// Returns the first rule that matches a flow whose local end is known.
     #[inline(always)]
     pub(super) fn find_in_all(&self, lanes: impl Lanes, probe: &Probe<W>) -> Ranked {
-        let mut best = Ranked::NONE;
-        for block in self.blocks.iter().rev() {
-            let bits = block.matching(lanes, probe);
-            best = select_unpredictable(bits != 0, block.ranked(bits), best);
-        }
-        best
+        lanes.find_in_blocks(&self.blocks, probe)
     }
 
     /// Returns the first rule that matches each of a group of usual flows of the family: each rule is compared
@@ -246,8 +228,9 @@ impl<const W: usize> Scan<W> {
         let mut best = [Ranked::NONE.bits(); GROUP];
         for block in self.blocks.iter().rev() {
             for rule in (0..LANES).rev().filter(|rule| block.ranked[*rule] != Ranked::NONE) {
-                let cases = block.cases[rule];
-                let mut fails = columns.case.map(|case| !(cases >> (case & 31)) & 1);
+                // Of TCP and UDP the other number is 0.
+                let traits = u32::from(block.traits[rule]);
+                let mut fails = columns.traits.map(|asked| asked & traits);
                 let first = block.remote_first[rule];
                 outside(&mut fails, &columns.remote_port, first, block.remote_more[rule]);
                 differ(&mut fails, &remote, &block.remote_value, &block.remote_mask, rule);
