@@ -1157,20 +1157,13 @@ mod x86 {
         // SAFETY: a line may be read where a column of 32 bits begins.
         let words = |column: usize| unsafe { _mm512_loadu_si512(chunk.column(column).cast()) };
         let all = |half: u16| _mm256_set1_epi16(half as i16);
-        let outside = |port: u16, first: usize, more: usize| {
-            _mm256_subs_epu16(_mm256_sub_epi16(all(port), halves(first)), halves(more))
+        let in_ports = |port: u16, first: usize, more: usize| {
+            _mm256_cmple_epu16_mask(_mm256_sub_epi16(all(port), halves(first)), halves(more))
         };
-        // PERF: all in one vector before it becomes a mask, since each step of a mask waits for the one before;
-        // decide-dependent/acl-1k.
         let traits = _mm256_xor_si256(all(query.traits.number), halves(Chunk::<W>::TRAITS));
-        let mut fails = _mm256_and_si256(traits, all(query.traits.asked));
-        for outside in [
-            outside(query.remote_port, Chunk::<W>::REMOTE_FIRST, Chunk::<W>::REMOTE_MORE),
-            outside(query.local_port, Chunk::<W>::LOCAL_FIRST, Chunk::<W>::LOCAL_MORE),
-        ] {
-            fails = _mm256_or_si256(fails, outside);
-        }
-        let mut holds = _mm256_testn_epi16_mask(fails, fails);
+        let mut holds = _mm256_testn_epi16_mask(traits, all(query.traits.asked))
+            & in_ports(query.remote_port, Chunk::<W>::REMOTE_FIRST, Chunk::<W>::REMOTE_MORE)
+            & in_ports(query.local_port, Chunk::<W>::LOCAL_FIRST, Chunk::<W>::LOCAL_MORE);
         for (word, own) in other.iter().enumerate() {
             let own = _mm512_set1_epi32(*own as i32);
             let bits = _mm512_xor_si512(own, words(Chunk::<W>::VALUE + 2 * word));
