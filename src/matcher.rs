@@ -446,7 +446,7 @@ impl Matcher {
             is_rare |= self.known_family(flow).is_none();
         }
         if is_rare {
-            return self.decide_fully(flow, leaf);
+            return self.decide_fully(flow, leaf.by_fields());
         }
         best = self.plain.find(leaf, case, remote.port(), best);
         if has_sided {
@@ -473,7 +473,7 @@ impl Matcher {
     /// for what it needs.
     #[inline(always)]
     fn decide_unbound(&self, unbound: &[Unbound; 2], leaf: Leaf, flow: &Flow<'_>) -> Decision {
-        self.machine.run(DecideUnbound { matcher: self, unbound, leaf, flow })
+        self.machine.run(DecideUnbound { matcher: self, unbound, leaf: leaf.by_fields(), flow })
     }
 
     /// Decides a group of flows, up to [`GROUP`]; what they read is loaded for all at once.

@@ -207,7 +207,7 @@ impl Machine {
             Vectors::Scalar => 4,
             Vectors::Bits128 => 8,
             Vectors::Bits256 => 48,
-            Vectors::Bits512 => 128,
+            Vectors::Bits512 => 80,
         }
     }
 

@@ -240,7 +240,7 @@ impl PlainIndex {
         let matches = leaf.matches(case, port);
         let found = select_unpredictable(matches, leaf.ranked, Ranked::NONE);
         if !matches & (leaf.next != 0) & (leaf.ranked < best) {
-            return self.find_further(leaf, case, port, best);
+            return self.find_further(leaf.next, leaf.is_chain(), case, port, best);
         }
         select_unpredictable(found < best, found, best)
     }
@@ -289,7 +289,8 @@ impl PlainIndex {
             let leaf = Leaf::of_words(leaves.map(|column| column[lane]));
             let Some(flow) = flows.get(lane) else { break };
             let port = remote_port[lane] as u16;
-            best[lane] = self.find_further(leaf, Case::of(flow), port, best[lane]);
+            let (next, is_chain) = (leaf.next, leaf.is_chain());
+            best[lane] = self.find_further(next, is_chain, Case::of(flow), port, best[lane]);
         }
         lanes.nonzero(&conditional)
     }
@@ -312,11 +313,17 @@ impl PlainIndex {
     }
 
     #[inline(never)]
-    fn find_further(&self, first: Leaf, case: Case, port: u16, best: Ranked) -> Ranked {
-        if first.flags & Leaf::CHAIN != 0 {
-            return self.find_in_chain(first.next, case, port, best);
+    fn find_further(
+        &self,
+        mut next: u32,
+        is_chain: bool,
+        case: Case,
+        port: u16,
+        best: Ranked,
+    ) -> Ranked {
+        if is_chain {
+            return self.find_in_chain(next, case, port, best);
         }
-        let mut next = first.next;
         while let Some(leaf) = self.leaves.get(next as usize).filter(|leaf| leaf.ranked < best) {
             if leaf.matches(case, port) {
                 return leaf.ranked;
