@@ -456,8 +456,9 @@ mod x86 {
 
     /// Calls functions that are compiled for the features that `self` proves.
     macro_rules! lanes {
-        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $find_in_blocks:ident, $row:ident,
-            $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident, $nonzero:ident, $choose:ident) => {
+        ($machine:ty, $u16:ident, $u32:ident, $u64:ident, $remote:ident, $find_in_blocks:ident,
+            $row:ident, $row_bits:literal, $run:ident, $gather:ident, $take_apart:ident,
+            $nonzero:ident, $choose:ident) => {
             impl Lanes for $machine {
                 const ROW_BITS: u32 = $row_bits;
                 const STEPS_TOGETHER: bool = true;

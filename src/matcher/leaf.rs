@@ -38,8 +38,7 @@ impl Ranked {
 
     #[inline(always)]
     pub(super) fn action(self) -> Action {
-        // Neither a branch, which no machine could foresee, nor a table in memory: a number is shifted by
-        // this one. 3 is in `NONE` only.
+        // A choice among constants, not a table, whose load would wait for the rule; 3 is in `NONE` only.
         match self.0 & 3 {
             1 => Action::Drop,
             2 => Action::FilterData,
