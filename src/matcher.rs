@@ -93,11 +93,12 @@ pub use crate::matcher::frozen::FrozenTable;
 /// which only ports, protocol and direction are compared; up to 2,048 rules that have enough in common
 /// are found by classes of all fields ([`Crossing`]), and nothing is compared.
 ///
-/// While the local end is unbound, the first rule of each action that could still match is found as
-/// the rules without a local side are; if a rule compares the unbound address itself, or only the
-/// address or the port is known, the rules with a local side of each network that contains the
-/// remote address are gone through. A host name is gone over once, up to the length of the longest
-/// that a rule has, and costs one look-up, mostly of one cache line, for each of its labels.
+/// While the local address is not known, the first rule of each action that could still match, and the first
+/// that matches, are found as the rules without a local side are. Only for loopback flows, flows with a zone
+/// id where rules have some, and flows with a local port or a local address alone where rules ask for local
+/// ports, the rules with a local side of each network that contains the remote address are gone through. A host
+/// name is gone over once, up to the length of the longest that a rule has, and costs one look-up, mostly of
+/// one cache line, for each of its labels.
 ///
 /// # Source
 ///
@@ -118,9 +119,8 @@ pub struct Matcher {
     /// All rules that can match flows of a family, if they are few.
     few_v4: Scan<1>,
     few_v6: Scan<4>,
-    /// All rules with a local side once more, for flows of unbound local end of each family, if
-    /// none of them matches such a local end as it stands.
-    unbound: Option<Box<[Unbound; 2]>>,
+    /// All rules with a local side or a zone id once more, for flows whose local address is not known.
+    unbound: Option<Box<Unbound>>,
     /// An index of no addresses.
     nowhere: Intervals<Place>,
     lists: Lists,
@@ -149,6 +149,9 @@ struct Has {
     sided_anywhere: bool,
     /// Rules for some local ports, beside those of `local_ports`.
     sided_ports: bool,
+    /// Rules for some local ports, wherever they are kept.
+    some_local_ports: bool,
+    zones: bool,
     /// Rules that every flow has to ask for, beside these.
     others: bool,
     /// Rules with a local side.
@@ -175,7 +178,7 @@ pub enum Strategy {
     Trie,
     /// Finds the interval of addresses that the remote address is in, with the rules of all
     /// networks that contain it; rules with a local side by that of their two sides that fewer
-    /// rules share, or, while the local end is unbound, by their remote side. Where neither is
+    /// rules share, or, while the local address is not known, by their remote side. Where neither is
     /// known well enough, goes on as [`Trie`](Strategy::Trie) does.
     Intervals,
     /// Compares a flow with all rules, sixteen at a time, unless there are host rules or zone ids;
@@ -380,9 +383,7 @@ impl Matcher {
                 let (best, has_local) = few.find_unbound(lanes, &probe);
                 // Rules with a local side of the other family are not among the few.
                 if has_local | (!is_of_family & self.has.local) {
-                    if Self::is_unbound(family, flow)
-                        && let Some(unbound) = &self.unbound
-                    {
+                    if let Some(unbound) = self.unbound(family, flow) {
                         let leaf = self.plain.leaf(lanes, remote);
                         return self.decide_unbound(unbound, leaf, flow);
                     }
@@ -425,8 +426,8 @@ impl Matcher {
         let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
         let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
         let has_sided = self.has.sided_anywhere | by_remote;
-        if (has_sided | self.has.local_ports) & Self::is_unbound(family, flow)
-            && let Some(unbound) = &self.unbound
+        if has_sided | self.has.local_ports
+            && let Some(unbound) = self.unbound(family, flow)
         {
             return self.decide_unbound(unbound, leaf, flow);
         }
@@ -458,21 +459,24 @@ impl Matcher {
         self.decision(best, is_loopback)
     }
 
-    /// Whether the local end of a flow is unbound: `0.0.0.0` or `::` of the remote address's family,
-    /// and port 0. Loopback flows are left out, which few rules match.
+    /// Returns the rules for flows whose local address is not known, if there are some and the flow, of a
+    /// remote address of this family, is one that they take. Loopback flows are left out, which few rules
+    /// match.
     #[inline(always)]
-    fn is_unbound(family: AddressFamily, flow: &Flow<'_>) -> bool {
+    fn unbound(&self, family: AddressFamily, flow: &Flow<'_>) -> Option<&Unbound> {
         let (_, local) = flow.ends();
-        (local.folded_family() == Some(family))
-            & (local.folded_bits() == (0, 0))
-            & (local.port() == 0)
-            & !flow.is_loopback()
+        let is_unknown = (local.folded_bits() == (0, 0))
+            & local.folded_family().is_none_or(|own| own == family)
+            & ((local.port() == 0) | !self.has.some_local_ports)
+            & !flow.is_loopback();
+        let takes = is_unknown && (!self.has.zones || flow.zones() == [None; 2]);
+        self.unbound.as_deref().filter(|_| takes)
     }
 
-    /// Decides a flow of unbound local end, in a function of its own, so that other flows do not pay
-    /// for what it needs.
+    /// Decides a flow whose local address is not known, in a function of its own, so that other flows do not
+    /// pay for what it needs.
     #[inline(always)]
-    fn decide_unbound(&self, unbound: &[Unbound; 2], leaf: Leaf, flow: &Flow<'_>) -> Decision {
+    fn decide_unbound(&self, unbound: &Unbound, leaf: Leaf, flow: &Flow<'_>) -> Decision {
         self.machine.run(DecideUnbound { matcher: self, unbound, leaf: leaf.by_fields(), flow })
     }
 
@@ -760,9 +764,7 @@ impl Matcher {
             + self.sided_v6.size_bytes()
             + self.few_v4.size_bytes()
             + self.few_v6.size_bytes()
-            + self.unbound.as_ref().map_or(0, |unbound| {
-                size_of::<[Unbound; 2]>() + unbound.iter().map(Unbound::size_bytes).sum::<usize>()
-            })
+            + self.unbound.as_deref().map_or(0, Unbound::size_bytes)
             + self.lists.size_bytes()
             + self.hosts.size_bytes()
             + memory::of_vec(&self.conditional)
@@ -814,7 +816,8 @@ impl Matcher {
         match self.known_family(query.flow) {
             Some(family) => {
                 let places = self.sided_places(Scalar, family, query.flow, true);
-                outcome.offer(self.find_sided(Scalar, family, places, query.flow, outcome.best));
+                let found = self.find_sided(Scalar, family, places, query.flow, outcome.best);
+                outcome.offer(found, false);
             }
             None => {
                 query.scan_anywhere(&self.anywhere, &mut outcome);
@@ -891,7 +894,7 @@ impl Job for Decide<'_> {
 
 struct DecideUnbound<'a> {
     matcher: &'a Matcher,
-    unbound: &'a [Unbound; 2],
+    unbound: &'a Unbound,
     leaf: Leaf,
     flow: &'a Flow<'a>,
 }
@@ -901,7 +904,7 @@ impl Job for DecideUnbound<'_> {
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Decision {
-        let DecideUnbound { matcher, unbound: [v4, v6], leaf, flow } = self;
+        let DecideUnbound { matcher, unbound, leaf, flow } = self;
         let Matcher { plain, hosts, .. } = matcher;
         let (remote, _) = flow.ends();
         let (case, family, port) = (Case::of(flow), remote.folded_family(), remote.port());
@@ -910,9 +913,10 @@ impl Job for DecideUnbound<'_> {
             false => plain.anywhere(lanes, family, case, port),
         };
         let best = plain.find(leaf, case, port, best);
-        let of_family = if family == Some(AddressFamily::V4) { v4 } else { v6 };
-        let pending = of_family.pending(lanes, remote, case);
-        let mut outcome = Outcome { best, pending, ..Outcome::default() };
+        let mut outcome = Outcome { best, ..Outcome::default() };
+        if let Some(family) = family {
+            unbound.ask(lanes, family, flow.ends(), case, &mut outcome);
+        }
         let query = Query::new(flow, &matcher.lists);
         if matcher.has.hosts {
             hosts.visit(&query, &mut outcome);

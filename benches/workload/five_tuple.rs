@@ -19,6 +19,14 @@ pub(crate) fn all() -> impl Iterator<Item = Workload> {
     })
 }
 
+/// Zones, and flows before they have a local address.
+pub(crate) fn unbound_firewall(size: usize) -> Workload {
+    let (mut random, family) = (Random(size as u64), AddressFamily::V4);
+    let settings = FIREWALL.settings(&mut random, size);
+    let name = "unbound-firewall-1k".to_owned();
+    Workload::new(name, family, settings, &mut random, super::unbound_flow)
+}
+
 /// The shares, in percent, of which a rule set is made.
 #[derive(Clone, Copy)]
 struct Style {

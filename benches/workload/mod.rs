@@ -44,8 +44,8 @@ pub(crate) fn list(name: &str, family: AddressFamily, size: usize) -> Workload {
     Workload::new(name.to_owned(), family, settings, &mut random, flow)
 }
 
-/// `wide-100k`, of which 10,000 rules are for a port of any host, and `unbound-10k`, whose flows
-/// have no local address yet.
+/// `wide-100k`, of which 10,000 rules are for a port of any host, and `unbound-10k` and
+/// `unbound-firewall-1k`, whose flows have no local address yet.
 fn other_lists() -> impl Iterator<Item = Workload> {
     let wide = std::iter::once_with(|| {
         let (mut random, family) = (Random(1), AddressFamily::V4);
@@ -55,12 +55,18 @@ fn other_lists() -> impl Iterator<Item = Workload> {
     let unbound = std::iter::once_with(|| {
         let (mut random, family) = (Random(2), AddressFamily::V4);
         let settings = settings(&mut random, family, 10_000);
-        let flow = |random: &mut Random, family: AddressFamily, settings: &FilterSettings| {
-            flow(random, family, settings).with_local_address(family.unspecified(), None, 0)
-        };
-        Workload::new("unbound-10k".to_owned(), family, settings, &mut random, flow)
+        Workload::new("unbound-10k".to_owned(), family, settings, &mut random, unbound_flow)
     });
-    wide.chain(unbound)
+    wide.chain(unbound).chain(std::iter::once_with(|| five_tuple::unbound_firewall(1000)))
+}
+
+/// A [`flow`] before it has a local address.
+fn unbound_flow(
+    random: &mut Random,
+    family: AddressFamily,
+    settings: &FilterSettings,
+) -> Flow<'static> {
+    flow(random, family, settings).with_local_address(family.unspecified(), None, 0)
 }
 
 impl Workload {

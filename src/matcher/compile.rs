@@ -17,7 +17,7 @@ use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
 use crate::matcher::scan::{self, Scan};
 use crate::matcher::sided::{CrossLimits, Crossed, Sided, SidedRule};
-use crate::matcher::unbound::{RemoteHalf, Unbound};
+use crate::matcher::unbound::{self, Unbound};
 use crate::matcher::{Anywhere, Crossing, Has, Matcher, MatcherBuilder, Strategy, Vectors};
 use crate::network::Network;
 use crate::rule::{FilterRule, NetworkRule, Remote};
@@ -95,8 +95,7 @@ fn compile_within(
     let mut sided = Vec::new();
     let mut hosts = Vec::new();
     let mut conditional = Vec::new();
-    let mut halves: [Vec<RemoteHalf>; 2] = Default::default();
-    let mut has_unbound = has_intervals;
+    let mut unbound = unbound::Builder::default();
     for (rank, rule) in (0..).zip(order_of(rules, &order)) {
         let (ranked, rule) = (Ranked::new(rank, rule.action()), rule.network_rule());
         let is_host = matches!(rule.remote(), Remote::Host { .. });
@@ -117,16 +116,8 @@ fn compile_within(
             Network::Wildcard { family: AddressFamily::V6, .. } => Some(Anyone::V6),
             Network::Prefix { .. } => None,
         };
-        if !is_plain && has_unbound {
-            has_unbound = Unbound::can_hold(rule);
-            let half =
-                (anyone.map_or_else(|| network.net().ok_or(Anyone::Nil), Err), leaf(ranked, rule));
-            let families = [AddressFamily::V4, AddressFamily::V6];
-            for (halves, family) in halves.iter_mut().zip(families) {
-                if Unbound::is_pending(rule, family) {
-                    halves.push(half);
-                }
-            }
+        if !is_plain && has_intervals {
+            unbound.add(rule, network, leaf(ranked, rule));
         }
         match (anyone, network.net()) {
             (Some(anyone), _) if is_plain && has_intervals => {
@@ -171,12 +162,18 @@ fn compile_within(
     }
     let has_anywhere =
         [&anywhere.nil, &anywhere.v4, &anywhere.v6].iter().any(|entries| !entries.is_empty());
+    let has_zone = |rule: &FilterRule| {
+        let rule = rule.network_rule();
+        [rule.remote_side(), Some(rule.local())].into_iter().flatten().any(|n| n.zone().is_some())
+    };
     let has = Has {
         anywhere: !plain_anywhere.is_empty(),
         local_ports: !local_ports.is_empty(),
         hosts: !hosts.is_empty(),
         sided_anywhere: has_anywhere,
         sided_ports: sided.iter().any(|(.., rule)| !rule.local().ports().is_any()),
+        some_local_ports: rules.iter().any(|rule| !rule.network_rule().local().ports().is_any()),
+        zones: rules.iter().any(has_zone),
         local: !conditional.is_empty(),
         pairs: has_pairs,
         few: false,
@@ -188,14 +185,11 @@ fn compile_within(
     if !has_intervals {
         sided.clear();
     }
-    let has_zone = |rule: &FilterRule| {
-        let rule = rule.network_rule();
-        [rule.remote_side(), Some(rule.local())].into_iter().flatten().any(|n| n.zone().is_some())
-    };
-    let is_few = strategy == Strategy::Blocks && hosts.is_empty() && !rules.iter().any(has_zone);
+    let is_few = strategy == Strategy::Blocks && hosts.is_empty() && !has.zones;
     let every = if is_few { all_of(rules, &order) } else { Vec::new() };
     let few_v4 = Scan::new(&sided_of(AddressFamily::V4, &every));
     let few_v6 = Scan::new(&sided_of(AddressFamily::V6, &every));
+    conditional.shrink_to_fit();
     let mut budget = Budget::new(options.max_bytes);
     budget.take(few_v4.size_bytes() + few_v6.size_bytes() + memory::of_vec(&conditional))?;
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
@@ -209,16 +203,13 @@ fn compile_within(
     budget.take(plain.size_bytes())?;
     let addresses = AddressIndex::new(networks, &mut lists, strategy);
     budget.take(addresses.size_bytes())?;
-    let is_needed = has_unbound && halves.iter().any(|halves| !halves.is_empty());
-    let unbound = is_needed.then(|| Box::new(halves.map(|halves| Unbound::new(&halves))));
-    let unbound_size = |unbound: &[Unbound; 2]| unbound.iter().map(Unbound::size_bytes).sum();
-    budget.take(unbound.as_deref().map_or(0, unbound_size))?;
+    let unbound = unbound.finish();
+    budget.take(unbound.as_deref().map_or(0, Unbound::size_bytes))?;
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;
     if precedence == Precedence::FirstMatch {
         order = Vec::new();
     }
-    conditional.shrink_to_fit();
     let mut matcher = Matcher {
         plain,
         local_ports: LocalPorts::new(&local_ports),

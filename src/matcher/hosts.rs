@@ -86,7 +86,7 @@ impl HostIndex {
         self.by_name.visit(name.as_bytes(), |rules| match rules {
             // Host rules match loopback flows too (S-41).
             Rules::One(leaf) if leaf.matches(query.case, query.remote_port) => {
-                outcome.offer(leaf.ranked);
+                outcome.offer(leaf.ranked, false);
             }
             Rules::One(_) => {}
             Rules::Several(index) => {

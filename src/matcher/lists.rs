@@ -189,7 +189,7 @@ impl<'a> Query<'a> {
                     break;
                 }
                 match amend(entry, self.test(entry)) {
-                    Answer::Yes => outcome.settle(entry, self.leans_on_unbound(entry)),
+                    Answer::Yes => outcome.offer(entry.ranked, self.leans_on_unbound(entry)),
                     Answer::NotYet => outcome.pending.add(entry.ranked),
                     Answer::No => {}
                 }
@@ -227,18 +227,13 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Takes a rule that does not lean on the unbound local address, if it goes before the best.
+    /// Takes a rule that matches, if it goes before the best.
     #[inline(always)]
-    pub(super) fn offer(&mut self, ranked: Ranked) {
+    pub(super) fn offer(&mut self, ranked: Ranked, leans_on_unbound: bool) {
         if ranked < self.best {
             self.best = ranked;
-            self.leans_on_unbound = false;
+            self.leans_on_unbound = leans_on_unbound;
         }
-    }
-
-    fn settle(&mut self, entry: &Entry, leans_on_unbound: bool) {
-        self.best = entry.ranked;
-        self.leans_on_unbound = leans_on_unbound;
     }
 }
 

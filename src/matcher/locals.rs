@@ -90,7 +90,7 @@ impl LocalPorts {
         };
         let rules = self.of_family(family);
         if !query.is_loopback {
-            outcome.offer(rules.by_port.get(Scalar, local.port(), query.case));
+            outcome.offer(rules.by_port.get(Scalar, local.port(), query.case), false);
             if let Some(pending) = rules.unbound.get(query.case.index())
                 && local.port() == 0
             {
