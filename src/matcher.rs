@@ -14,6 +14,7 @@ mod leaf;
 mod lists;
 mod locals;
 mod memory;
+mod nets;
 mod numbers;
 mod phases;
 mod plain;
@@ -37,6 +38,7 @@ use crate::matcher::lanes::{Decider, Job, Lanes, Machine, Scalar, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
 use crate::matcher::locals::LocalPorts;
+use crate::matcher::nets::LocalNets;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
 use crate::matcher::scan::{Probe, Scan};
@@ -81,7 +83,8 @@ pub use crate::matcher::frozen::FrozenTable;
 /// there are many networks, or a search by halving where there are very many. Then it reads the
 /// rules of the networks that contain the address, in order, up to the deciding one: at most 16 in
 /// one list, or up to 33 networks (129 for IPv6) with a look-up of the remote port each. Rules for a
-/// port of any host cost one look-up of the port, however many.
+/// port of any host cost one look-up of the port, however many; those for a local network and one port of any
+/// host cost one of the local address and one of each port.
 ///
 /// Rules with a local side or a zone id - all rules, if most have one - are kept under the side that
 /// fewer rules share; where there are some, the local address is looked up as well, beside the
@@ -107,13 +110,15 @@ pub use crate::matcher::frozen::FrozenTable;
 pub struct Matcher {
     plain: PlainIndex,
     local_ports: LocalPorts,
+    /// Of the rules of `anywhere` those for a local network and one port, if they are not too many.
+    local_nets: LocalNets,
     /// The rules of `local_ports` again, for flows that it says nothing of.
     by_local_port: Anywhere<List>,
     /// The other rules whose remote side is nil or a wildcard.
     anywhere: Anywhere<List>,
     /// The other rules of explicit networks.
     addresses: AddressIndex,
-    /// All rules with a local side again, for flows whose local address is known.
+    /// All rules with a local side again, but for those of `local_nets`, for flows whose local address is known.
     sided_v4: Sided<1>,
     sided_v6: Sided<4>,
     /// All rules that can match flows of a family, if they are few.
@@ -144,8 +149,9 @@ struct Has {
     /// Plain rules of any host.
     anywhere: bool,
     local_ports: bool,
+    local_nets: bool,
     hosts: bool,
-    /// Rules with a local side that apply to remote addresses of no network in particular.
+    /// Other rules with a local side that apply to remote addresses of no network in particular.
     sided_anywhere: bool,
     /// Rules for some local ports, beside those of `local_ports`.
     sided_ports: bool,
@@ -426,7 +432,7 @@ impl Matcher {
         let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
         let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
         let has_sided = self.has.sided_anywhere | by_remote;
-        if has_sided | self.has.local_ports
+        if has_sided | self.has.local_ports | self.has.local_nets
             && let Some(unbound) = self.unbound(family, flow)
         {
             return self.decide_unbound(unbound, leaf, flow);
@@ -443,8 +449,12 @@ impl Matcher {
             let found = self.local_ports.find(lanes, family, case, local.port());
             best = select_unpredictable(found < best, found, best);
         }
-        if has_sided {
+        if has_sided | self.has.local_nets {
             is_rare |= self.known_family(flow).is_none();
+        }
+        if self.has.local_nets {
+            let found = self.local_nets.find(lanes, family, flow, case);
+            best = select_unpredictable(found < best, found, best);
         }
         if is_rare {
             return self.decide_fully(flow, leaf.by_fields());
@@ -569,6 +579,9 @@ impl Matcher {
         }
         if self.has.local_ports {
             self.local_ports.lower(lanes, family, columns, &mut best);
+        }
+        if self.has.local_nets {
+            self.local_nets.lower(lanes, family, columns, &mut best);
         }
         let by_remote = self.plain.lower(lanes, family, columns, &mut best) & usual;
         let by_local = if self.has.sided_anywhere { usual } else { 0 };
@@ -758,6 +771,7 @@ impl Matcher {
         size_of::<Matcher>()
             + self.plain.size_bytes()
             + self.local_ports.size_bytes()
+            + self.local_nets.size_bytes()
             + anywhere.map(List::size_bytes).sum::<usize>()
             + self.addresses.size_bytes()
             + self.sided_v4.size_bytes()
@@ -818,6 +832,7 @@ impl Matcher {
                 let places = self.sided_places(Scalar, family, query.flow, true);
                 let found = self.find_sided(Scalar, family, places, query.flow, outcome.best);
                 outcome.offer(found, false);
+                outcome.offer(self.local_nets.find(Scalar, family, query.flow, case), false);
             }
             None => {
                 query.scan_anywhere(&self.anywhere, &mut outcome);

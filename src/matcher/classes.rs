@@ -1,4 +1,4 @@
-//! [`Classes`] of IPv4 addresses: those with the same longest network among the networks of some rules.
+//! [`Classes`] of addresses: those with the same longest network among the networks of some rules.
 
 use crate::matcher::direct::{self, Direct};
 use crate::matcher::intervals::bounds;
@@ -31,6 +31,11 @@ impl Classes {
             path.push((number, *net));
         }
         Classes { nets, parents, ends }
+    }
+
+    /// Returns the networks, those that contain one before it.
+    pub(super) fn nets(&self) -> &[IpNet] {
+        &self.nets
     }
 
     /// Returns the number of classes, that of the addresses in no network included.

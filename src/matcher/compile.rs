@@ -12,6 +12,7 @@ use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Detail, Entry, Lists};
 use crate::matcher::locals::LocalPorts;
 use crate::matcher::memory;
+use crate::matcher::nets::{LocalNets, LocalRule};
 use crate::matcher::phases;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
@@ -89,6 +90,7 @@ fn compile_within(
     let mut plain = Vec::new();
     let mut plain_anywhere = Vec::new();
     let mut local_ports = Vec::new();
+    let mut local_rules = Vec::new();
     let mut anywhere: Anywhere<Vec<Entry>> = Anywhere::default();
     let mut by_local_port: Anywhere<Vec<Entry>> = Anywhere::default();
     let mut networks: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
@@ -135,6 +137,7 @@ fn compile_within(
                         by_local_port.get_mut(anyone).push(entry);
                     }
                     None => {
+                        local_rules.extend(LocalRule::new(ranked, anyone, rule));
                         sided.push((ranked, network, rule));
                         anywhere.get_mut(anyone).push(entry);
                     }
@@ -160,8 +163,17 @@ fn compile_within(
     if has_pairs {
         sided = all_of(rules, &order);
     }
-    let has_anywhere =
-        [&anywhere.nil, &anywhere.v4, &anywhere.v6].iter().any(|entries| !entries.is_empty());
+    let sided_ports = sided.iter().any(|(.., rule)| !rule.local().ports().is_any());
+    if has_pairs | !has_intervals {
+        local_rules.clear();
+    }
+    let local_nets = LocalNets::new(&local_rules);
+    local_rules.retain(|rule| local_nets.has(rule.family()));
+    sided.retain(|(ranked, ..)| {
+        local_rules.binary_search_by_key(ranked, LocalRule::ranked).is_err()
+    });
+    let of_anywhere =
+        [&anywhere.nil, &anywhere.v4, &anywhere.v6].map(Vec::len).iter().sum::<usize>();
     let has_zone = |rule: &FilterRule| {
         let rule = rule.network_rule();
         [rule.remote_side(), Some(rule.local())].into_iter().flatten().any(|n| n.zone().is_some())
@@ -170,8 +182,9 @@ fn compile_within(
         anywhere: !plain_anywhere.is_empty(),
         local_ports: !local_ports.is_empty(),
         hosts: !hosts.is_empty(),
-        sided_anywhere: has_anywhere,
-        sided_ports: sided.iter().any(|(.., rule)| !rule.local().ports().is_any()),
+        local_nets: !local_rules.is_empty(),
+        sided_anywhere: of_anywhere > local_rules.len(),
+        sided_ports,
         some_local_ports: rules.iter().any(|rule| !rule.network_rule().local().ports().is_any()),
         zones: rules.iter().any(has_zone),
         local: !conditional.is_empty(),
@@ -192,6 +205,7 @@ fn compile_within(
     conditional.shrink_to_fit();
     let mut budget = Budget::new(options.max_bytes);
     budget.take(few_v4.size_bytes() + few_v6.size_bytes() + memory::of_vec(&conditional))?;
+    budget.take(local_nets.size_bytes())?;
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
     *crossed = sided_v4.cross().map_or(Crossing::Off, Crossed::crossing);
     budget.take(sided_v4.size_bytes())?;
@@ -213,6 +227,7 @@ fn compile_within(
     let mut matcher = Matcher {
         plain,
         local_ports: LocalPorts::new(&local_ports),
+        local_nets,
         by_local_port: by_local_port.map(|entries| lists.add(entries)),
         anywhere: anywhere.map(|entries| lists.add(entries)),
         addresses,

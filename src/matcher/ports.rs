@@ -24,12 +24,11 @@ pub(super) struct PortTable {
 // decide-batch/ipv4-1k and ipv4-10k.
 const BITMAP_FROM: usize = 3;
 
-const NO_RULES: [Ranked; COMMON_CASES] = [Ranked::NONE; COMMON_CASES];
+/// What a run has that no rule holds.
+pub(super) const NO_RULES: [Ranked; COMMON_CASES] = [Ranked::NONE; COMMON_CASES];
 
 impl PortTable {
     /// Makes a table; only the ports, cases and ranks of the leaves count.
-    ///
-    /// Sweeps over the ports, keeping the rules whose ports have begun and not ended: O(n log n).
     pub(super) fn new(leaves: &[Leaf]) -> PortTable {
         PortTable::with_bitmap_from(leaves, usize::MAX)
     }
@@ -42,40 +41,7 @@ impl PortTable {
     /// Makes a table in which a bitmap finds so many runs, or more, and those that would be searched by
     /// halving.
     fn with_bitmap_from(leaves: &[Leaf], many: usize) -> PortTable {
-        let mut events: Vec<(u32, bool, &Leaf)> = Vec::with_capacity(leaves.len() * 2);
-        for leaf in leaves {
-            let (first, last) = leaf.ports();
-            events.push((first.into(), true, leaf));
-            events.push((u32::from(last) + 1, false, leaf));
-        }
-        events.sort_by_key(|(port, ..)| *port);
-        let mut open: [BTreeSet<Ranked>; COMMON_CASES] = Default::default();
-        let mut starts = vec![0u32];
-        let mut runs = vec![NO_RULES];
-        for of_port in events.chunk_by(|(a, ..), (b, ..)| a == b) {
-            let Some((port, ..)) = of_port.first() else { continue };
-            for (_, begins, leaf) in of_port {
-                for (case, open) in open.iter_mut().enumerate() {
-                    if leaf.cases >> case & 1 != 0 {
-                        if *begins {
-                            open.insert(leaf.ranked)
-                        } else {
-                            open.remove(&leaf.ranked)
-                        };
-                    }
-                }
-            }
-            let run = open.each_ref().map(|open| open.first().copied().unwrap_or(Ranked::NONE));
-            if *port > u32::from(u16::MAX) || runs.last() == Some(&run) {
-                continue;
-            }
-            if *port == 0 {
-                runs.clear();
-                starts.clear();
-            }
-            starts.push(*port);
-            runs.push(run);
-        }
+        let (starts, runs) = sweep(leaves);
         let mut ends = Ends::new();
         let starts = starts.iter().skip(1).map(|start| (start - 1) as u16);
         let last_ports: Vec<u16> = starts.chain([u16::MAX]).collect();
@@ -135,6 +101,47 @@ impl PortTable {
         let bitmap = self.bitmap.as_ref().map_or(0, Bitmap::size_bytes);
         self.ends.size_bytes() + bitmap + memory::of_vec(&self.runs)
     }
+}
+
+/// Returns the runs of ports between which no leaf tells: where each begins, and the first leaf in each case.
+///
+/// Sweeps over the ports, keeping the leaves whose ports have begun and not ended: O(n log n).
+pub(super) fn sweep(leaves: &[Leaf]) -> (Vec<u32>, Vec<[Ranked; COMMON_CASES]>) {
+    let mut events: Vec<(u32, bool, &Leaf)> = Vec::with_capacity(leaves.len() * 2);
+    for leaf in leaves {
+        let (first, last) = leaf.ports();
+        events.push((first.into(), true, leaf));
+        events.push((u32::from(last) + 1, false, leaf));
+    }
+    events.sort_by_key(|(port, ..)| *port);
+    let mut open: [BTreeSet<Ranked>; COMMON_CASES] = Default::default();
+    let mut starts = vec![0u32];
+    let mut runs = vec![NO_RULES];
+    for of_port in events.chunk_by(|(a, ..), (b, ..)| a == b) {
+        let Some((port, ..)) = of_port.first() else { continue };
+        for (_, begins, leaf) in of_port {
+            for (case, open) in open.iter_mut().enumerate() {
+                if leaf.cases >> case & 1 != 0 {
+                    if *begins {
+                        open.insert(leaf.ranked)
+                    } else {
+                        open.remove(&leaf.ranked)
+                    };
+                }
+            }
+        }
+        let run = open.each_ref().map(|open| open.first().copied().unwrap_or(Ranked::NONE));
+        if *port > u32::from(u16::MAX) || runs.last() == Some(&run) {
+            continue;
+        }
+        if *port == 0 {
+            runs.clear();
+            starts.clear();
+        }
+        starts.push(*port);
+        runs.push(run);
+    }
+    (starts, runs)
 }
 
 #[cfg(test)]

@@ -175,6 +175,10 @@ const MAX_WORDS: usize = 1 << 29;
 /// to ask for one row more is a fifth of a decision by two rows.
 const FEW_WIDE: usize = 8;
 
+/// So few flows of a group are looked up one by one.
+// PERF: where nothing but some networks of remote addresses leads here; decide-batch/ipv6-1k.
+const FEW_LANES: usize = GROUP / 4;
+
 /// The length from which rules for single ports are kept apart.
 const LONG: usize = 32;
 
@@ -334,6 +338,14 @@ impl<const W: usize> Sided<W> {
         best: &mut [Ranked; GROUP],
     ) {
         let (flows, wanted) = (columns.flows, by_local | by_remote);
+        if (wanted.count_ones() as usize) < FEW_LANES {
+            for lane in lanes_of(wanted) {
+                let Some(flow) = flows.get(lane) else { break };
+                let places = self.places(lanes, flow, by_remote >> lane & 1 != 0);
+                best[lane] = self.find_if_any(lanes, places, flow, best[lane]);
+            }
+            return;
+        }
         let locals = &self.by_local.addresses;
         let [words] = locals.gather_ends(lanes, columns, Which::Local);
         // Of no rules the place is 0.
