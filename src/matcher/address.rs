@@ -12,8 +12,9 @@ use std::net::IpAddr;
 /// The networks of all rules that have a remote address, each with its rules.
 #[derive(Debug)]
 pub(super) struct AddressIndex {
+    /// In ascending order, those that contain a network before it.
     classes: Vec<Class>,
-    /// From a network to its class; empty where the networks are scanned.
+    /// From a network to its class, for [`Strategy::Trie`]; else empty.
     table: RuleTable<u32>,
     strategy: Strategy,
 }
@@ -39,24 +40,23 @@ impl AddressIndex {
     ) -> AddressIndex {
         let mut classes: Vec<Class> = Vec::with_capacity(networks.len());
         let mut table = RuleTable::new();
-        // In ascending order a network comes after all that contain it.
+        // The networks that contain the one at hand, the longest last.
+        let mut path: Vec<(IpNet, u32)> = Vec::new();
         for (net, entries) in networks {
             let list = lists.add(entries);
             let own = list.first(lists);
-            let parent = table
-                .longest_match_of_net(net)
-                .and_then(|(_, id): (_, &[u32])| id.first().copied());
+            while path.pop_if(|(around, _)| !around.contains(&net)).is_some() {}
+            let parent = path.last().map(|(_, id)| *id);
             let above =
                 parent.and_then(|id| classes.get(id as usize)).map_or(Ranked::NONE, |c| c.first);
-            table.insert(net, classes.len() as u32);
+            let id = classes.len() as u32;
+            path.push((net, id));
+            if strategy == Strategy::Trie {
+                table.insert(net, id);
+            }
             classes.push(Class { net, list, parent, first: own.min(above) });
         }
-        match strategy {
-            Strategy::Scan => AddressIndex { classes, table: RuleTable::new(), strategy },
-            Strategy::Trie | Strategy::Intervals | Strategy::Blocks => {
-                AddressIndex { classes, table, strategy }
-            }
-        }
+        AddressIndex { classes, table, strategy }
     }
 
     /// Goes through the lists of the networks that contain the flow's remote address.
@@ -65,10 +65,29 @@ impl AddressIndex {
         let Some(address) = remote.folded_address() else { return };
         match self.strategy {
             Strategy::Scan => self.visit_by_scan(address, query, outcome),
-            Strategy::Trie | Strategy::Intervals | Strategy::Blocks => {
-                self.visit_by_trie(address, query, outcome)
+            Strategy::Trie => {
+                let longest = self.table.longest_match(address);
+                let longest = longest.and_then(|(_, ids)| ids.first().copied());
+                self.visit_from(longest, query, outcome);
+            }
+            Strategy::Intervals | Strategy::Blocks => {
+                self.visit_from(self.longest_match(address), query, outcome);
             }
         }
+    }
+
+    /// Returns the class of the longest network that contains an address, found by halving.
+    fn longest_match(&self, address: IpAddr) -> Option<u32> {
+        let host = IpNet::from(address);
+        // If any network contains it, then the last that is not after it, or one around that.
+        let mut next = self.classes.partition_point(|class| class.net <= host).checked_sub(1);
+        while let Some(class) = next.and_then(|id| self.classes.get(id)) {
+            if class.net.contains(&address) {
+                break;
+            }
+            next = class.parent.map(|id| id as usize);
+        }
+        next.map(|id| id as u32)
     }
 
     /// Returns the memory held, in bytes on the heap, less what is in [`Lists`].
@@ -83,8 +102,8 @@ impl AddressIndex {
         }
     }
 
-    fn visit_by_trie(&self, address: IpAddr, query: &Query<'_>, outcome: &mut Outcome) {
-        let longest = self.table.longest_match(address).and_then(|(_, ids)| ids.first().copied());
+    /// Goes through the lists of a class and of the networks around it.
+    fn visit_from(&self, longest: Option<u32>, query: &Query<'_>, outcome: &mut Outcome) {
         let mut next = longest.and_then(|id| self.classes.get(id as usize));
         while let Some(class) = next.filter(|class| class.first < outcome.best) {
             query.scan(&class.list, outcome);

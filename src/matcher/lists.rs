@@ -10,7 +10,7 @@ use crate::matcher::leaf::{Case, Ranked};
 use crate::matcher::memory;
 use crate::network::{Answer, Network};
 use crate::rule::{Action, Protocol};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// A rule, less what the place it is found at implies: the remote address or the host name.
 #[derive(Clone, Debug)]
@@ -59,7 +59,8 @@ pub(super) struct Lists {
 #[derive(Debug, Default)]
 pub(super) struct List {
     entries: Span,
-    by_remote_port: Option<HashMap<u16, Span>>,
+    /// In ascending order; of short lists none.
+    by_remote_port: Box<[(u16, Span)]>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,10 +81,10 @@ impl Lists {
     /// Stores `entries`, which are in ascending rank.
     pub(super) fn add(&mut self, entries: Vec<Entry>) -> List {
         if entries.len() < Self::LONG {
-            return List { entries: self.add_span(entries), by_remote_port: None };
+            return List { entries: self.add_span(entries), by_remote_port: Box::default() };
         }
         let mut others = Vec::new();
-        let mut by_port: HashMap<u16, Vec<Entry>> = HashMap::new();
+        let mut by_port: BTreeMap<u16, Vec<Entry>> = BTreeMap::new();
         for entry in entries {
             match entry.remote_ports.as_one() {
                 Some(port) => by_port.entry(port).or_default().push(entry),
@@ -91,8 +92,8 @@ impl Lists {
             }
         }
         let spans = by_port.into_iter().map(|(port, entries)| (port, self.add_span(entries)));
-        let by_remote_port: HashMap<u16, Span> = spans.collect();
-        List { entries: self.add_span(others), by_remote_port: Some(by_remote_port) }
+        let by_remote_port = spans.collect();
+        List { entries: self.add_span(others), by_remote_port }
     }
 
     fn add_span(&mut self, entries: Vec<Entry>) -> Span {
@@ -120,12 +121,18 @@ impl Lists {
 impl List {
     /// Returns the memory held, in bytes on the heap, less what is in [`Lists`].
     pub(super) fn size_bytes(&self) -> usize {
-        self.by_remote_port.as_ref().map_or(0, memory::of_map)
+        size_of_val(&*self.by_remote_port)
+    }
+
+    /// Returns the entries that are kept apart for a remote port.
+    fn of_port(&self, port: u16) -> Option<&Span> {
+        let index = self.by_remote_port.binary_search_by_key(&port, |(own, _)| *own).ok()?;
+        self.by_remote_port.get(index).map(|(_, span)| span)
     }
 
     /// Returns the lowest rank in the list.
     pub(super) fn first(&self, lists: &Lists) -> Ranked {
-        let by_port = self.by_remote_port.iter().flat_map(|by_port| by_port.values());
+        let by_port = self.by_remote_port.iter().map(|(_, span)| span);
         let spans = by_port.chain([&self.entries]);
         let first = spans.filter_map(|span| lists.slice(*span).first());
         first.map(|entry| entry.ranked).min().unwrap_or(Ranked::NONE)
@@ -181,9 +188,7 @@ impl<'a> Query<'a> {
         outcome: &mut Outcome,
         amend: impl Fn(&Entry, Answer) -> Answer,
     ) {
-        let of_port =
-            list.by_remote_port.as_ref().and_then(|by_port| by_port.get(&self.remote_port));
-        for span in [of_port, Some(&list.entries)].into_iter().flatten() {
+        for span in [list.of_port(self.remote_port), Some(&list.entries)].into_iter().flatten() {
             for entry in self.lists.slice(*span) {
                 if entry.ranked >= outcome.best {
                     break;
