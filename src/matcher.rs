@@ -389,7 +389,7 @@ impl Matcher {
                 let (best, has_local) = few.find_unbound(lanes, &probe);
                 // Rules with a local side of the other family are not among the few.
                 if has_local | (!is_of_family & self.has.local) {
-                    if let Some(unbound) = self.unbound(family, flow) {
+                    if let Some(unbound) = self.unbound(flow) {
                         let leaf = self.plain.leaf(lanes, remote);
                         return self.decide_unbound(unbound, leaf, flow);
                     }
@@ -433,7 +433,7 @@ impl Matcher {
         let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
         let has_sided = self.has.sided_anywhere | by_remote;
         if has_sided | self.has.local_ports | self.has.local_nets
-            && let Some(unbound) = self.unbound(family, flow)
+            && let Some(unbound) = self.unbound(flow)
         {
             return self.decide_unbound(unbound, leaf, flow);
         }
@@ -469,14 +469,12 @@ impl Matcher {
         self.decision(best, is_loopback)
     }
 
-    /// Returns the rules for flows whose local address is not known, if there are some and the flow, of a
-    /// remote address of this family, is one that they take. Loopback flows are left out, which few rules
-    /// match.
+    /// Returns the rules for flows whose local address is not known, if there are some and the flow, which has
+    /// a remote address, is one that they take. Loopback flows are left out, which few rules match.
     #[inline(always)]
-    fn unbound(&self, family: AddressFamily, flow: &Flow<'_>) -> Option<&Unbound> {
+    fn unbound(&self, flow: &Flow<'_>) -> Option<&Unbound> {
         let (_, local) = flow.ends();
         let is_unknown = (local.folded_bits() == (0, 0))
-            & local.folded_family().is_none_or(|own| own == family)
             & ((local.port() == 0) | !self.has.some_local_ports)
             & !flow.is_loopback();
         let takes = is_unknown && (!self.has.zones || flow.zones() == [None; 2]);

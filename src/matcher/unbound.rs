@@ -15,7 +15,7 @@ use ipnet::IpNet;
 /// The rules as if they had no local side and no zone id, those by themselves of which it says the same.
 ///
 /// For flows without zone ids, which all zone ids agree with, and whose local port, if it is known, no rule
-/// asks for.
+/// asks for. Flows of a family have an index of their own.
 #[derive(Debug)]
 pub(super) struct Unbound {
     v4: Vec<Part>,
@@ -29,31 +29,45 @@ struct Part {
     rules: PlainIndex,
 }
 
-/// What the local side of a rule says.
+/// What the local side of a rule says of each way in which a local address can be unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Says {
-    /// Of `0.0.0.0` or `::` and port 0.
-    of_unbound: Answer,
-    /// Where there is no local address.
-    of_none: Answer,
-    /// What it says of an address that is not known could end once it is.
+    /// It is the unspecified one of the family of the remote address.
+    of_own: Said,
+    /// It is that of the other family, as of dual-stack sockets.
+    of_other: Said,
+    /// There is none.
+    of_none: Said,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Said {
+    answer: Answer,
+    /// It matches, which could end once the address is known.
     leans: bool,
 }
 
 impl Says {
     /// Returns what a rule says of flows to addresses of this family; none, if these never match it.
     fn of(rule: &NetworkRule, family: AddressFamily) -> Option<Says> {
-        let unbound = family.unspecified();
-        let of_none =
-            Flow::new(IpProtocol::TCP, Direction::Any).with_remote_address(unbound, None, 0);
-        let of_unbound = of_none.clone().with_local_address(unbound, None, 0);
-        let leans = rule.leans_on_unbound(&of_unbound);
-        let [of_unbound, of_none] = [of_unbound, of_none].map(|flow| {
+        let of = |local: Option<AddressFamily>| {
+            let flow = Flow::new(IpProtocol::TCP, Direction::Any);
+            let mut flow = flow.with_remote_address(family.unspecified(), None, 0);
+            if let Some(local) = local {
+                flow = flow.with_local_address(local.unspecified(), None, 0);
+            }
             let (address, port) = rule.local().test_local(&flow);
-            address.and(port)
-        });
-        let says = Says { of_unbound, of_none, leans };
-        ([of_unbound, of_none] != [Answer::No; 2]).then_some(says)
+            let answer = address.and(port);
+            Said { answer, leans: answer == Answer::Yes && rule.leans_on_unbound(&flow) }
+        };
+        let other = match family {
+            AddressFamily::V4 => AddressFamily::V6,
+            AddressFamily::V6 => AddressFamily::V4,
+        };
+        let says = Says { of_own: of(Some(family)), of_other: of(Some(other)), of_none: of(None) };
+        let never = Said { answer: Answer::No, leans: false };
+        let may_match = says != Says { of_own: never, of_other: never, of_none: never };
+        may_match.then_some(says)
     }
 }
 
@@ -129,14 +143,20 @@ impl Unbound {
             AddressFamily::V4 => &self.v4,
             AddressFamily::V6 => &self.v6,
         };
-        let has_local = local.folded_family().is_some();
         for Part { says, rules } in parts {
+            let Said { answer, leans } = match local.folded_family() {
+                Some(own) if own == family => says.of_own,
+                Some(_) => says.of_other,
+                None => says.of_none,
+            };
+            if answer == Answer::No {
+                continue;
+            }
             let first = rules.first(lanes, remote, case);
-            match if has_local { says.of_unbound } else { says.of_none } {
+            match answer {
                 _ if first == Ranked::NONE => {}
-                Answer::Yes => outcome.offer(first, says.leans),
-                Answer::NotYet => outcome.pending.add(first),
-                Answer::No => {}
+                Answer::Yes => outcome.offer(first, leans),
+                Answer::NotYet | Answer::No => outcome.pending.add(first),
             }
         }
     }
