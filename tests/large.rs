@@ -353,6 +353,34 @@ fn rules_that_loopback_flows_pass_by_hide_none_from_them() {
     agree("loopback", &settings, &flows);
 }
 
+/// Flows that are looked up by both sides one by one, since the others of their group are not.
+#[test]
+fn rules_of_two_sides_that_few_flows_of_a_group_meet_decide_as_the_reference_does() {
+    let endpoint = |address: [u8; 4]| {
+        Endpoint::from_parts(Host::Address(Ipv4Addr::from(address).into(), None), Ports::ANY)
+    };
+    let rule = |remote: [u8; 4], local: Option<[u8; 4]>| {
+        let prefix = if local.is_some() { 24 } else { 32 };
+        let (protocol, direction) = (Protocol::Any, Direction::Any);
+        let (remote, local) = (Some(endpoint(remote)), local.map(endpoint));
+        NetworkRule::remote_network(remote, prefix, local, prefix, protocol, direction).unwrap()
+    };
+    let hosts = (0..200).map(|host| rule([10, 0, 0, host], None));
+    let rules = hosts.chain([rule([192, 0, 2, 0], Some([192, 168, 1, 0]))]);
+    let rules = rules.map(|rule| FilterRule::new(rule, Action::Drop)).collect();
+    let settings = FilterSettings::new(rules, Action::Allow);
+    let flows: Vec<Flow<'_>> = (0..=255u8)
+        .map(|number| {
+            let remote = if number % 11 == 5 { [192, 0, 2, number] } else { [10, 0, 0, number] };
+            let local = [192, 168, 1 + number % 2, 9];
+            Flow::new(IpProtocol::TCP, Direction::Outbound)
+                .with_remote_address(Ipv4Addr::from(remote).into(), None, 443)
+                .with_local_address(Ipv4Addr::from(local).into(), None, 50_000)
+        })
+        .collect();
+    agree("two sides", &settings, &flows);
+}
+
 #[test]
 fn many_rules_decide_as_the_reference_does() {
     for (seed, shape) in (1..).zip(&SHAPES) {
