@@ -1,6 +1,7 @@
 //! From a remote address to the lists of the networks that contain it.
 
 use crate::matcher::Strategy;
+use crate::matcher::classes::Classes;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::lists::{Entry, List, Lists, Outcome, Query};
 use crate::matcher::memory;
@@ -40,19 +41,16 @@ impl AddressIndex {
     ) -> AddressIndex {
         let mut classes: Vec<Class> = Vec::with_capacity(networks.len());
         let mut table = RuleTable::new();
-        // The networks that contain the one at hand, the longest last.
-        let mut path: Vec<(IpNet, u32)> = Vec::new();
-        for (net, entries) in networks {
+        let parents = Classes::new(networks.keys().copied()).parents;
+        for ((net, entries), parent) in networks.into_iter().zip(parents) {
             let list = lists.add(entries);
             let own = list.first(lists);
-            while path.pop_if(|(around, _)| !around.contains(&net)).is_some() {}
-            let parent = path.last().map(|(_, id)| *id);
+            // Classes are numbered from 1.
+            let parent = parent.checked_sub(1);
             let above =
                 parent.and_then(|id| classes.get(id as usize)).map_or(Ranked::NONE, |c| c.first);
-            let id = classes.len() as u32;
-            path.push((net, id));
             if strategy == Strategy::Trie {
-                table.insert(net, id);
+                table.insert(net, classes.len() as u32);
             }
             classes.push(Class { net, list, parent, first: own.min(above) });
         }
