@@ -157,6 +157,7 @@ struct Has {
     sided_ports: bool,
     /// Rules for some local ports, wherever they are kept.
     some_local_ports: bool,
+    /// Rules with zone ids.
     zones: bool,
     /// Rules that every flow has to ask for, beside these.
     others: bool,

@@ -175,7 +175,7 @@ const MAX_WORDS: usize = 1 << 29;
 /// to ask for one row more is a fifth of a decision by two rows.
 const FEW_WIDE: usize = 8;
 
-/// So few flows of a group are looked up one by one.
+/// Fewer flows of a group than these are looked up one by one.
 // PERF: where nothing but some networks of remote addresses leads here; decide-batch/ipv6-1k.
 const FEW_LANES: usize = GROUP / 4;
 
