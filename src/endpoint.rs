@@ -457,6 +457,14 @@ impl AddressFamily {
         }
     }
 
+    /// Returns the other family.
+    pub(crate) fn other(self) -> AddressFamily {
+        match self {
+            AddressFamily::V4 => AddressFamily::V6,
+            AddressFamily::V6 => AddressFamily::V4,
+        }
+    }
+
     /// Returns the unspecified address, `0.0.0.0` or `::`.
     pub fn unspecified(self) -> IpAddr {
         match self {

@@ -1,6 +1,6 @@
 //! [`Draft`]: a rule taken apart, to be put together with something changed.
 
-use crate::endpoint::{AddressFamily, Endpoint, Host, Ports};
+use crate::endpoint::{Endpoint, Host, Ports};
 use crate::flow::Direction;
 use crate::network::Network;
 use crate::rule::{Initializer, NetworkRule, Protocol, Remote};
@@ -161,13 +161,5 @@ impl Draft {
             }
         };
         rule.ok()
-    }
-}
-
-/// The other family.
-pub(super) fn other(family: AddressFamily) -> AddressFamily {
-    match family {
-        AddressFamily::V4 => AddressFamily::V6,
-        AddressFamily::V6 => AddressFamily::V4,
     }
 }

@@ -1,6 +1,6 @@
 //! Wildcards cover one address family: L-07.
 
-use super::draft::{Draft, Side, other};
+use super::draft::{Draft, Side};
 use super::{Entry, Lint, LintCode, Rules};
 use crate::endpoint::AddressFamily;
 use crate::flow::Direction;
@@ -23,7 +23,7 @@ pub(super) fn one_wildcard(rules: &Rules<'_>) -> Vec<Lint> {
             }
             let scope = Scope::of(entry.rule)?;
             let family = scope.family()?;
-            let twin = scope.in_family(other(family));
+            let twin = scope.in_family(family.other());
             if twin.wider().any(|wider| present.contains(&wider)) {
                 return None;
             }
@@ -49,7 +49,7 @@ fn is_said_otherwise(entry: &Entry<'_>) -> bool {
 fn lint(entry: &Entry<'_>, family: AddressFamily) -> Lint {
     let is_wildcard = |side: &Side| matches!(side.of(entry.rule), Some(Network::Wildcard { .. }));
     let side = Side::BOTH.into_iter().find(is_wildcard).unwrap_or(Side::Remote);
-    let (twin, key) = (other(family), side.network_key(entry.rule));
+    let (twin, key) = (family.other(), side.network_key(entry.rule));
     let message = format!(
         "{address} is a wildcard for {family} only, and no rule does the same for {twin}: add one \
          with {unspecified}, or, for any port, make the network nil",

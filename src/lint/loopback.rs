@@ -1,6 +1,6 @@
 //! Loopback, which only a rule that names it matches: L-04, L-05, L-27.
 
-use super::draft::{Draft, Side, other};
+use super::draft::{Draft, Side};
 use super::prefixes::{holds_loopback, is_everything, loopback, names_loopback};
 use super::{Entry, Lint, LintCode, Rules, SuggestedRule, Suggestion};
 use crate::endpoint::AddressFamily;
@@ -49,7 +49,7 @@ pub(super) fn one_family(rules: &Rules<'_>) -> Vec<Lint> {
     let of_list = |entries: Vec<&Entry<'_>>| {
         let mut of_family =
             FAMILIES.into_iter().filter_map(|family| {
-                let twin = other(family);
+                let twin = family.other();
                 let (entry, side) = entries.iter().find_map(|entry| {
                     let names = |side: &Side| {
                         side.of(entry.rule).is_some_and(|network| names_loopback(network, family))
@@ -89,7 +89,7 @@ fn twin_of(rule: &NetworkRule, side: Side, family: AddressFamily) -> Option<Netw
     let draft = match opposite.of(rule)? {
         Network::Nil => draft,
         Network::Wildcard { .. } => draft.with_network(opposite, family.unspecified(), 0),
-        Network::Prefix { .. } if names_loopback(opposite.of(rule)?, other(family)) => {
+        Network::Prefix { .. } if names_loopback(opposite.of(rule)?, family.other()) => {
             draft.with_network(opposite, loopback(family), family.bits())
         }
         Network::Prefix { .. } => return None,

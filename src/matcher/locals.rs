@@ -36,13 +36,9 @@ impl LocalPorts {
         rule: &NetworkRule,
     ) -> Option<(AddressFamily, Leaf)> {
         let Network::Wildcard { family, ports, .. } = *rule.local() else { return None };
-        let families_agree = match anyone {
-            Anyone::Nil => true,
-            Anyone::V4 => family == AddressFamily::V4,
-            Anyone::V6 => family == AddressFamily::V6,
-        };
         let leaf = Leaf::new(ranked, ports, rule.match_protocol(), rule.match_direction());
-        let belongs = families_agree && rule.remote().ports().is_any() && !leaf.is_number();
+        let belongs =
+            anyone.holds(Some(family)) && rule.remote().ports().is_any() && !leaf.is_number();
         belongs.then_some((family, leaf))
     }
 

@@ -63,11 +63,6 @@ impl LocalRule {
     pub(super) fn new(ranked: Ranked, anyone: Anyone, rule: &NetworkRule) -> Option<LocalRule> {
         let Network::Prefix { net, zone: None, ports } = *rule.local() else { return None };
         let family = AddressFamily::of(net.addr());
-        let families_agree = match anyone {
-            Anyone::Nil => true,
-            Anyone::V4 => family == AddressFamily::V4,
-            Anyone::V6 => family == AddressFamily::V6,
-        };
         let remote_ports = rule.remote().ports();
         let of_ports =
             |ports| Leaf::new(ranked, ports, rule.match_protocol(), rule.match_direction());
@@ -76,7 +71,7 @@ impl LocalRule {
             false => (false, of_ports(ports)),
         };
         let has_one = ports.is_any() || remote_ports.is_any();
-        let belongs = families_agree && has_one && !leaf.is_number();
+        let belongs = anyone.holds(Some(family)) && has_one && !leaf.is_number();
         belongs.then(|| LocalRule { net: net.trunc(), is_of_remote_port, leaf })
     }
 
@@ -91,7 +86,7 @@ impl LocalRule {
 }
 
 impl LocalNets {
-    /// Makes the index of those families that have rules enough for it, and not too many.
+    /// Makes the index of those families that have rules, and not too many.
     ///
     /// # Complexity
     ///

@@ -61,6 +61,17 @@ pub(super) enum Anyone {
     V6,
 }
 
+impl Anyone {
+    /// Whether the side holds the addresses of a family, or of flows without one.
+    pub(super) fn holds(self, family: Option<AddressFamily>) -> bool {
+        match self {
+            Anyone::Nil => true,
+            Anyone::V4 => family == Some(AddressFamily::V4),
+            Anyone::V6 => family == Some(AddressFamily::V6),
+        }
+    }
+}
+
 /// The rules of one network, where they are too many to be merged.
 #[derive(Debug)]
 struct Chain {
@@ -211,12 +222,7 @@ impl PlainIndex {
         case: Case,
         port: u16,
     ) -> Ranked {
-        let holds = |own: Anyone| match own {
-            Anyone::Nil => true,
-            Anyone::V4 => family == Some(AddressFamily::V4),
-            Anyone::V6 => family == Some(AddressFamily::V6),
-        };
-        let of_family = self.anywhere.uncommon.iter().filter(|(own, _)| holds(*own));
+        let of_family = self.anywhere.uncommon.iter().filter(|(own, _)| own.holds(family));
         let mut matching = of_family.filter(|(_, leaf)| leaf.matches(case, port));
         matching.next().map_or(Ranked::NONE, |(_, leaf)| leaf.ranked)
     }

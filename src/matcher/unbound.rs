@@ -60,11 +60,11 @@ impl Says {
             let answer = address.and(port);
             Said { answer, leans: answer == Answer::Yes && rule.leans_on_unbound(&flow) }
         };
-        let other = match family {
-            AddressFamily::V4 => AddressFamily::V6,
-            AddressFamily::V6 => AddressFamily::V4,
+        let says = Says {
+            of_own: of(Some(family)),
+            of_other: of(Some(family.other())),
+            of_none: of(None),
         };
-        let says = Says { of_own: of(Some(family)), of_other: of(Some(other)), of_none: of(None) };
         let never = Said { answer: Answer::No, leans: false };
         let may_match = says != Says { of_own: never, of_other: never, of_none: never };
         may_match.then_some(says)
