@@ -641,15 +641,9 @@ impl Matcher {
         if self.has.sided_ports {
             known &= columns.local_ports();
         }
-        let count = known.count_ones() as usize;
-        // PERF: steps for all are not worth it for a few; decide-batch/unbound-firewall-1k.
-        if self.sided_v4.cross().is_some() && count < flows.len() / 4 {
-            for (flow, decision) in flows.iter().zip(decisions) {
-                *decision = self.decide(flow);
-            }
-            return;
-        }
-        if self.sided_v4.cross().is_none() && count < flows.len() / 2 {
+        let (is_crossed, count) = (self.sided_v4.cross().is_some(), known.count_ones() as usize);
+        if !is_crossed && count < flows.len() / 2 && (known | columns.known(AddressFamily::V6)) != 0
+        {
             let places = self.group_places(lanes, flows);
             for ((flow, places), decision) in flows.iter().zip(places).zip(decisions) {
                 *decision = match self.known_family(flow) {
@@ -659,7 +653,14 @@ impl Matcher {
             }
             return;
         }
-        let best = self.sided_v4.find_group_v4(lanes, &columns);
+        // PERF: the steps for all are not worth it for a few; decide-batch/unbound-firewall-1k.
+        let best = match count < flows.len() / 4 {
+            true => {
+                known = 0;
+                [Ranked::NONE; GROUP]
+            }
+            false => self.sided_v4.find_group_v4(lanes, &columns),
+        };
         self.settle_group(lanes, &columns, known, &best, decisions);
     }
 
