@@ -654,7 +654,7 @@ impl Matcher {
             return;
         }
         // PERF: the steps for all are not worth it for a few; decide-batch/unbound-firewall-1k.
-        let best = match count < flows.len() / 4 {
+        let best = match count < flows.len().div_ceil(4) {
             true => {
                 known = 0;
                 [Ranked::NONE; GROUP]
