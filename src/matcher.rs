@@ -8,6 +8,7 @@ mod cross;
 mod direct;
 mod frozen;
 mod hosts;
+mod interner;
 mod intervals;
 mod lanes;
 mod leaf;

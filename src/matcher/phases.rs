@@ -12,13 +12,16 @@ use crate::flow::{Direction, Flow, FlowWords, IpProtocol};
 use crate::matcher::classes::Classes;
 use crate::matcher::columns::Columns;
 use crate::matcher::direct::Direct;
+use crate::matcher::interner::mixed;
 use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{CASES, Case, Ranked};
 use crate::matcher::numbers::Numbers;
-use crate::matcher::phases::sets::{Interner, Sets, Tree, mixed, set_of, sets_of_classes};
+use crate::matcher::phases::sets::{
+    Holders, Sets, Tree, UniqueSets, rules_beyond, set_of, sets_of_classes, words_of,
+};
 use crate::matcher::sided::SidedRule;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The table.
 #[derive(Debug)]
@@ -84,7 +87,7 @@ impl PhaseTable {
         // The combinations with both sides are still to come, of which those with the local one mostly are
         // the more. Rules for which there is no room are given up early, and before their sets take more
         // memory than the matcher is going to: 128 bytes a rule, and 512 with the remote side.
-        let words = rules.len().div_ceil(64).max(1);
+        let words = words_of(rules.len());
         let max = (limits.cells / 4 / remotes.count()).min(limits.cells / 48 / words);
         let mut room_of_ports = Room { cells: of_ports };
         let (kinds, sets) = kinds(rules, max)?;
@@ -124,7 +127,7 @@ impl PhaseTable {
         let class = self.by_remote_port.get(class, remote.port());
         let class = self.by_local_port.get(class, local.port());
         let class = self.by_remote.get(of_remote, class);
-        ranked_of(self.by_local.get(class, of_local))
+        ranked_of(self.by_local.get(of_local, class))
     }
 
     /// Returns the first rule that matches each flow of a group that is known, a step at a time for all
@@ -137,7 +140,7 @@ impl PhaseTable {
         let classes = self.by_remote_port.gather(lanes, classes, &columns.remote_port);
         let classes = self.by_local_port.gather(lanes, classes, &columns.local_port);
         let classes = self.by_remote.gather(lanes, &of_remotes, &classes);
-        let found = self.by_local.gather(lanes, &classes, &of_locals);
+        let found = self.by_local.gather(lanes, &of_locals, &classes);
         let mut ranked = [Ranked::NONE; GROUP];
         for (ranked, number) in ranked.iter_mut().zip(found) {
             *ranked = ranked_of(number);
@@ -278,15 +281,16 @@ impl Ports {
         ports: impl Fn(&SidedRule) -> (u16, u16),
         max: usize,
     ) -> Option<(Ports, Sets)> {
-        // Where a rule begins or has ended.
-        let mut edges: Vec<(usize, usize)> = Vec::with_capacity(2 * rules.len());
-        for (rule, (first, last)) in rules.iter().map(ports).enumerate() {
-            edges.extend([(first.into(), rule), (usize::from(last) + 1, rule)]);
+        // Where a rule begins or has ended, if it does.
+        let mut edges: Vec<(usize, usize)> = Vec::new();
+        for (rule, (first, last)) in rules.iter().map(&ports).enumerate() {
+            edges.extend((first != 0).then_some((first.into(), rule)));
+            edges.extend((last != u16::MAX).then_some((usize::from(last) + 1, rule)));
         }
         edges.sort_unstable();
-        let mut interner = Interner::new(rules.len(), max);
-        let mut set = vec![0; interner.sets.words];
-        let mut class = interner.number(&set)?;
+        let mut unique = UniqueSets::new(rules.len(), max);
+        let mut set = set_of(rules, |rule| ports(rule).0 == 0);
+        let mut class = unique.number(&set)?;
         let mut edges = edges.chunk_by(|(one, _), (other, _)| one == other).peekable();
         let (mut blocks, mut classes) = (Vec::with_capacity(BLOCK), Vec::new());
         // The blocks of one class.
@@ -300,7 +304,7 @@ impl Ports {
                 for (_, rule) in edges {
                     *set.get_mut(rule / 64)? ^= 1 << (rule % 64);
                 }
-                (class, port) = (interner.number(&set)?, first);
+                (class, port) = (unique.number(&set)?, first);
             }
             let number = (start / BLOCK) as u16;
             blocks.push(match classes.len() == start {
@@ -312,7 +316,7 @@ impl Ports {
             }
         }
         let ports = Ports { blocks: Numbers::new(&blocks), classes: Numbers::new(&classes) };
-        Some((ports, interner.sets))
+        Some((ports, unique.sets))
     }
 
     #[inline(always)]
@@ -337,8 +341,15 @@ impl Ports {
 
 /// Makes the classes of [`FlowWords::kind_index`], at most `max`, and their sets.
 fn kinds(rules: &[SidedRule], max: usize) -> Option<(Numbers, Sets)> {
-    let mut interner = Interner::new(rules.len(), max);
-    let mut set = vec![0u64; interner.sets.words];
+    let mut unique = UniqueSets::new(rules.len(), max);
+    let mut set = vec![0u64; unique.sets.words];
+    // The rules of each kind, with one of them.
+    let mut alike: BTreeMap<(u16, u8, bool), (&SidedRule, Vec<u64>)> = BTreeMap::new();
+    for (place, rule) in rules.iter().enumerate() {
+        let key = (rule.leaf.cases, rule.leaf.number, rule.may_be_loopback);
+        let (_, of_kind) = alike.entry(key).or_insert_with(|| (rule, vec![0; set.len()]));
+        *of_kind.get_mut(place / 64)? |= 1 << (place % 64);
+    }
     // Of each case, those of its numbers that rules name.
     let mut named = [false; 256];
     for rule in rules.iter().filter(|rule| rule.leaf.is_number()) {
@@ -358,13 +369,15 @@ fn kinds(rules: &[SidedRule], max: usize) -> Option<(Numbers, Sets)> {
                     Some(class) => *class,
                     None => {
                         set.fill(0);
-                        for (place, rule) in rules.iter().enumerate() {
+                        for (rule, of_kind) in alike.values() {
                             let (first, _) = rule.leaf.ports();
-                            let is_in = rule.leaf.matches(case, first)
-                                && (rule.may_be_loopback || !is_loopback);
-                            *set.get_mut(place / 64)? |= u64::from(is_in) << (place % 64);
+                            if rule.leaf.matches(case, first)
+                                && (rule.may_be_loopback || !is_loopback)
+                            {
+                                set.iter_mut().zip(of_kind).for_each(|(set, word)| *set |= word);
+                            }
                         }
-                        let class = interner.number(&set)?;
+                        let class = unique.number(&set)?;
                         classes.insert(key, class);
                         class
                     }
@@ -374,7 +387,7 @@ fn kinds(rules: &[SidedRule], max: usize) -> Option<(Numbers, Sets)> {
             }
         }
     }
-    Some((Numbers::new(&numbers), interner.sets))
+    Some((Numbers::new(&numbers), unique.sets))
 }
 
 /// What is left of [`Limits`].
@@ -401,82 +414,123 @@ impl Room {
         max: usize,
     ) -> Option<(Product, Sets)> {
         let width = second.count();
-        let mut numbers: Vec<u16> = Vec::with_capacity(self.take(first.sets.count(), width)?);
-        let mut interner = Interner::new(first.sets.words * 64, max);
-        let mut set = vec![0; first.sets.words];
-        // The words of a set that are not 0, with their places, and those of what its parent has not.
-        let (mut words, mut own) = (Vec::new(), Vec::new());
+        let mut cells = vec![[0; 2]; self.take(first.sets.count(), width)?.div_ceil(2)];
+        let numbers: &mut [u16] = cells.as_flattened_mut();
+        let columns = second.columns();
+        let mut both = Both::new(UniqueSets::new(first.sets.words * 64, max), last);
+        // For each class, which of the rules that the parent has not it holds.
+        let mut beyond = vec![0u64; width];
+        // What each number became last, and of which set and with which rules.
+        let mut grown = Vec::new();
         for (number, one) in first.sets.iter().enumerate() {
-            let all = || (0..).zip(one.iter().copied()).filter(|(_, word)| *word != 0);
-            words.clear();
-            words.extend(all());
-            let parent = first.parent(number);
-            let of_parent = parent.and_then(|parent| first.sets.get(parent)).unwrap_or(&[]);
-            let beyond = |(place, word)| (place, word & !of_parent.get(place).unwrap_or(&0));
-            own.clear();
-            own.extend(all().map(beyond).filter(|(_, word)| *word != 0));
-            set.fill(0);
-            for (class, other) in second.iter().enumerate() {
-                if let Some(parent) = parent {
-                    let is_same = own.iter().all(|(place, word)| {
-                        other.get(*place).is_some_and(|other| other & word == 0)
-                    });
-                    if is_same {
-                        numbers.push(*numbers.get(parent * width + class)?);
-                        continue;
-                    }
+            let start = number * width;
+            both.begin(one);
+            let parent = first.parent(number).and_then(|parent| {
+                let own = rules_beyond(one, first.sets.get(parent)?);
+                (own.len() <= u64::BITS as usize).then_some((parent, own))
+            });
+            let Some((parent, own)) = parent else {
+                for (cell, other) in numbers.get_mut(start..)?.iter_mut().zip(second.iter()) {
+                    *cell = both.number(other)?;
                 }
-                let (mut hash, mut is_over) = (0, false);
-                for (place, word) in &words {
-                    let mut both = if is_over { 0 } else { word & other.get(*place)? };
-                    let ends = both & last.get(*place)?;
-                    if ends != 0 {
-                        // The lowest of the last ones and all below.
-                        both &= ends ^ (ends - 1);
-                        is_over = true;
-                    }
-                    *set.get_mut(*place)? = both;
-                    hash = mixed(hash, *place as u64, both);
+                continue;
+            };
+            // As the parent, but for the classes that hold a rule which the parent has not: what becomes of
+            // one number with the same of these rules is the same.
+            beyond.fill(0);
+            for (bit, rule) in (0..).zip(own) {
+                let column = columns.get(rule / 64)?;
+                for (beyond, word) in beyond.iter_mut().zip(column) {
+                    *beyond |= (word >> (rule % 64) & 1) << bit;
                 }
-                numbers.push(interner.number_of(hash, &set)?);
+            }
+            numbers.copy_within(parent * width..(parent + 1) * width, start);
+            grown.resize(both.unique.sets.count(), ((0, 0), 0u16));
+            for (class, beyond) in (0..).zip(&beyond).filter(|(_, beyond)| **beyond != 0) {
+                let cell = numbers.get_mut(start + class)?;
+                let grown = grown.get_mut(usize::from(*cell))?;
+                let key = (number, *beyond);
+                if grown.0 != key {
+                    *grown = (key, both.number(second.get(class)?)?);
+                }
+                *cell = grown.1;
             }
         }
-        let product = Product { width: width as u32, cells: Numbers::new(&numbers) };
-        Some((product, interner.sets))
+        let product = Product { width: width as u32, cells: Numbers::of_pairs(cells) };
+        Some((product, both.unique.sets))
     }
 
-    /// Returns the first rule of each combination of classes, given by their sets, and local networks.
+    /// Returns the first rule of each combination of local networks and classes, given by their sets.
     fn first_of_both(
         &mut self,
         rules: &[SidedRule],
         sets: &Sets,
         locals: &Classes,
     ) -> Option<Product> {
-        let width = locals.count();
-        let mut numbers = Vec::with_capacity(self.take(sets.count(), width)?);
-        let classes: Vec<usize> =
-            rules.iter().map(|rule| locals.number(rule.local) as usize).collect();
-        for set in sets.iter() {
-            let start = numbers.len();
-            numbers.resize(start + width, NONE);
-            let of_set = numbers.get_mut(start..)?;
-            for (place, word) in set.iter().enumerate() {
-                let mut rest = *word;
-                while rest != 0 {
-                    let rule = place * 64 + rest.trailing_zeros() as usize;
-                    rest &= rest - 1;
-                    let first = of_set.get_mut(*classes.get(rule)?)?;
-                    *first = (*first).min(number_of(rules.get(rule)?.leaf.ranked));
+        let width = sets.count();
+        let mut cells = vec![[NONE; 2]; self.take(locals.count(), width)?.div_ceil(2)];
+        let numbers = cells.as_flattened_mut();
+        let holders = Holders::of(sets);
+        // Those of one local network follow each other.
+        let mut own: Vec<(u32, usize)> =
+            rules.iter().map(|rule| locals.number(rule.local)).zip(0..).collect();
+        own.sort_unstable();
+        let mut own = own.into_iter().peekable();
+        for (class, parent) in (1..).zip(&locals.parents) {
+            // Networks stand behind those that contain them.
+            let (start, parent) = (class as usize * width, *parent as usize * width);
+            numbers.copy_within(parent..parent + width, start);
+            while let Some((_, rule)) = own.next_if(|(of_class, _)| *of_class == class) {
+                let number = number_of(rules.get(rule)?.leaf.ranked);
+                for set in holders.of_rule(rule) {
+                    let first = numbers.get_mut(start + usize::from(*set))?;
+                    *first = (*first).min(number);
                 }
             }
-            // Networks stand behind those that contain them.
-            for (class, parent) in (1..).zip(&locals.parents) {
-                let around = *of_set.get(*parent as usize)?;
-                let first = of_set.get_mut(class)?;
-                *first = (*first).min(around);
-            }
         }
-        Some(Product { width: width as u32, cells: Numbers::new(&numbers) })
+        Some(Product { width: width as u32, cells: Numbers::of_pairs(cells) })
+    }
+}
+
+/// The sets of the rules that two sets have in common.
+struct Both<'a> {
+    /// The rules behind which none decides.
+    last: &'a [u64],
+    unique: UniqueSets,
+    /// The words of the first set that are not 0, with their places.
+    words: Vec<(usize, u64)>,
+    /// What both have in common.
+    set: Vec<u64>,
+}
+
+impl<'a> Both<'a> {
+    fn new(unique: UniqueSets, last: &'a [u64]) -> Both<'a> {
+        let set = vec![0; unique.sets.words];
+        Both { last, unique, words: Vec::new(), set }
+    }
+
+    /// Takes a first set.
+    fn begin(&mut self, one: &[u64]) {
+        self.words.clear();
+        self.words.extend((0..).zip(one.iter().copied()).filter(|(_, word)| *word != 0));
+        self.set.fill(0);
+    }
+
+    /// Returns the number of what the first set and another have in common; none where there is no room.
+    fn number(&mut self, other: &[u64]) -> Option<u16> {
+        let (mut hash, mut is_over) = (0, false);
+        for (place, word) in &self.words {
+            let mut both = if is_over { 0 } else { word & other.get(*place)? };
+            let ends = both & self.last.get(*place)?;
+            if ends != 0 {
+                // The lowest of the last ones and all below.
+                both &= ends ^ (ends - 1);
+                is_over = true;
+            }
+            *self.set.get_mut(*place)? = both;
+            hash = mixed(hash, *place as u64, both);
+        }
+        self.unique.number_of(hash, &self.set)
     }
 }
 
@@ -487,6 +541,7 @@ mod tests {
     use crate::endpoint::{Ports as PortRange, Zone};
     use crate::matcher::leaf::Leaf;
     use crate::rule::{Action, Protocol};
+    use std::net::IpAddr;
 
     fn rule(rank: u32, (remote, local): (&str, &str), ports: [(u16, u16); 2]) -> SidedRule {
         let ranked = Ranked::new(rank, Action::Drop);
@@ -564,6 +619,38 @@ mod tests {
             let rule = rule(rank, SIDES, [ANY, ANY]);
             let table = table(&[rule], Limits::ALL);
             assert_eq!(table.is_some(), is_made, "of rank {rank}");
+        }
+    }
+
+    #[test]
+    fn classes_that_grow_by_other_rules_are_others() {
+        // So many rules of a network within another, and within that one that has some of them too.
+        for count in [2, 63, 64, 65, 130] {
+            let rules: Vec<_> = (0..count)
+                .flat_map(|rank| {
+                    let port = 1000 + (rank / 2) as u16;
+                    let remote = ["192.0.2.0/24", "192.0.2.128/25"][rank as usize % 2];
+                    [rule(rank, (remote, SIDES.1), [(port, port), ANY])]
+                })
+                .chain([rule(count, ("192.0.0.0/16", SIDES.1), [ANY, ANY])])
+                .collect();
+            let table = table(&rules, Limits::ALL).unwrap();
+            for (remote, port) in ["192.0.2.1", "192.0.2.129", "192.0.3.1", "10.0.0.1"]
+                .into_iter()
+                .flat_map(|remote| (999..1100).map(move |port| (remote, port)))
+            {
+                let remote: IpAddr = remote.parse().unwrap();
+                let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+                    .with_remote_address(remote, None, port)
+                    .with_local_address("10.0.0.1".parse().unwrap(), None, 5);
+                let holds = |rule: &&SidedRule| {
+                    let (first, last) = rule.leaf.ports();
+                    rule.remote.contains(&remote) && (first..=last).contains(&port)
+                };
+                let expected =
+                    rules.iter().find(holds).map_or(Ranked::NONE, |rule| rule.leaf.ranked);
+                assert_eq!(table.find(&flow), expected, "{remote} {port} of {count}");
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! [`Sets`] of rules, and numbers for them.
 
 use crate::matcher::classes::Classes;
+use crate::matcher::interner::{Interner, mixed};
 use crate::matcher::sided::SidedRule;
 
 /// Sets of rules, numbered from 0, a bit for each rule.
@@ -12,7 +13,7 @@ pub(super) struct Sets {
 
 impl Sets {
     pub(super) fn new(rules: usize) -> Sets {
-        Sets { words: rules.div_ceil(64).max(1), bits: Vec::new() }
+        Sets { words: words_of(rules), bits: Vec::new() }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -23,8 +24,79 @@ impl Sets {
         self.bits.chunks_exact(self.words)
     }
 
+    /// Returns the first word of each set, the second of each, and so on.
+    pub(super) fn columns(&self) -> Vec<Vec<u64>> {
+        let column = |place| self.bits.iter().skip(place).step_by(self.words).copied().collect();
+        (0..self.words).map(column).collect()
+    }
+
     pub(super) fn get(&self, number: usize) -> Option<&[u64]> {
         self.bits.get(number * self.words..)?.get(..self.words)
+    }
+}
+
+/// For each rule, the numbers of the sets that hold it.
+pub(super) struct Holders {
+    /// Those of one rule ascending and next to each other.
+    sets: Vec<u16>,
+    /// Where those of each rule begin, and where all have ended.
+    starts: Vec<u32>,
+}
+
+impl Holders {
+    /// Takes the sets, of which there are at most as many as there are numbers, the other way around.
+    pub(super) fn of(sets: &Sets) -> Holders {
+        let mut starts = vec![0; sets.words * 64 + 1];
+        for set in sets.iter() {
+            for_each_rule(set.iter().copied(), |rule| {
+                if let Some(count) = starts.get_mut(rule + 1) {
+                    *count += 1;
+                }
+            });
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        let mut next = starts.clone();
+        let mut holders = vec![0; sum as usize];
+        for (number, set) in (0..=u16::MAX).zip(sets.iter()) {
+            for_each_rule(set.iter().copied(), |rule| {
+                if let Some(next) = next.get_mut(rule)
+                    && let Some(holder) = holders.get_mut(*next as usize)
+                {
+                    *holder = number;
+                    *next += 1;
+                }
+            });
+        }
+        Holders { sets: holders, starts }
+    }
+
+    pub(super) fn of_rule(&self, rule: usize) -> &[u16] {
+        let edge = |rule| self.starts.get(rule).map_or(0, |edge: &u32| *edge as usize);
+        self.sets.get(edge(rule)..edge(rule + 1)).unwrap_or(&[])
+    }
+}
+
+/// Returns the numbers of the rules that are in a set and not in another.
+pub(super) fn rules_beyond(set: &[u64], other: &[u64]) -> Vec<usize> {
+    let mut rules = Vec::new();
+    let words = set.iter().zip(other).map(|(word, other)| word & !other);
+    for_each_rule(words, |rule| rules.push(rule));
+    rules
+}
+
+/// Calls a function with the number of each rule of a set.
+#[inline(always)]
+fn for_each_rule(words: impl Iterator<Item = u64>, mut call: impl FnMut(usize)) {
+    for (first, word) in (0..).step_by(64).zip(words) {
+        let mut rest = word;
+        while rest != 0 {
+            call(first + rest.trailing_zeros() as usize);
+            rest &= rest - 1;
+        }
     }
 }
 
@@ -33,7 +105,14 @@ pub(super) fn set_of(rules: &[SidedRule], is_in: impl Fn(&SidedRule) -> bool) ->
     let bits = |rules: &[SidedRule]| {
         (0..).zip(rules).fold(0, |bits, (place, rule)| bits | u64::from(is_in(rule)) << place)
     };
-    rules.chunks(64).map(bits).collect()
+    let mut set: Vec<u64> = rules.chunks(64).map(bits).collect();
+    set.resize(words_of(rules.len()), 0);
+    set
+}
+
+/// Returns the number of words that a set of so many rules has, one at least.
+pub(super) fn words_of(rules: usize) -> usize {
+    rules.div_ceil(64).max(1)
 }
 
 /// Returns the rules that hold each class of addresses.
@@ -62,24 +141,18 @@ pub(super) fn sets_of_classes(
     sets
 }
 
-/// Gives each set a number, the same to the same.
-pub(super) struct Interner {
+/// Sets, each once.
+pub(super) struct UniqueSets {
     pub(super) sets: Sets,
     /// The most sets that there may be.
     max: usize,
-    /// One more than the number of a set, in the first free slot from that of its hash; 0 where there is none.
-    /// At most half full.
-    slots: Vec<u32>,
+    interner: Interner,
 }
 
-impl Interner {
-    /// The most slots that are looked at for a set. Rules that were made for many sets to have the same hash
-    /// make that there is no table, and not that it takes long.
-    pub(super) const MAX_STEPS: usize = 64;
-
-    pub(super) fn new(rules: usize, max: usize) -> Interner {
+impl UniqueSets {
+    pub(super) fn new(rules: usize, max: usize) -> UniqueSets {
         let max = max.min(u16::MAX.into());
-        Interner { sets: Sets::new(rules), max, slots: vec![0; 64] }
+        UniqueSets { sets: Sets::new(rules), max, interner: Interner::new() }
     }
 
     /// Returns the number of a set; none where there is no room.
@@ -90,63 +163,17 @@ impl Interner {
 
     /// Does the same, given the hash, to which words of 0 add nothing.
     pub(super) fn number_of(&mut self, hash: u64, set: &[u64]) -> Option<u16> {
-        let mask = self.slots.len() - 1;
-        let start = spread(hash, mask);
-        for step in 0..Interner::MAX_STEPS {
-            let slot = self.slots.get_mut((start + step) & mask)?;
-            match *slot as usize {
-                0 => {
-                    let number = self.sets.count();
-                    if number >= self.max {
-                        return None;
-                    }
-                    *slot = number as u32 + 1;
-                    self.sets.bits.extend(set);
-                    if 2 * self.sets.count() > mask {
-                        self.grow()?;
-                    }
-                    return Some(number as u16);
-                }
-                found => {
-                    if self.sets.get(found - 1)? == set {
-                        return Some((found - 1) as u16);
-                    }
-                }
+        let (sets, count) = (&self.sets, self.sets.count());
+        let is_same = |number| sets.get(number as usize) == Some(set);
+        let number = self.interner.number(hash, count as u32, is_same)? as usize;
+        if number == count {
+            if count >= self.max {
+                return None;
             }
+            self.sets.bits.extend(set);
         }
-        None
+        Some(number as u16)
     }
-
-    fn grow(&mut self) -> Option<()> {
-        let mask = 2 * self.slots.len() - 1;
-        let mut slots = vec![0; mask + 1];
-        for (number, set) in (1..).zip(self.sets.iter()) {
-            let hash = (0..).zip(set).fold(0, |hash, (place, word)| mixed(hash, place, *word));
-            let start = spread(hash, mask);
-            let free = (0..Interner::MAX_STEPS)
-                .map(|step| (start + step) & mask)
-                .find(|slot| slots.get(*slot) == Some(&0))?;
-            *slots.get_mut(free)? = number;
-        }
-        self.slots = slots;
-        Some(())
-    }
-}
-
-/// Adds a word to the hash of a set; one of 0 adds nothing.
-#[inline(always)]
-pub(super) fn mixed(hash: u64, place: u64, word: u64) -> u64 {
-    if word == 0 {
-        return hash;
-    }
-    let product = u128::from(word ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-        * u128::from(0xd6e8_feb8_6659_fd93_u64);
-    hash.rotate_left(5) ^ (product as u64) ^ (product >> 64) as u64
-}
-
-#[inline(always)]
-fn spread(hash: u64, mask: usize) -> usize {
-    (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask
 }
 
 /// Sets of which some contain others.
@@ -166,21 +193,5 @@ impl Tree<'_> {
     pub(super) fn parent(&self, number: usize) -> Option<usize> {
         let parent = self.parents.get(number.checked_sub(1)?)?;
         Some(*parent as usize)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sets_of_one_hash_are_given_up_and_not_gone_through() {
-        // Wide enough not to grow, which would take the hashes anew.
-        let mut interner = Interner { slots: vec![0; 1024], ..Interner::new(64, usize::MAX) };
-        for number in 0..Interner::MAX_STEPS as u64 {
-            assert_eq!(interner.number_of(7, &[number]), Some(number as u16));
-            assert_eq!(interner.number_of(7, &[number]), Some(number as u16));
-        }
-        assert_eq!(interner.number_of(7, &[u64::MAX]), None);
     }
 }
