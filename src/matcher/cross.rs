@@ -10,13 +10,13 @@ use crate::flow::Flow;
 use crate::matcher::classes::Classes;
 use crate::matcher::columns::Columns;
 use crate::matcher::direct::Direct;
+use crate::matcher::interner::{Interner, mixed};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::memory;
 use crate::matcher::rows::{RowQuery, RowRule, Rows, Spot};
 use crate::matcher::sided::SidedRule;
-use std::collections::HashMap;
 use std::ops::Range;
 
 /// The table.
@@ -155,11 +155,11 @@ struct Builder<'a> {
     limits: Limits,
     /// Lists, by number.
     cells: Vec<u32>,
-    blocks: HashMap<[u32; BLOCK], u32>,
+    blocks: Interner,
     /// The rules of all lists, those of one ascending, and where each list stands.
     ranks: Vec<u32>,
     lists: Vec<Range<usize>>,
-    numbers: HashMap<Box<[u32]>, u32>,
+    numbers: Interner,
     /// The rules of the list that is made at the moment.
     rules_of_list: Vec<u32>,
     /// What a list has become with the rules that are added at the moment.
@@ -179,19 +179,22 @@ const EMPTY: u32 = 0;
 
 impl<'a> Builder<'a> {
     fn new(rules: &'a [SidedRule], limits: Limits) -> Builder<'a> {
-        Builder {
+        let mut builder = Builder {
             rules,
             limits,
-            // The block of cells without rules.
-            cells: vec![EMPTY; BLOCK],
-            blocks: HashMap::from([([EMPTY; BLOCK], 0)]),
+            cells: Vec::new(),
+            blocks: Interner::new(),
             ranks: Vec::new(),
-            lists: std::iter::once(0..0).collect(),
-            numbers: HashMap::from([([].into(), EMPTY)]),
+            lists: Vec::new(),
+            numbers: Interner::new(),
             rules_of_list: Vec::new(),
-            grown: vec![Grown { round: 0, list: EMPTY }],
+            grown: Vec::new(),
             round: 0,
-        }
+        };
+        // Those without rules are the first.
+        builder.list(&[]);
+        builder.block([EMPTY; BLOCK]);
+        builder
     }
 
     /// Makes the cells of all pairs of classes, and returns the directory, of `size` blocks; none over
@@ -265,16 +268,16 @@ impl<'a> Builder<'a> {
 
     /// Returns the number of the first cell of a block.
     fn block(&mut self, cells: [u32; BLOCK]) -> Option<u32> {
-        if let Some(first) = self.blocks.get(&cells) {
-            return Some(*first);
+        let (blocks, first) = (self.cells.as_chunks().0, self.cells.len());
+        let is_same = |first: u32| blocks.get(first as usize / BLOCK) == Some(&cells);
+        let number = self.blocks.number(hash(&cells), first as u32, is_same)?;
+        if number as usize == first {
+            if first / BLOCK >= self.limits.blocks {
+                return None;
+            }
+            self.cells.extend(cells);
         }
-        let first = self.cells.len();
-        if first / BLOCK >= self.limits.blocks {
-            return None;
-        }
-        self.cells.extend(cells);
-        self.blocks.insert(cells, first as u32);
-        Some(first as u32)
+        Some(number)
     }
 
     /// Returns the number of a list with more rules.
@@ -290,10 +293,7 @@ impl<'a> Builder<'a> {
         rules.extend(active.iter().map(|(_, rule)| *rule));
         rules.sort_unstable();
         self.drop_covered(&mut rules);
-        let number = match self.numbers.get(rules.as_slice()) {
-            Some(number) => *number,
-            None => self.push(&rules)?,
-        };
+        let number = self.list(&rules)?;
         self.rules_of_list = rules;
         if let Some(grown) = self.grown.get_mut(list as usize) {
             *grown = Grown { round: self.round, list: number };
@@ -301,17 +301,21 @@ impl<'a> Builder<'a> {
         Some(number)
     }
 
-    /// Adds a list that is not there yet, and returns its number.
-    fn push(&mut self, rules: &[u32]) -> Option<u32> {
-        let start = self.ranks.len();
-        if start + rules.len() > self.limits.copies {
-            return None;
+    /// Returns the number of a list.
+    fn list(&mut self, rules: &[u32]) -> Option<u32> {
+        let (ranks, lists, count) = (&self.ranks, &self.lists, self.lists.len());
+        let list = |number| lists.get(number as usize).and_then(|list| ranks.get(list.clone()));
+        let is_same = |number| list(number) == Some(rules);
+        let number = self.numbers.number(hash(rules), count as u32, is_same)?;
+        if number as usize == count {
+            let start = self.ranks.len();
+            if start + rules.len() > self.limits.copies {
+                return None;
+            }
+            self.ranks.extend(rules);
+            self.lists.push(start..self.ranks.len());
+            self.grown.push(Grown { round: 0, list: EMPTY });
         }
-        let number = self.lists.len() as u32;
-        self.ranks.extend(rules);
-        self.lists.push(start..self.ranks.len());
-        self.numbers.insert(rules.into(), number);
-        self.grown.push(Grown { round: 0, list: EMPTY });
         Some(number)
     }
 
@@ -348,6 +352,14 @@ impl<'a> Builder<'a> {
         let cells = self.cells.iter().map(|list| spots.get(*list as usize));
         Some((cells.map(|spot| spot.copied().unwrap_or(Spot::EMPTY)).collect(), rows))
     }
+}
+
+/// Returns the hash of a block or of a list.
+fn hash(numbers: &[u32]) -> u64 {
+    let (pairs, rest) = numbers.as_chunks();
+    let pairs = pairs.iter().map(|[one, other]| u64::from(*one) << 32 | u64::from(*other));
+    let words = pairs.chain(rest.iter().map(|one| u64::from(*one)));
+    (0..).zip(words).fold(0, |hash, (place, word)| mixed(hash, place, word))
 }
 
 /// Returns a rule as it stands in a row that both its sides lead to.
