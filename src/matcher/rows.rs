@@ -360,17 +360,20 @@ impl<const W: usize> Rows<W> {
             let start = self.words.len();
             self.words.resize(start + pairs * Chunk::<W>::COLUMNS, 0);
             let words = self.words.get_mut(start..).unwrap_or_default();
-            let none = (!rules.len().is_multiple_of(2)).then_some(&RowRule::NONE);
-            for (lane, rule) in rules.iter().chain(none).enumerate() {
-                let (halves, fields) = rule.fields();
-                for (column, half) in halves.into_iter().enumerate() {
-                    if let Some(word) = words.get_mut(column * pairs + lane / 2) {
-                        *word |= u32::from(half) << (lane % 2 * 16);
+            for (pair, rules) in rules.chunks(2).enumerate() {
+                let [one, other] = [0, 1].map(|lane| rules.get(lane).unwrap_or(&RowRule::NONE));
+                let ((halves, fields), (other_halves, other_fields)) =
+                    (one.fields(), other.fields());
+                let places = (pair..).step_by(pairs);
+                for ((place, half), other) in places.zip(halves).zip(other_halves) {
+                    if let Some(word) = words.get_mut(place) {
+                        *word = u32::from(half) | u32::from(other) << 16;
                     }
                 }
-                for (column, field) in fields.enumerate() {
-                    if let Some(word) = words.get_mut((HALVES + 2 * column) * pairs + lane) {
-                        *word = field;
+                let places = (HALVES * pairs + 2 * pair..).step_by(2 * pairs);
+                for ((place, field), other) in places.zip(fields).zip(other_fields) {
+                    if let Some(two) = words.get_mut(place..place + 2) {
+                        two.copy_from_slice(&[field, other]);
                     }
                 }
             }
