@@ -572,7 +572,15 @@ mod tests {
 
     #[test]
     fn ports_of_one_class_are_in_the_same_rules() {
-        let ranges = [(80, 80), (255, 256), (256, 511), (512, 512), (1000, 65535), (1024, 65535)];
+        let ranges = [
+            (80, 80),
+            (255, 256),
+            (256, 511),
+            (512, 512),
+            (1000, 65535),
+            (1024, 65535),
+            (2000, 65534),
+        ];
         for count in 0..=ranges.len() {
             let rules: Vec<_> = (0..)
                 .zip(&ranges[..count])
@@ -619,6 +627,40 @@ mod tests {
             let rule = rule(rank, SIDES, [ANY, ANY]);
             let table = table(&[rule], Limits::ALL);
             assert_eq!(table.is_some(), is_made, "of rank {rank}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_one_class_are_in_the_same_rules() {
+        let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Number(1), Protocol::Number(47)];
+        let directions = [Direction::Any, Direction::Inbound, Direction::Outbound];
+        let kinds_of_rules = protocols.into_iter().chain([Protocol::Any]).flat_map(|protocol| {
+            directions.into_iter().flat_map(move |direction| {
+                [true, false].map(|may_be_loopback| (protocol, direction, may_be_loopback))
+            })
+        });
+        let rules: Vec<_> = (0..)
+            .zip(kinds_of_rules)
+            .map(|(rank, (protocol, direction, may_be_loopback))| {
+                let ranked = Ranked::new(rank, Action::Drop);
+                let leaf = Leaf::new(ranked, PortRange::ANY, protocol, direction);
+                SidedRule { leaf, may_be_loopback, ..rule(rank, SIDES, [ANY, ANY]) }
+            })
+            .collect();
+        let (numbers, sets) = kinds(&rules, usize::MAX).unwrap();
+        for (protocol, direction) in
+            (0..=u8::MAX).flat_map(|protocol| directions.map(|direction| (protocol, direction)))
+        {
+            let flow = Flow::new(IpProtocol(protocol), direction);
+            for is_loopback in [false, true] {
+                let kind = flow.words().kind_index() | FlowWords::kind_of_loopback(is_loopback);
+                let found = sets.get(numbers.get(kind) as usize).unwrap();
+                let is_in = |rule: &SidedRule| {
+                    let holds = rule.leaf.matches(Case::of(&flow), 0);
+                    holds && (rule.may_be_loopback || !is_loopback)
+                };
+                assert_eq!(found, set_of(&rules, is_in), "{flow} {is_loopback}");
+            }
         }
     }
 
