@@ -470,21 +470,24 @@ impl Room {
         let width = sets.count();
         let mut cells = vec![[NONE; 2]; self.take(locals.count(), width)?.div_ceil(2)];
         let numbers = cells.as_flattened_mut();
-        let holders = Holders::of(sets);
         // Those of one local network follow each other.
         let mut own: Vec<(u32, usize)> =
             rules.iter().map(|rule| locals.number(rule.local)).zip(0..).collect();
         own.sort_unstable();
-        let mut own = own.into_iter().peekable();
-        for (class, parent) in (1..).zip(&locals.parents) {
-            // Networks stand behind those that contain them.
-            let (start, parent) = (class as usize * width, *parent as usize * width);
-            numbers.copy_within(parent..parent + width, start);
-            while let Some((_, rule)) = own.next_if(|(of_class, _)| *of_class == class) {
-                let number = number_of(rules.get(rule)?.leaf.ranked);
-                for set in holders.of_rule(rule) {
-                    let first = numbers.get_mut(start + usize::from(*set))?;
-                    *first = (*first).min(number);
+        for first in (0..width).step_by(Holders::SETS) {
+            let some = first..width.min(first + Holders::SETS);
+            let holders = Holders::of(sets, some.clone());
+            let mut own = own.iter().peekable();
+            for (class, parent) in (1..).zip(&locals.parents) {
+                // Networks stand behind those that contain them.
+                let (start, parent) = (class as usize * width, *parent as usize * width);
+                numbers.copy_within(parent + some.start..parent + some.end, start + some.start);
+                while let Some((_, rule)) = own.next_if(|(of_class, _)| *of_class == class) {
+                    let number = number_of(rules.get(*rule)?.leaf.ranked);
+                    for set in holders.of_rule(*rule) {
+                        let first = numbers.get_mut(start + usize::from(*set))?;
+                        *first = (*first).min(number);
+                    }
                 }
             }
         }

@@ -3,6 +3,7 @@
 use crate::matcher::classes::Classes;
 use crate::matcher::interner::{Interner, mixed};
 use crate::matcher::sided::SidedRule;
+use std::ops::Range;
 
 /// Sets of rules, numbered from 0, a bit for each rule.
 pub(super) struct Sets {
@@ -35,7 +36,7 @@ impl Sets {
     }
 }
 
-/// For each rule, the numbers of the sets that hold it.
+/// For each rule, the numbers of those among some sets that hold it.
 pub(super) struct Holders {
     /// Those of one rule ascending and next to each other.
     sets: Vec<u16>,
@@ -44,10 +45,15 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    /// Takes the sets, of which there are at most as many as there are numbers, the other way around.
-    pub(super) fn of(sets: &Sets) -> Holders {
+    /// So many sets are taken at a time, lest this be larger than the table that is made of it: each has a
+    /// bit for each rule, and here two bytes for those that it holds.
+    pub(super) const SETS: usize = 256;
+
+    /// Takes some sets the other way around.
+    pub(super) fn of(sets: &Sets, some: Range<usize>) -> Holders {
         let mut starts = vec![0; sets.words * 64 + 1];
-        for set in sets.iter() {
+        let some = || some.clone().filter_map(|number| Some((number as u16, sets.get(number)?)));
+        for (_, set) in some() {
             for_each_rule(set.iter().copied(), |rule| {
                 if let Some(count) = starts.get_mut(rule + 1) {
                     *count += 1;
@@ -61,7 +67,7 @@ impl Holders {
         }
         let mut next = starts.clone();
         let mut holders = vec![0; sum as usize];
-        for (number, set) in (0..=u16::MAX).zip(sets.iter()) {
+        for (number, set) in some() {
             for_each_rule(set.iter().copied(), |rule| {
                 if let Some(next) = next.get_mut(rule)
                     && let Some(holder) = holders.get_mut(*next as usize)
