@@ -86,7 +86,7 @@ impl PhaseTable {
         let any_local_port = |rule: &SidedRule| is_any(rule.local_ports);
         // The combinations with both sides are still to come, of which those with the local one mostly are
         // the more. Rules for which there is no room are given up early, and before their sets take more
-        // memory than the matcher is going to: 128 bytes a rule, and 512 with the remote side.
+        // memory than the matcher is going to: 128 bytes a rule, for a time twice, and 512 with the remote side.
         let words = words_of(rules.len());
         let max = (limits.cells / 4 / remotes.count()).min(limits.cells / 48 / words);
         let mut room_of_ports = Room { cells: of_ports };
