@@ -130,19 +130,14 @@ impl<'a> Flow<'a> {
     /// that is not known.
     #[inline]
     pub fn new(protocol: IpProtocol, direction: Direction) -> Flow<'a> {
-        Flow::of_ends(protocol, direction, End::NIL, End::NIL)
+        let kind = FlowKind::new(protocol, direction);
+        Flow { remote: End::NIL, local: End::NIL, kind, rest: Rest::Nothing }
     }
 
-    /// Makes a flow of which nothing else is known than its ends.
+    /// Sets both ends of a flow of which nothing else is known.
     #[inline(always)]
-    pub(crate) fn of_ends(
-        protocol: IpProtocol,
-        direction: Direction,
-        remote: End,
-        local: End,
-    ) -> Flow<'a> {
-        let kind =
-            FlowKind(FlowKind::new(protocol, direction).0 | FlowKind::loopback(&remote, &local));
+    pub(crate) fn of_ends(self, remote: End, local: End) -> Flow<'a> {
+        let kind = FlowKind(self.kind.0 | FlowKind::loopback(&remote, &local));
         Flow { remote, local, kind, rest: Rest::Nothing }
     }
 
@@ -585,53 +580,33 @@ impl FlowKind {
     const ASKED: u32 = 32;
     const NUMBER: u32 = 48;
     const LOOPBACK: u64 = (FlowTraits::LOOPBACK as u64) << FlowKind::ASKED;
-    /// The bits of the traits that other protocols than TCP and UDP have: those of their number.
-    const ASKED_NUMBER: u64 = 0xff << (FlowKind::ASKED + FlowTraits::NUMBER);
 
-    /// The case of each protocol where the direction is unknown.
+    /// Finds that of a protocol and a direction.
     #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-    const FIRST: [u8; 256] = {
-        let mut first = [6; 256];
-        first[IpProtocol::TCP.0 as usize] = 0;
-        first[IpProtocol::UDP.0 as usize] = 3;
-        first
-    };
-
-    /// For each case, the bits that all of its flows have, and those that are the protocol's number.
-    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-    const OF_CASES: [(u64, u64); 16] = {
-        let mut of_cases = [(0, 0); 16];
-        let mut case = 0;
-        while case < FlowTraits::OF_CASES.len() {
-            let (direction, traits) = (case as u64 % 3, FlowTraits::OF_CASES[case] as u64);
-            let fixed = direction << FlowKind::DIRECTION
+    const fn found(protocol: u8, direction: usize) -> FlowKind {
+        let (first, number) = match IpProtocol(protocol) {
+            IpProtocol::TCP => (0, 0),
+            IpProtocol::UDP => (3, 0),
+            IpProtocol(number) => (6, number as u64),
+        };
+        let case = first + direction;
+        // All bits of the number, which only other protocols have.
+        let numbered = if first == 6 { 0xff << FlowTraits::NUMBER } else { 0 };
+        let asked = FlowTraits::OF_CASES[case] | numbered;
+        FlowKind(
+            protocol as u64
+                | (direction as u64) << FlowKind::DIRECTION
                 | (case as u64) << FlowKind::CASE
-                | traits << FlowKind::ASKED;
-            of_cases[case] = match case {
-                0..6 => (fixed, 0xff),
-                _ => (fixed | FlowKind::ASKED_NUMBER, FlowKind::numbers(0xff)),
-            };
-            case += 1;
-        }
-        of_cases
-    };
+                | number << FlowKind::CASE_NUMBER
+                | (asked as u64) << FlowKind::ASKED
+                | number << (FlowKind::NUMBER + FlowTraits::NUMBER),
+        )
+    }
 
     #[inline(always)]
     fn new(protocol: IpProtocol, direction: Direction) -> FlowKind {
-        // PERF: by tables. Which protocol the next flow has no branch predictor can know;
-        // decide/capi-ipv4-1k/rust-made.
-        let first = FlowKind::FIRST.get(usize::from(protocol.0)).copied().unwrap_or(0);
-        // Sixteen, so that none can be out of their range.
-        let case = usize::from(first + direction as u8) % 16;
-        let (of_case, of_number) = FlowKind::OF_CASES.get(case).copied().unwrap_or((0, 0));
-        FlowKind(of_case | FlowKind::numbers(protocol.0) & of_number)
-    }
-
-    /// A protocol's number in all places where it may stand.
-    #[inline(always)]
-    const fn numbers(protocol: u8) -> u64 {
-        let number = protocol as u64;
-        number | number << FlowKind::CASE_NUMBER | number << (FlowKind::NUMBER + FlowTraits::NUMBER)
+        let place = usize::from(protocol.0) | (direction as usize) << FlowKind::DIRECTION;
+        KINDS.get(place).copied().unwrap_or(FlowKind(0))
     }
 
     /// Returns the bit of loopback flows if the ends are those of one.
@@ -679,6 +654,25 @@ impl FlowKind {
     }
 }
 
+/// The [`FlowKind`] of each protocol and direction, found by its own lowest bits, which are these.
+// PERF: one load in place of some fifteen instructions. Which protocol the next flow has no branch predictor
+// can know; decide/capi-ipv4-1k/rust-made.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+static KINDS: [FlowKind; 1024] = {
+    let mut kinds = [FlowKind(0); 1024];
+    let mut direction = 0;
+    while direction < 3 {
+        let mut protocol = 0;
+        while protocol < 256 {
+            let place = protocol | direction << FlowKind::DIRECTION;
+            kinds[place] = FlowKind::found(protocol as u8, direction);
+            protocol += 1;
+        }
+        direction += 1;
+    }
+    kinds
+};
+
 /// The case of a flow and whether it is a loopback flow, as bits: a rule is compared by those that it
 /// does not match. Found when a flow is made, as its case is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -720,38 +714,31 @@ pub(crate) struct End {
     /// INVARIANT: the folded address, right-aligned; 0 where there is none.
     high: u64,
     low: u64,
-    /// The port, and INVARIANT: [`End::LOOPBACK`] if the address is that of loopback, [`End::V4`] or
-    /// [`End::V6`] after the family of the folded address.
-    // PERF: one number. Where a port stands alone, a processor may be made to read it with what is behind, just
-    // after the two were written one by one, and then waits; decide/capi-ipv4-1k.
+    /// The port, and what the end holds, as bits; none of them for nil.
+    // PERF: one number, so that an end is made by few instructions. And where a port stands alone, a processor may
+    // be made to read it with what is behind, just after the two were written one by one, and then waits;
+    // decide/capi-ipv4-1k.
     rest: u32,
-    kind: Kind,
     /// INVARIANT: the family of the folded address.
     family: Option<AddressFamily>,
 }
 
-/// What an [`End`] holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
-    Nil,
-    Name,
-    V4,
-    V6,
-    /// An IPv4-mapped IPv6 address, folded.
-    Mapped,
-}
-
 impl End {
+    /// INVARIANT: the address is that of loopback.
     const LOOPBACK: u32 = 1 << 16;
+    /// INVARIANT: one of these after the family of the folded address.
     const V4: u32 = 1 << 17;
     const V6: u32 = 1 << 18;
+    /// Beside [`End::V4`]: the address was an IPv4-mapped IPv6 address.
+    const MAPPED: u32 = 1 << 19;
+    const NAME: u32 = 1 << 20;
 
-    pub(crate) const NIL: End = End { high: 0, low: 0, rest: 0, kind: Kind::Nil, family: None };
+    pub(crate) const NIL: End = End { high: 0, low: 0, rest: 0, family: None };
 
     /// Makes the remote end that holds a name.
     #[inline]
     pub(crate) fn of_name(port: u16) -> End {
-        End { rest: port.into(), kind: Kind::Name, ..End::NIL }
+        End { rest: u32::from(port) | End::NAME, ..End::NIL }
     }
 
     #[inline]
@@ -765,33 +752,34 @@ impl End {
     /// Makes the end of an IPv4 address.
     #[inline(always)]
     pub(crate) fn of_v4(bits: u32, port: u16) -> End {
-        let loopback = Ipv4Addr::LOCALHOST.to_bits();
-        End::of_bits(Kind::V4, AddressFamily::V4, bits.into(), loopback.into(), port)
+        let is_loopback = u32::from(bits == Ipv4Addr::LOCALHOST.to_bits()) * End::LOOPBACK;
+        let rest = u32::from(port) | is_loopback | End::V4;
+        End { high: 0, low: bits.into(), rest, family: Some(AddressFamily::V4) }
     }
 
     /// Makes the end of an IPv6 address, which is folded if it is an IPv4-mapped one (S-20).
-    #[inline]
-    pub(crate) fn of_v6(bits: u128, port: u16) -> End {
-        if bits >> 32 == 0xffff {
-            let (bits, loopback) = (bits as u32, Ipv4Addr::LOCALHOST.to_bits());
-            let family = AddressFamily::V4;
-            return End::of_bits(Kind::Mapped, family, bits.into(), loopback.into(), port);
-        }
-        End::of_bits(Kind::V6, AddressFamily::V6, bits, Ipv6Addr::LOCALHOST.to_bits(), port)
-    }
-
-    /// Makes the end of a folded address, given that of loopback of the same family.
     #[inline(always)]
-    fn of_bits(kind: Kind, family: AddressFamily, bits: u128, loopback: u128, port: u16) -> End {
-        let is_loopback = u32::from(bits == loopback) * End::LOOPBACK;
-        let of_family = if family == AddressFamily::V4 { End::V4 } else { End::V6 };
-        let rest = u32::from(port) | is_loopback | of_family;
-        End { high: (bits >> 64) as u64, low: bits as u64, rest, kind, family: Some(family) }
+    pub(crate) fn of_v6(bits: u128, port: u16) -> End {
+        let (high, low) = ((bits >> 64) as u64, bits as u64);
+        let family = Some(AddressFamily::V6);
+        let mut end = End { high, low, rest: u32::from(port) | End::V6, family };
+        // PERF: of mapped addresses and of that of loopback the high half is 0, and of hardly any other;
+        // decide/capi-ipv6-1k.
+        if high == 0 {
+            if low >> 32 == 0xffff {
+                end = End::of_v4(low as u32, port);
+                end.rest |= End::MAPPED;
+            }
+            if low == Ipv6Addr::LOCALHOST.to_bits() as u64 {
+                end.rest |= End::LOOPBACK;
+            }
+        }
+        end
     }
 
     /// Returns the endpoint; `None` for nil.
     fn with_zone(self, zone: Option<Zone>) -> Option<FlowEndpoint> {
-        (self.kind != Kind::Nil).then_some(FlowEndpoint { end: self, zone })
+        (self.rest >> u16::BITS != 0).then_some(FlowEndpoint { end: self, zone })
     }
 
     /// Returns the address that rules compare.
@@ -840,9 +828,11 @@ impl FlowEndpoint {
 
     /// Returns the address as it was given; `None` for an endpoint that holds a name.
     pub fn address(self) -> Option<IpAddr> {
-        match (self.end.kind, self.folded_address()) {
-            (Kind::Mapped, Some(IpAddr::V4(folded))) => Some(folded.to_ipv6_mapped().into()),
-            (_, address) => address,
+        match self.folded_address() {
+            Some(IpAddr::V4(folded)) if self.end.rest & End::MAPPED != 0 => {
+                Some(folded.to_ipv6_mapped().into())
+            }
+            address => address,
         }
     }
 

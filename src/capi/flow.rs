@@ -44,16 +44,16 @@ pub(super) unsafe fn read<'p, 'a>(
             && raw.known == ENDS
             && let Ok(direction) = direction(raw.direction)
         {
-            let protocol = IpProtocol(raw.protocol);
+            let flow = Flow::new(IpProtocol(raw.protocol), direction);
             let (remote, local) = (&raw.remote_address, &raw.local_address);
-            match common_family(raw) {
-                Some(FSV_FAMILY_IPV4) => {
+            match families(raw) {
+                BOTH_IPV4 => {
                     let (remote, local) = (v4(remote, raw.remote_port), v4(local, raw.local_port));
-                    return Ok(place.write(Flow::of_ends(protocol, direction, remote, local)));
+                    return Ok(place.write(flow.of_ends(remote, local)));
                 }
-                Some(FSV_FAMILY_IPV6) => {
+                BOTH_IPV6 => {
                     let (remote, local) = (v6(remote, raw.remote_port), v6(local, raw.local_port));
-                    return Ok(place.write(Flow::of_ends(protocol, direction, remote, local)));
+                    return Ok(place.write(flow.of_ends(remote, local)));
                 }
                 _ => {}
             }
@@ -63,11 +63,18 @@ pub(super) unsafe fn read<'p, 'a>(
     }
 }
 
-/// Returns the family of both ends if it is the same.
+/// Returns the families of both ends as one number.
 #[inline(always)]
-fn common_family(raw: &fsv_flow) -> Option<fsv_family> {
-    (raw.remote_family == raw.local_family).then_some(raw.remote_family)
+fn families(raw: &fsv_flow) -> u16 {
+    families_of(raw.remote_family, raw.local_family)
 }
+
+const fn families_of(remote: fsv_family, local: fsv_family) -> u16 {
+    u16::from_le_bytes([remote, local])
+}
+
+const BOTH_IPV4: u16 = families_of(FSV_FAMILY_IPV4, FSV_FAMILY_IPV4);
+const BOTH_IPV6: u16 = families_of(FSV_FAMILY_IPV6, FSV_FAMILY_IPV6);
 
 #[inline(always)]
 fn v4(bytes: &[u8; 16], port: u16) -> flow::End {
@@ -104,7 +111,7 @@ unsafe fn read_any<'a>(
     };
     let remote = end(FSV_KNOWN_REMOTE, raw.remote_family, &raw.remote_address, raw.remote_port)?;
     let local = end(FSV_KNOWN_LOCAL, raw.local_family, &raw.local_address, raw.local_port)?;
-    let flow = place.write(Flow::of_ends(protocol, direction, remote, local));
+    let flow = place.write(Flow::new(protocol, direction).of_ends(remote, local));
     if raw.known & !ENDS != 0 {
         // SAFETY: passed on.
         unsafe { read_rest(raw, flow, details) }?;
@@ -123,7 +130,7 @@ pub(super) unsafe fn check(raw: *const fsv_flow) -> Checked<()> {
     unsafe {
         if let Some(raw) = handle::input_of_size(raw)
             && raw.known == ENDS
-            && matches!(common_family(raw), Some(FSV_FAMILY_IPV4 | FSV_FAMILY_IPV6))
+            && matches!(families(raw), BOTH_IPV4 | BOTH_IPV6)
         {
             return direction(raw.direction).map(drop);
         }
