@@ -13,17 +13,17 @@ use std::fmt;
 /// What is taken as not known yet is the local endpoint (nil, or unbound, address and port each by
 /// itself) and a missing host name. A nil remote endpoint is not: rules with a remote side just do
 /// not match it (S-22).
-// PERF: without padding, and from the action on as the struct in C, which a decision is then written to as
-// two words; decide/capi-ipv4-1k.
+// PERF: without padding, and as a part of the struct in C, which a decision is then written to as one number;
+// decide/capi-ipv4-1k.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Decision {
-    /// INVARIANT: `NO_RULE` if and only if no rule gave the action.
-    rule: u32,
     action: Action,
     reason: Reason,
     is_final: bool,
     reserved: Reserved,
+    /// INVARIANT: `NO_RULE` if and only if no rule gave the action.
+    rule: u32,
 }
 
 /// What stands where a struct would have padding.

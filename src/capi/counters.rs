@@ -41,7 +41,7 @@ impl Counters {
 
     /// Returns the memory of the counters of so many rules, in bytes.
     pub(super) fn size_bytes(rule_count: usize) -> usize {
-        SHARDS * Counters::lines_of_set(rule_count) * size_of::<Line>()
+        size_of::<Counters>() + SHARDS * Counters::lines_of_set(rule_count) * size_of::<Line>()
     }
 
     fn lines_of_set(rule_count: usize) -> usize {
@@ -140,7 +140,7 @@ mod tests {
     fn counters_of_threads_are_on_lines_of_their_own() {
         let counters = Counters::new(14);
         assert_eq!(counters.lines.len(), SHARDS * 2);
-        assert_eq!(Counters::size_bytes(14), SHARDS * 2 * 128);
+        assert_eq!(Counters::size_bytes(14), size_of::<Counters>() + SHARDS * 2 * 128);
         let places: Vec<usize> =
             (0..64).map(|_| thread::spawn(shard).join().unwrap()).chain([shard()]).collect();
         assert!(places.iter().all(|place| *place < SHARDS));

@@ -277,21 +277,22 @@ pub(super) unsafe fn out_struct<T: Sized32>(pointer: *mut T) -> Checked<OutStruc
     }
 }
 
-/// Where a whole output struct goes, beginning with its size, which stays. INVARIANT: may be written to.
+/// Where an output struct of the size of its type goes, beginning with its size, which stays. INVARIANT: may be
+/// written to.
 pub(super) struct OutWhole<T>(NonNull<T>);
 
-/// Returns where an output struct goes, if it is not NULL and claims at least the size of its type.
+/// Returns where an output struct goes, if it is not NULL and claims the size of its type.
 ///
 /// # Safety
 ///
 /// The contract of the header, for as long as the result is used.
-// PERF: one comparison, where `out_struct` takes another to write; decide/capi-ipv4-1k.
+// PERF: one comparison, where `out_struct` takes more, and another to write; decide/capi-ipv4-1k.
 #[inline(always)]
 pub(super) unsafe fn out_whole<T: Sized32>(pointer: *mut T) -> Option<OutWhole<T>> {
     let pointer = NonNull::new(pointer)?;
     // SAFETY: not NULL; the contract of the header is passed on.
     let size = unsafe { claimed_size(pointer.as_ptr().cast_const()) };
-    (size_of::<T>()..=MAX_STRUCT_BYTES).contains(&size).then_some(OutWhole(pointer))
+    (size == size_of::<T>()).then_some(OutWhole(pointer))
 }
 
 impl<T> OutWhole<T> {

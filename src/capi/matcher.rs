@@ -9,7 +9,8 @@ use crate::capi::handle::{self, OutWhole};
 use crate::capi::labels::{Labels, Pool};
 use crate::capi::settings::{self, fsv_settings};
 use crate::capi::status::{
-    Checked, FSV_STATUS_INVALID_ARGUMENT, FSV_STATUS_NOT_KEPT, FSV_STATUS_PANIC, fsv_status,
+    Checked, FSV_STATUS_INVALID_ARGUMENT, FSV_STATUS_NOT_KEPT, FSV_STATUS_OK, FSV_STATUS_PANIC,
+    fsv_status,
 };
 use crate::capi::text;
 use crate::capi::types::{
@@ -30,7 +31,7 @@ use std::sync::Arc;
 pub struct fsv_matcher {
     matcher: Matcher,
     labels: Labels,
-    counters: Option<Counters>,
+    counters: Option<Box<Counters>>,
     settings: Option<Arc<FilterSettings>>,
     options: Options,
     rule_count: usize,
@@ -105,7 +106,7 @@ impl fsv_matcher {
         Ok(fsv_matcher {
             matcher: builder.build(settings)?,
             labels,
-            counters: options.count_hits.then(|| Counters::new(rule_count)),
+            counters: options.count_hits.then(|| Box::new(Counters::new(rule_count))),
             settings: options.keep_settings.then(|| Arc::clone(settings)),
             options,
             rule_count,
@@ -135,7 +136,10 @@ impl fsv_matcher {
         // SAFETY: passed on.
         unsafe {
             let Some(out) = handle::out_whole(decision) else {
-                return self.decide_in_part(flow, decision);
+                return match self.decide_in_part(flow, decision) {
+                    FSV_STATUS_OK => Ok(()),
+                    status => Err(status),
+                };
             };
             let (mut details, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
             let flow = flow::read(flow, &mut place, &mut details)?;
@@ -144,7 +148,7 @@ impl fsv_matcher {
         Ok(())
     }
 
-    /// Does the same where the decision may be of the first version.
+    /// Does the same where the decision may be of another version, and returns the status.
     ///
     /// # Safety
     ///
@@ -155,14 +159,17 @@ impl fsv_matcher {
         &self,
         flow: *const fsv_flow,
         decision: *mut fsv_decision,
-    ) -> Checked<()> {
-        // SAFETY: passed on.
-        unsafe {
-            handle::out_struct(decision)?;
-            let (mut details, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-            let flow = flow::read(flow, &mut place, &mut details)?;
-            self.answer_in_part(flow, self.matcher.decide(flow), decision)
-        }
+    ) -> fsv_status {
+        let run = || {
+            // SAFETY: passed on.
+            unsafe {
+                handle::out_struct(decision)?;
+                let (mut details, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+                let flow = flow::read(flow, &mut place, &mut details)?;
+                self.answer_in_part(flow, self.matcher.decide(flow), decision)
+            }
+        };
+        run().err().unwrap_or(FSV_STATUS_OK)
     }
 
     /// Decides flows, once all of them are known to be in order.
@@ -244,9 +251,9 @@ impl fsv_matcher {
         pending_count: u32,
         out: OutWhole<fsv_decision>,
     ) {
-        // SAFETY: any bytes are numbers, and a decision has no padding. Behind the rule, its four bytes are those of
+        // SAFETY: any bytes are numbers, and a decision has no padding. The four bytes before the rule are those of
         // `fsv_decision`.
-        let [rule, four] = unsafe { mem::transmute::<Decision, [u32; 2]>(decision) };
+        let [four, rule] = unsafe { mem::transmute::<Decision, [u32; 2]>(decision) };
         // PERF: no rule has the number that stands for none, so that it need not be asked for.
         let (label, label_len) = self.labels.of_rule(rule);
         let place = out.as_ptr();
