@@ -135,6 +135,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Sets both ends of a flow of which nothing else is known.
+    #[cfg(feature = "capi")]
     #[inline(always)]
     pub(crate) fn of_ends(self, remote: End, local: End) -> Flow<'a> {
         let kind = FlowKind(self.kind.0 | FlowKind::loopback(&remote, &local));
