@@ -416,7 +416,7 @@ impl Room {
         let width = second.count();
         let mut cells = vec![[0; 2]; self.take(first.sets.count(), width)?.div_ceil(2)];
         let numbers: &mut [u16] = cells.as_flattened_mut();
-        let columns = second.columns();
+        let mut columns = None;
         let mut both = Both::new(UniqueSets::new(first.sets.words * 64, max), last);
         // For each class, which of the rules that the parent has not it holds.
         let mut beyond = vec![0u64; width];
@@ -438,6 +438,7 @@ impl Room {
             // As the parent, but for the classes that hold a rule which the parent has not: what becomes of
             // one number with the same of these rules is the same.
             beyond.fill(0);
+            let columns = columns.get_or_insert_with(|| second.columns());
             for (bit, rule) in (0..).zip(own) {
                 let column = columns.get(rule / 64)?;
                 for (beyond, word) in beyond.iter_mut().zip(column) {
