@@ -721,6 +721,8 @@ pub(crate) struct End {
     // decide/capi-ipv4-1k.
     rest: u32,
     /// INVARIANT: the family of the folded address.
+    // PERF: beside the bits, which groups of flows ask for. Where a single call asked for those, or for a byte of one
+    // number with them, it took 3 to 5 ns more; decide/capi-ipv4-1k/rust.
     family: Option<AddressFamily>,
 }
 
