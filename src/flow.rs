@@ -134,12 +134,39 @@ impl<'a> Flow<'a> {
         Flow { remote: End::NIL, local: End::NIL, kind, rest: Rest::Nothing }
     }
 
-    /// Sets both ends of a flow of which nothing else is known.
+    /// Makes a flow of which no more than both ends is known.
     #[cfg(feature = "capi")]
     #[inline(always)]
-    pub(crate) fn of_ends(self, remote: End, local: End) -> Flow<'a> {
-        let kind = FlowKind(self.kind.0 | FlowKind::loopback(&remote, &local));
+    pub(crate) fn of_ends(
+        protocol: IpProtocol,
+        direction: Direction,
+        remote: End,
+        local: End,
+    ) -> Flow<'a> {
+        let kind = FlowKind::new(protocol, direction);
+        let kind = FlowKind(kind.0 | FlowKind::loopback(&remote, &local));
         Flow { remote, local, kind, rest: Rest::Nothing }
+    }
+
+    /// Makes a flow of which no more than both addresses is known, IPv6 ones, and their ports.
+    // PERF: where both high halves have a bit, most often, nothing has to be asked for of either end;
+    // decide/capi-ipv6-1k.
+    #[cfg(feature = "capi")]
+    #[inline(always)]
+    pub(crate) fn of_v6(
+        protocol: IpProtocol,
+        direction: Direction,
+        remote: (u128, u16),
+        local: (u128, u16),
+    ) -> Flow<'a> {
+        if remote.0 >> 64 != 0 && local.0 >> 64 != 0 {
+            let kind = FlowKind::new(protocol, direction);
+            let (remote, local) =
+                (End::of_usual_v6(remote.0, remote.1), End::of_usual_v6(local.0, local.1));
+            return Flow { remote, local, kind, rest: Rest::Nothing };
+        }
+        let (remote, local) = (End::of_v6(remote.0, remote.1), End::of_v6(local.0, local.1));
+        Flow::of_ends(protocol, direction, remote, local)
     }
 
     /// Sets the remote endpoint.
@@ -760,12 +787,18 @@ impl End {
         End { high: 0, low: bits.into(), rest, family: Some(AddressFamily::V4) }
     }
 
+    /// Makes the end of an IPv6 address that is neither an IPv4-mapped one nor that of loopback.
+    #[inline(always)]
+    fn of_usual_v6(bits: u128, port: u16) -> End {
+        let (high, low) = ((bits >> 64) as u64, bits as u64);
+        End { high, low, rest: u32::from(port) | End::V6, family: Some(AddressFamily::V6) }
+    }
+
     /// Makes the end of an IPv6 address, which is folded if it is an IPv4-mapped one (S-20).
     #[inline(always)]
     pub(crate) fn of_v6(bits: u128, port: u16) -> End {
         let (high, low) = ((bits >> 64) as u64, bits as u64);
-        let family = Some(AddressFamily::V6);
-        let mut end = End { high, low, rest: u32::from(port) | End::V6, family };
+        let mut end = End::of_usual_v6(bits, port);
         // PERF: of mapped addresses and of that of loopback the high half is 0, and of hardly any other;
         // decide/capi-ipv6-1k.
         if high == 0 {

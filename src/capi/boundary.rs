@@ -34,9 +34,14 @@ impl From<Error> for Failure {
 /// Runs what a function does.
 #[inline(always)]
 pub(super) fn guard(run: impl FnOnce() -> Checked<()>) -> fsv_status {
+    guard_status(|| run().err().unwrap_or(FSV_STATUS_OK))
+}
+
+/// Runs what a function does that has its status itself.
+#[inline(always)]
+pub(super) fn guard_status(run: impl FnOnce() -> fsv_status) -> fsv_status {
     match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(())) => FSV_STATUS_OK,
-        Ok(Err(status)) => status,
+        Ok(status) => status,
         Err(payload) => {
             // To drop what somebody panicked with could panic again.
             std::mem::forget(payload);

@@ -44,16 +44,17 @@ pub(super) unsafe fn read<'p, 'a>(
             && raw.known == ENDS
             && let Ok(direction) = direction(raw.direction)
         {
-            let flow = Flow::new(IpProtocol(raw.protocol), direction);
+            let protocol = IpProtocol(raw.protocol);
             let (remote, local) = (&raw.remote_address, &raw.local_address);
             match families(raw) {
                 BOTH_IPV4 => {
                     let (remote, local) = (v4(remote, raw.remote_port), v4(local, raw.local_port));
-                    return Ok(place.write(flow.of_ends(remote, local)));
+                    return Ok(place.write(Flow::of_ends(protocol, direction, remote, local)));
                 }
                 BOTH_IPV6 => {
-                    let (remote, local) = (v6(remote, raw.remote_port), v6(local, raw.local_port));
-                    return Ok(place.write(flow.of_ends(remote, local)));
+                    let remote = (u128::from_be_bytes(*remote), raw.remote_port);
+                    let local = (u128::from_be_bytes(*local), raw.local_port);
+                    return Ok(place.write(Flow::of_v6(protocol, direction, remote, local)));
                 }
                 _ => {}
             }
@@ -92,6 +93,7 @@ fn v6(bytes: &[u8; 16], port: u16) -> flow::End {
 /// # Safety
 ///
 /// As for [`read`].
+#[cold]
 #[inline(never)]
 unsafe fn read_any<'a>(
     raw: *const fsv_flow,
@@ -111,7 +113,7 @@ unsafe fn read_any<'a>(
     };
     let remote = end(FSV_KNOWN_REMOTE, raw.remote_family, &raw.remote_address, raw.remote_port)?;
     let local = end(FSV_KNOWN_LOCAL, raw.local_family, &raw.local_address, raw.local_port)?;
-    let flow = place.write(Flow::new(protocol, direction).of_ends(remote, local));
+    let flow = place.write(Flow::of_ends(protocol, direction, remote, local));
     if raw.known & !ENDS != 0 {
         // SAFETY: passed on.
         unsafe { read_rest(raw, flow, details) }?;

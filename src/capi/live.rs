@@ -4,7 +4,7 @@
 //! labels and counters, which have to be those of the same generation. So each is a matcher as C has
 //! it, and replacing is all that there is: nothing is laid over compiled rules.
 
-use crate::capi::boundary::{Failure, guard, guard_or, guard_with};
+use crate::capi::boundary::{Failure, guard, guard_or, guard_status, guard_with};
 use crate::capi::error::fsv_error;
 use crate::capi::handle;
 use crate::capi::labels::Pool;
@@ -128,11 +128,11 @@ pub unsafe extern "C" fn fsv_live_decide(
     flow: *const fsv_flow,
     decision: *mut fsv_decision,
 ) -> fsv_status {
-    guard(|| {
-        // SAFETY: the contract of the header.
-        unsafe {
-            let matcher = handle::borrow(live)?.current.load();
-            matcher.counted(matcher.decide(flow, decision))
+    // SAFETY: the contract of the header.
+    guard_status(|| unsafe {
+        match handle::borrow(live) {
+            Ok(live) => live.current.load().decide(flow, decision),
+            Err(status) => status,
         }
     })
 }
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn fsv_live_decide_batch(
         // SAFETY: the contract of the header.
         unsafe {
             let matcher = handle::borrow(live)?.current.load();
-            matcher.counted(matcher.decide_batch(flows, count, decisions))
+            matcher.decide_batch(flows, count, decisions).map_err(|status| matcher.counted(status))
         }
     })
 }
