@@ -69,6 +69,14 @@ struct First {
     slots: Vec<Slot>,
     /// The number of the first network in the block that the slot of the same index links to.
     bases: Vec<u32>,
+    /// Of that block, a bit for each eight values of the next 8 bits that not only `outers` is the answer
+    /// for. Left out if most have a bit.
+    parts: Vec<u32>,
+    /// The number of the network, or of none, that contains all of that block.
+    // PERF: where networks are scattered, most addresses are in none of those of their block, and what says so is
+    // small enough to stay in a cache, other than the blocks. Each in a table of its own: what few lines hold is
+    // asked for again before they are gone; longest-match-dependent/routing-table-ipv4-uniform.
+    outers: Vec<u32>,
 }
 
 /// The number of a network, of none, or of a node: 32 bits.
@@ -181,6 +189,9 @@ impl V4Index {
             Some(slot) => match slot.link() {
                 Some(link) => {
                     let (line, runs) = (link / MAX_RUNS, link % MAX_RUNS);
+                    if let Some(outer) = self.first.outer(first, value) {
+                        return outer;
+                    }
                     let base = self.first.bases.get(usize::from(first)).copied().unwrap_or(0);
                     guess(base as usize + ((usize::from(value) * runs) >> 8));
                     self.blocks.get(line, runs, value)
@@ -440,9 +451,35 @@ impl Blocks {
         Node::elsewhere(line, codes.len())
     }
 
-    /// Returns the number of the first network of the block at `line`.
-    fn base(&self, line: usize) -> u32 {
-        self.lines.get(line).map_or(NO_NETWORK, |Line([.., base, _, _, _, _, _])| *base)
+    /// Returns the number of the first network of the block at `line`, and that of the network that
+    /// contains it.
+    fn base_and_outer(&self, line: usize) -> (u32, u32) {
+        let numbers = |Line([.., base, outer, _, _, _, _]): &Line| (*base, *outer);
+        self.lines.get(line).map_or((NO_NETWORK, NO_NETWORK), numbers)
+    }
+
+    /// Returns a bit for each eight values of the 8 bits, unless one network, or none, that contains the block
+    /// at `line` is the answer for all of them.
+    fn parts(&self, line: usize) -> u32 {
+        let Some(Line(header)) = self.lines.get(line) else { return u32::MAX };
+        let (mut parts, mut run, mut is_inner) = (0, 0, false);
+        for value in 0..=u8::MAX {
+            let starts = header.get(usize::from(value >> 5)).copied().unwrap_or(0);
+            if starts >> (value & 31) & 1 != 0 {
+                is_inner = self.code(line, Blocks::HEADER + run) != Some(Blocks::OUTER);
+                run += 1;
+            }
+            parts |= u32::from(is_inner) << (value >> 3);
+        }
+        parts
+    }
+
+    /// Returns the code at a place of the block at `line`, counted in bytes.
+    #[inline(always)]
+    fn code(&self, line: usize, place: usize) -> Option<u8> {
+        let Line(words) = self.lines.get(line + place / 64)?;
+        let word = words.get(place / 4 % 16).copied().unwrap_or(0);
+        Some((word >> (place % 4 * 8)) as u8)
     }
 
     /// Returns the number of the network, or else the index of the link, by the block at `line`, of
@@ -460,9 +497,7 @@ impl Blocks {
         let run = (counts >> (part * 8) & 0xff) as usize + starts.count_ones() as usize;
         // The run that holds the value is the last that begins up to it.
         let place = Blocks::HEADER - 1 + run;
-        let Some(Line(words)) = self.lines.get(line + place / 64) else { return Ok(NO_NETWORK) };
-        let word = words.get(place / 4 % 16).copied().unwrap_or(0);
-        let code = (word >> (place % 4 * 8)) as u8;
+        let Some(code) = self.code(line, place) else { return Ok(NO_NETWORK) };
         if code == Blocks::ELSEWHERE {
             return Err(link);
         }
@@ -495,19 +530,42 @@ impl First {
         if self.steps.len() < MANY_FIRST {
             return;
         }
-        let pairs = (0..=u16::MAX).map(|bits| {
+        let mut all = First::default();
+        let reserve = |numbers: &mut Vec<u32>| numbers.reserve_exact(1 << u16::BITS);
+        all.slots.reserve_exact(1 << u16::BITS);
+        [&mut all.bases, &mut all.parts, &mut all.outers].into_iter().for_each(reserve);
+        for bits in 0..=u16::MAX {
             let step = self.get(bits);
-            match step.0.as_elsewhere() {
+            let (slot, base, parts, outer) = match step.0.as_elsewhere() {
                 Some((line, runs)) => {
-                    (Slot(Slot::LINK | (line * MAX_RUNS + runs) as u32), blocks.base(line))
+                    let slot = Slot(Slot::LINK | (line * MAX_RUNS + runs) as u32);
+                    let (base, outer) = blocks.base_and_outer(line);
+                    (slot, base, blocks.parts(line), outer)
                 }
-                None => (Slot(step.number()), NO_NETWORK),
-            }
-        });
-        let (mut slots, mut bases): (Vec<Slot>, Vec<u32>) = pairs.unzip();
-        slots.shrink_to_fit();
-        bases.shrink_to_fit();
-        *self = First { slots, bases, ..First::default() };
+                None => (Slot(step.number()), NO_NETWORK, 0, NO_NETWORK),
+            };
+            all.slots.push(slot);
+            all.bases.push(base);
+            all.parts.push(parts);
+            all.outers.push(outer);
+        }
+        let blocks = all.slots.iter().filter(|slot| slot.link().is_some()).count();
+        let inner: usize = all.parts.iter().map(|parts| parts.count_ones() as usize).sum();
+        if inner > blocks * u32::BITS as usize / 2 {
+            (all.parts, all.outers) = (Vec::new(), Vec::new());
+        }
+        *self = all;
+    }
+
+    /// Returns the answer for the block of the first 16 bits if it is that for all values like `value` of
+    /// the next 8.
+    #[inline(always)]
+    fn outer(&self, first: u16, value: u8) -> Option<u32> {
+        let parts = self.parts.get(usize::from(first))?;
+        match parts >> (value >> 3) & 1 {
+            0 => self.outers.get(usize::from(first)).copied(),
+            _ => None,
+        }
     }
 
     #[inline(always)]
@@ -519,7 +577,7 @@ impl First {
         self.bitmap.size_bytes()
             + memory::of_vec(&self.steps)
             + memory::of_vec(&self.slots)
-            + memory::of_vec(&self.bases)
+            + [&self.bases, &self.parts, &self.outers].map(memory::of_vec).iter().sum::<usize>()
     }
 }
 
@@ -603,6 +661,11 @@ impl V4Index {
         let blocks = steps.iter().filter(|step| step.0.as_elsewhere().is_some()).count()
             + slots.iter().filter(|slot| slot.link().is_some()).count();
         (blocks, self.links.len(), !slots.is_empty())
+    }
+
+    /// Returns whether there is a table of which parts of blocks what contains these is the answer for.
+    pub(super) fn has_parts(&self) -> bool {
+        !self.first.parts.is_empty()
     }
 }
 

@@ -184,6 +184,29 @@ fn a_table_of_all_first_bits_takes_the_place_of_many_runs() {
 }
 
 #[test]
+fn what_contains_a_block_is_told_from_what_is_in_it_wherever_that_is() {
+    for wide_share in [0, 2] {
+        let mut random = Random(6);
+        let mut nets = vec![v4(0x2000_0000, 3), v4(0x4000_0000, 3)];
+        for first in (0..1 << 16).step_by(3) {
+            // A table pays where some blocks are crowded.
+            let crowd = if first % 64 == 0 { 60 } else { 0 };
+            for _ in 0..=random.below(4) + crowd {
+                let bits = first << 16 | random.below(1 << 16) as u32;
+                let is_wide = crowd == 0 && random.below(3) < wide_share;
+                let prefix_len = if is_wide { 17 } else { 20 + random.below(5) as u8 };
+                nets.push(v4(bits, prefix_len));
+            }
+        }
+        let frozen = check(&nets, one);
+        let (_, links, unfolded) = frozen.v4.kinds();
+        assert!(links == 0 && unfolded);
+        // It does not where networks fill their blocks.
+        assert_eq!(frozen.v4.has_parts(), wide_share == 0);
+    }
+}
+
+#[test]
 fn every_step_of_ipv6_takes_few_and_many_networks() {
     for count in [20, 200, 2000] {
         let mut random = Random(count);
