@@ -8,10 +8,10 @@ use crate::progress::Progress;
 use crate::settings_file::in_file;
 use crate::status::{Failure, Status};
 use flowsieve::formats::lists::{
-    Counts, Event, Format, Importer, LeftOut, ListSummary, Note, Options, Outcome, merge,
+    Counts, Event, Format, Importer, LeftOut, ListSummary, Note, Options, Outcome, ReadError, merge,
 };
 use flowsieve::formats::settings;
-use flowsieve::{FilterRule, FilterSettings};
+use flowsieve::{ErrorKind, FilterRule, FilterSettings};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -35,9 +35,12 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Status, Failure> {
         let read = importer.read(&name, &mut opened, &mut |event| {
             progress.aside(|| report.event(event, false));
         });
-        let place = |error| match args.format_as {
-            Some(format) => format!("{name}: as {format}: {error}"),
-            None => format!("{name}: {error}"),
+        let place = |error: ReadError| match (args.format_as, &error) {
+            (Some(format), _) => format!("{name}: as {format}: {error}"),
+            (None, ReadError::Text(cause)) if is_untold(cause.kind()) => {
+                format!("{name}: {error}; --as FORMAT forces one")
+            }
+            (None, _) => format!("{name}: {error}"),
         };
         read.map_err(|error| Failure::BadInput(place(error)))?;
     }
@@ -80,6 +83,11 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Status, Failure> {
     report.end()?;
     let is_clean = counts.rejected == 0 && counts.problems == 0;
     Ok(if is_clean { Status::Fine } else { Status::BadInput })
+}
+
+/// Whether the format of a list is not told by its content.
+fn is_untold(error: &ErrorKind) -> bool {
+    matches!(error, ErrorKind::NoListFormat | ErrorKind::AmbiguousList { .. })
 }
 
 impl ImportArgs {
