@@ -2,8 +2,9 @@
 //! flow that is there already, `rust-made` the one that makes its flow of addresses and ports, which it
 //! has as the standard library has them, and `c` the call in C, which makes it of the same in a struct of
 //! 96 bytes; `rust-struct` is the call in Rust that makes it of that struct. `c-counted` counts hits,
-//! `c-live` goes by a live matcher, `c-batch` decides 256 flows in a call. And
-//! `text-to-decision/workload`, from two host and two port strings to the decision.
+//! `c-live` goes by a live matcher, `c-batch` decides 256 flows in a call. `decide-shuffled/` is the same by
+//! flows in another order at each pass. And `text-to-decision/workload`, from two host and two port strings
+//! to the decision.
 
 #![allow(unsafe_code, reason = "functions in C take raw pointers")]
 #![allow(
@@ -19,7 +20,7 @@ use criterion::Throughput;
 use flowsieve::capi::*;
 use flowsieve::{AddressFamily, Direction, Flow, FlowEndpoint, IpProtocol, Matcher, Precedence};
 use flowsieve_testkit::capi::{CFlow, CLive, CMatcher, COptions, CSettings};
-use measure::answer;
+use measure::{answer, independent, shuffled};
 use std::hint::black_box;
 use std::net::IpAddr;
 use workload::{Workload, list};
@@ -43,43 +44,43 @@ fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
     let Workload { name, settings, flows, .. } = workload;
     let matcher = Matcher::new(settings).unwrap();
     let expected: Vec<u32> = flows.iter().map(|flow| answer(matcher.decide(flow).rule())).collect();
-    let in_c = CSettings::build(settings);
+    let settings_in_c = CSettings::build(settings);
     let options = COptions::new(Precedence::FirstMatch);
     let mut counting = options;
     counting.0.count_hits = 1;
-    let (plain, counted) = (CMatcher::new(&in_c, &options), CMatcher::new(&in_c, &counting));
-    let live = CLive::new(&in_c, &options);
+    let (plain, counted) =
+        (CMatcher::new(&settings_in_c, &options), CMatcher::new(&settings_in_c, &counting));
+    let live = CLive::new(&settings_in_c, &options);
 
     let raw: Vec<fsv_flow> = flows.iter().map(|flow| *CFlow::by_fields(flow).raw()).collect();
     let workload = format!("capi-{name}");
     let id = |engine| ["decide", workload.as_str(), engine];
-    measure::independent(criterion, id("rust"), (flows, &expected), |flow| {
-        answer(matcher.decide(flow).rule())
-    });
+    let in_rust = |flow: &Flow<'_>| answer(matcher.decide(flow).rule());
+    independent(criterion, id("rust"), (flows, &expected), in_rust);
+    shuffled(criterion, id("rust"), (flows, &expected), in_rust);
     let parts: Vec<Parts> = flows.iter().map(Parts::of).collect();
-    measure::independent(criterion, id("rust-made"), (&parts, &expected), |parts| {
+    let made_in_rust = |parts: &Parts| {
         let flow = Flow::new(parts.protocol, parts.direction)
             .with_remote_address(parts.remote.0, None, parts.remote.1)
             .with_local_address(parts.local.0, None, parts.local.1);
         answer(matcher.decide(&flow).rule())
-    });
+    };
+    independent(criterion, id("rust-made"), (&parts, &expected), made_in_rust);
+    shuffled(criterion, id("rust-made"), (&parts, &expected), made_in_rust);
     let asked = (raw.as_slice(), expected.as_slice());
-    measure::independent(criterion, id("rust-struct"), asked, |raw| {
-        let parts = Parts::of_struct(raw);
-        let flow = Flow::new(parts.protocol, parts.direction)
-            .with_remote_address(parts.remote.0, None, parts.remote.1)
-            .with_local_address(parts.local.0, None, parts.local.1);
-        answer(matcher.decide(&flow).rule())
-    });
-    measure::independent(criterion, id("c"), asked, |flow| {
+    let of_struct = |raw: &fsv_flow| made_in_rust(&Parts::of_struct(raw));
+    independent(criterion, id("rust-struct"), asked, of_struct);
+    let in_c = |flow: &fsv_flow| {
         // SAFETY: the handle is owned, and the decision may be written to.
         answer_in_c(|decision| unsafe { fsv_matcher_decide(plain.0, flow, decision) })
-    });
-    measure::independent(criterion, id("c-counted"), asked, |flow| {
+    };
+    independent(criterion, id("c"), asked, in_c);
+    shuffled(criterion, id("c"), asked, in_c);
+    independent(criterion, id("c-counted"), asked, |flow| {
         // SAFETY: as above.
         answer_in_c(|decision| unsafe { fsv_matcher_decide(counted.0, flow, decision) })
     });
-    measure::independent(criterion, id("c-live"), asked, |flow| {
+    independent(criterion, id("c-live"), asked, |flow| {
         // SAFETY: as above.
         answer_in_c(|decision| unsafe { fsv_live_decide(live.0, flow, decision) })
     });
@@ -107,7 +108,7 @@ fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
 
     let texts: Vec<Texts> = flows.iter().map(Texts::of).collect();
     let id = ["text-to-decision", name, "c"];
-    measure::independent(criterion, id, (&texts, &expected), |texts| {
+    independent(criterion, id, (&texts, &expected), |texts| {
         let mut flow = texts.rest;
         let ([remote, remote_port], [local, local_port]) = (&texts.remote, &texts.local);
         // SAFETY: the texts are so long, and flow and decision may be written to.

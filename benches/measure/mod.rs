@@ -45,6 +45,31 @@ pub(crate) fn independent<T>(
     });
 }
 
+/// Times the same in another order at each pass, which no branch predictor can learn: what comes next on a
+/// machine was not asked a moment ago. The questions have to be as many as a power of two.
+pub(crate) fn shuffled<T>(
+    criterion: &mut Criterion,
+    [operation, workload, engine]: [&str; 3],
+    (questions, expected): (&[T], &[u32]),
+    answer: impl Fn(&T) -> u32,
+) {
+    assert!(questions.len().is_power_of_two());
+    let (sum, last) = (sum(expected), questions.len() - 1);
+    let mut state = 1u64;
+    let mut group = criterion.benchmark_group(format!("{operation}-shuffled/{workload}"));
+    group.throughput(Throughput::Elements(questions.len() as u64));
+    group.bench_function(engine, |bencher| {
+        bencher.iter(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // An odd step comes by all of them.
+            let (step, first) = ((state >> 32) as usize | 1, (state >> 48) as usize);
+            let places = (0..questions.len()).map(|index| index.wrapping_mul(step) + first & last);
+            let answers = places.map(|place| answer(black_box(&questions[place])));
+            assert_eq!(answers.fold(0, |sum, answer| sum + u64::from(answer)), sum);
+        });
+    });
+}
+
 /// Times calls each of which waits for the answer before: what a caller with one question sees.
 pub(crate) fn dependent<T>(
     criterion: &mut Criterion,
