@@ -63,7 +63,8 @@ pub(crate) fn shuffled<T>(
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             // An odd step comes by all of them.
             let (step, first) = ((state >> 32) as usize | 1, (state >> 48) as usize);
-            let places = (0..questions.len()).map(|index| index.wrapping_mul(step) + first & last);
+            let places =
+                (0..questions.len()).map(|index| (index.wrapping_mul(step) + first) & last);
             let answers = places.map(|place| answer(black_box(&questions[place])));
             assert_eq!(answers.fold(0, |sum, answer| sum + u64::from(answer)), sum);
         });
