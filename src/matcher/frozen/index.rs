@@ -74,8 +74,7 @@ struct First {
     parts: Vec<u32>,
     /// The number of the network, or of none, that contains all of that block.
     // PERF: where networks are scattered, most addresses are in none of those of their block, and what says so is
-    // small enough to stay in a cache, other than the blocks. Each in a table of its own: what few lines hold is
-    // asked for again before they are gone; longest-match-dependent/routing-table-ipv4-uniform.
+    // small enough to stay in a cache, other than the blocks; longest-match-dependent/routing-table-ipv4-uniform.
     outers: Vec<u32>,
 }
 
