@@ -185,7 +185,9 @@ fn a_table_of_all_first_bits_takes_the_place_of_many_runs() {
 
 #[test]
 fn what_contains_a_block_is_told_from_what_is_in_it_wherever_that_is() {
-    for wide_share in [0, 2] {
+    // On other processors, where an emulator may run it, one of the two.
+    let wide_shares: &[u64] = if cfg!(target_arch = "x86_64") { &[0, 2] } else { &[0] };
+    for &wide_share in wide_shares {
         let mut random = Random(6);
         let mut nets = vec![v4(0x2000_0000, 3), v4(0x4000_0000, 3)];
         for first in (0..1 << 16).step_by(3) {
