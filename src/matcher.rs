@@ -381,7 +381,7 @@ impl Matcher {
         few: &Scan<W>,
         flow: &Flow<'_>,
     ) -> Decision {
-        let (remote, local) = flow.ends();
+        let (_, local) = flow.ends();
         let probe = Probe::new(flow);
         let is_of_family = local.folded_family() == Some(family);
         let is_known = (local.folded_bits() != (0, 0)) & (local.port() != 0);
@@ -391,16 +391,22 @@ impl Matcher {
                 let (best, has_local) = few.find_unbound(lanes, &probe);
                 // Rules with a local side of the other family are not among the few.
                 if has_local | (!is_of_family & self.has.local) {
-                    if let Some(unbound) = self.unbound(flow) {
-                        let leaf = self.plain.leaf(lanes, remote);
-                        return self.decide_unbound(unbound, leaf, flow);
-                    }
-                    return self.decide_fully(flow, self.plain.leaf(Scalar, remote));
+                    return self.decide_beside_scan(flow);
                 }
                 best
             }
         };
         self.decision(best, flow.is_loopback())
+    }
+
+    /// Decides a flow by settings of a few rules, where these do not say all about it.
+    #[inline(never)]
+    fn decide_beside_scan(&self, flow: &Flow<'_>) -> Decision {
+        let leaf = self.plain.leaf(Scalar, flow.ends().0);
+        match self.unbound(flow) {
+            Some(unbound) => self.decide_unbound(unbound, leaf, flow),
+            None => self.decide_fully(flow, leaf),
+        }
     }
 
     /// Decides a flow whose two addresses are known by the index that has all rules, given the
@@ -494,7 +500,7 @@ impl Matcher {
     #[inline(always)]
     fn decide_group(&self, lanes: impl Lanes, flows: &[Flow<'_>], decisions: &mut [Decision]) {
         if self.has.pairs & !self.has.few_in_groups {
-            return self.decide_group_by_pairs(lanes, flows, decisions);
+            return lanes.call(DecideByPairs { matcher: self, flows, decisions });
         }
         if !self.has.others & (flows.len() >= GROUP / 2) {
             let columns = Columns::new(lanes, flows);
@@ -982,9 +988,25 @@ impl Job for DecideBatch<'_> {
             return count;
         }
         for (flow, decision) in flows.iter().zip(decisions) {
-            *decision = matcher.decide_with(lanes, flow);
+            *decision = matcher.decide(flow);
         }
         count
+    }
+}
+
+/// [`Matcher::decide_group_by_pairs`], which settings of other rules do not come to.
+struct DecideByPairs<'a> {
+    matcher: &'a Matcher,
+    flows: &'a [Flow<'a>],
+    decisions: &'a mut [Decision],
+}
+
+impl Job for DecideByPairs<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) {
+        self.matcher.decide_group_by_pairs(lanes, self.flows, self.decisions);
     }
 }
 

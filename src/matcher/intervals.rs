@@ -7,7 +7,7 @@
 //! the first that is not below the address: one comparison of whole vectors.
 
 use crate::matcher::columns::{Column, Columns, Which, lanes_of};
-use crate::matcher::lanes::{Lanes, Packed, prefetch};
+use crate::matcher::lanes::{Job, Lanes, Packed, prefetch};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::memory;
 use ipnet::IpNet;
@@ -481,16 +481,7 @@ impl<V: Value> Intervals<V> {
     where
         V: Gathered<N>,
     {
-        let mut found = self.gather_v4(lanes, columns.firsts(which));
-        if !self.words.values.is_empty() {
-            let part = |lane| columns.halves(which, lane).0 as u32;
-            self.words.gather_next(lanes, &self.links, part, &mut found);
-        }
-        if !self.longs.values.is_empty() {
-            let part = |lane| columns.halves(which, lane).1;
-            self.longs.gather_next(lanes, &self.links, part, &mut found);
-        }
-        found
+        lanes.call(GatherEnds { intervals: self, columns, which })
     }
 
     /// Returns the value of each of up to [`GROUP`] addresses, all of them a step at a time: while
@@ -498,11 +489,65 @@ impl<V: Value> Intervals<V> {
     ///
     /// The number of addresses is not a constant, lest each step be laid out for each of them.
     #[inline(always)]
-    pub(super) fn get_group<'a, L: Lanes>(
-        lanes: L,
+    pub(super) fn get_group<'a>(
+        lanes: impl Lanes,
         wanted: &[Wanted<'a, V>],
         rest: &'a V,
     ) -> [&'a V; GROUP] {
+        lanes.call(GetGroup { wanted, rest })
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        let bitmaps = self.bitmaps.iter().chain([&self.root]);
+        bitmaps.map(Bitmap::size_bytes).sum::<usize>()
+            + memory::of_vec(&self.bitmaps)
+            + memory::of_vec(&self.nodes)
+            + memory::of_vec(&self.links)
+            + self.halves.size_bytes()
+            + self.words.size_bytes()
+            + self.longs.size_bytes()
+    }
+}
+
+/// [`Intervals::gather_ends`], apart, as both families and several tables need it.
+struct GatherEnds<'a, V, const N: usize> {
+    intervals: &'a Intervals<V>,
+    columns: &'a Columns<'a>,
+    which: Which,
+}
+
+impl<V: Gathered<N>, const N: usize> Job for GatherEnds<'_, V, N> {
+    type Output = [Column; N];
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> [Column; N] {
+        let GatherEnds { intervals, columns, which } = self;
+        let mut found = intervals.gather_v4(lanes, columns.firsts(which));
+        if !intervals.words.values.is_empty() {
+            let part = |lane| columns.halves(which, lane).0 as u32;
+            intervals.words.gather_next(lanes, &intervals.links, part, &mut found);
+        }
+        if !intervals.longs.values.is_empty() {
+            let part = |lane| columns.halves(which, lane).1;
+            intervals.longs.gather_next(lanes, &intervals.links, part, &mut found);
+        }
+        found
+    }
+}
+
+/// [`Intervals::get_group`], apart for the same reason.
+struct GetGroup<'a, 'b, V> {
+    wanted: &'b [Wanted<'a, V>],
+    rest: &'a V,
+}
+
+impl<'a, V: Value> Job for GetGroup<'a, '_, V> {
+    type Output = [&'a V; GROUP];
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> [&'a V; GROUP] {
+        let GetGroup { wanted, rest } = self;
         let mut numbers = [0; GROUP];
         for (number, wanted) in numbers.iter_mut().zip(wanted) {
             *number = wanted.intervals.root.run((wanted.high >> 48) as u16);
@@ -542,18 +587,6 @@ impl<V: Value> Intervals<V> {
             prefetch(Some(*value));
         });
         values
-    }
-
-    /// Returns the memory held, in bytes on the heap.
-    pub(super) fn size_bytes(&self) -> usize {
-        let bitmaps = self.bitmaps.iter().chain([&self.root]);
-        bitmaps.map(Bitmap::size_bytes).sum::<usize>()
-            + memory::of_vec(&self.bitmaps)
-            + memory::of_vec(&self.nodes)
-            + memory::of_vec(&self.links)
-            + self.halves.size_bytes()
-            + self.words.size_bytes()
-            + self.longs.size_bytes()
     }
 }
 
