@@ -3,7 +3,8 @@
 //! has as the standard library has them, and `c` the call in C, which makes it of the same in a struct of
 //! 96 bytes; `rust-struct` is the call in Rust that makes it of that struct. `c-counted` counts hits,
 //! `c-live` goes by a live matcher, `c-batch` decides 256 flows in a call. `decide-shuffled/` is the same by
-//! flows in another order at each pass. And `text-to-decision/workload`, from two host and two port strings
+//! flows in another order at each pass. `capi-named-1k` has flows with host names, `capi-unbound-1k` flows
+//! without a local address, of which many a decision is pending. And `text-to-decision/workload`, from two host and two port strings
 //! to the decision.
 
 #![allow(unsafe_code, reason = "functions in C take raw pointers")]
@@ -18,7 +19,9 @@ mod workload;
 
 use criterion::Throughput;
 use flowsieve::capi::*;
-use flowsieve::{AddressFamily, Direction, Flow, FlowEndpoint, IpProtocol, Matcher, Precedence};
+use flowsieve::{
+    AddressFamily, Direction, FilterSettings, Flow, FlowEndpoint, IpProtocol, Matcher, Precedence,
+};
 use flowsieve_testkit::capi::{CFlow, CLive, CMatcher, COptions, CSettings};
 use measure::{answer, independent, shuffled};
 use std::hint::black_box;
@@ -37,6 +40,13 @@ fn main() {
     ] {
         decide(&mut criterion, &list(name, family, size));
     }
+    let hosts = workload::hosts::hosts(1000);
+    decide_alike(&mut criterion, "capi-named-1k", &hosts.address_only, &hosts.hit);
+    let Workload { settings, flows, .. } = list("", AddressFamily::V4, 1000);
+    let unbound =
+        |flow: Flow<'static>| flow.with_local_address(AddressFamily::V4.unspecified(), None, 0);
+    let unbound: Vec<Flow<'static>> = flows.into_iter().map(unbound).collect();
+    decide_alike(&mut criterion, "capi-unbound-1k", &settings, &unbound);
     criterion.final_summary();
 }
 
@@ -121,6 +131,26 @@ fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
             assert_eq!(set(fsv_flow_set_local, local, local_port), FSV_STATUS_OK);
             answer_in_c(|decision| fsv_matcher_decide(plain.0, flow, decision))
         }
+    });
+}
+
+/// Flows that are not usual: with a host name, which no rule asks for, or without a local address, so that the
+/// decision is pending where rules ask for that.
+fn decide_alike(
+    criterion: &mut criterion::Criterion,
+    workload: &str,
+    settings: &FilterSettings,
+    flows: &[Flow<'static>],
+) {
+    let matcher = Matcher::new(settings).unwrap();
+    let in_rust = |flow: &Flow<'_>| answer(matcher.decide(flow).rule());
+    let expected: Vec<u32> = flows.iter().map(in_rust).collect();
+    let in_c = CMatcher::new(&CSettings::build(settings), &COptions::new(Precedence::FirstMatch));
+    let raw: Vec<CFlow<'_>> = flows.iter().map(CFlow::by_fields).collect();
+    independent(criterion, ["decide", workload, "rust"], (flows, &expected), in_rust);
+    independent(criterion, ["decide", workload, "c"], (&raw, &expected), |flow| {
+        // SAFETY: the handle is owned, and the decision may be written to.
+        answer_in_c(|decision| unsafe { fsv_matcher_decide(in_c.0, flow.raw(), decision) })
     });
 }
 

@@ -238,6 +238,15 @@ impl<'a> Flow<'a> {
         self
     }
 
+    /// Makes the flow one with a host name, of which nothing of the kind is known yet.
+    #[cfg(feature = "capi")]
+    #[inline(always)]
+    pub(crate) fn named(self, name: &'a str) -> Flow<'a> {
+        debug_assert!(matches!(self.rest, Rest::Nothing));
+        let Flow { remote, local, kind, .. } = self;
+        Flow { remote, local, kind, rest: Rest::Name(name) }
+    }
+
     /// Sets the host name, borrowed, in place. Does not allocate if nothing else of the kind was set.
     #[cfg(any(feature = "capi", feature = "serde"))]
     pub(crate) fn set_remote_hostname(&mut self, name: &'a str) {

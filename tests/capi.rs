@@ -46,6 +46,36 @@ fn every_rule_vector_gives_its_expected_answer_in_c() {
 }
 
 #[test]
+fn a_host_name_is_utf8_wherever_it_is_not_ascii() {
+    let settings = CSettings::build(&FilterSettings::new(Vec::new(), Action::Allow));
+    let matcher = CMatcher::new(&settings, &COptions::new(Precedence::FirstMatch));
+    let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+        .with_remote_address("192.0.2.1".parse().unwrap(), None, 443)
+        .with_local_address("10.0.0.1".parse().unwrap(), None, 50000);
+    let mut raw = *CFlow::by_fields(&flow).raw();
+    raw.known |= FSV_KNOWN_HOSTNAME;
+    let mut status = |name: &[u8]| {
+        (raw.remote_hostname, raw.remote_hostname_len) = (name.as_ptr().cast(), name.len());
+        let mut decision = fsv_decision::INIT;
+        // SAFETY: the handle is owned, the name so long, and the decision may be written to.
+        unsafe { fsv_matcher_decide(matcher.0, &raw const raw, &raw mut decision) }
+    };
+    for len in 1..=50 {
+        let name = vec![b'a'; len];
+        assert_eq!(status(&name), FSV_STATUS_OK, "{len} bytes");
+        for place in 0..len {
+            let mut name = name.clone();
+            name[place] = 0xc3;
+            assert_eq!(status(&name), FSV_STATUS_NOT_UTF8, "byte {place} of {len}");
+            if let Some(next) = name.get_mut(place + 1) {
+                *next = 0xa9;
+                assert_eq!(status(&name), FSV_STATUS_OK, "a letter at {place} of {len}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_settings_vector_gives_its_expected_verdict_in_c() {
     let mut count = 0;
     for vector in vectors("settings.json") {

@@ -234,7 +234,6 @@ impl fsv_matcher {
 
     /// Does the same where rules could still match.
     // PERF: apart, so that nothing has to be kept in the meantime; decide/capi-ipv4-1k.
-    #[cold]
     #[inline(never)]
     fn answer_pending(&self, flow: &Flow<'_>, decision: Decision, out: OutWhole<fsv_decision>) {
         let pending_count = match self.options.count_pending {

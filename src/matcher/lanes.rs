@@ -19,8 +19,8 @@ pub(super) trait Lanes: Copy {
     /// machine could foresee.
     const STEPS_TOGETHER: bool = false;
 
-    /// Does a job apart, in a function of its own: what few flows need does not make the code
-    /// larger that all flows go through.
+    /// Does a job apart, in a function of its own: what few flows need does not make the code larger that all
+    /// flows go through, and what a group of flows needs in several places is there once.
     fn call<J: Job>(self, job: J) -> J::Output;
     /// Returns the first lane that holds `x` or more; anything if there is none.
     fn first_at_least_u16(self, lanes: &[u16; 32], x: u16) -> usize;
