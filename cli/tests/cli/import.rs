@@ -118,6 +118,10 @@ fn the_format_is_told_or_forced() {
     assert_eq!(ended.status, Some(2));
     let none = "list.txt: no known format of lists fits this text; --as FORMAT forces one\n";
     assert!(ended.stderr.ends_with(none), "{ended:?}");
+    let ended = import("import_as", "0.0.0.0 a.example\nb:1.2.3.4-1.2.3.5\n", &[]);
+    assert_eq!(ended.status, Some(2));
+    let either = "the formats `p2p` and `hosts` fit this text equally: say which it is; --as FORMAT forces one\n";
+    assert!(ended.stderr.ends_with(either), "{ended:?}");
     let ended = import("import_as", "ads.example.com\n", &["--as", "hosts"]);
     assert!(ended.stdout.contains("(hosts): 1 entry = 1 accepted"), "{ended:?}");
     let ended = import("import_as", "", &["--as", "xml"]);
