@@ -3,9 +3,9 @@
 //! has as the standard library has them, and `c` the call in C, which makes it of the same in a struct of
 //! 96 bytes; `rust-struct` is the call in Rust that makes it of that struct. `c-counted` counts hits,
 //! `c-live` goes by a live matcher, `c-batch` decides 256 flows in a call. `decide-shuffled/` is the same by
-//! flows in another order at each pass. `capi-named-1k` has flows with host names, `capi-unbound-1k` flows
-//! without a local address, of which many a decision is pending. And `text-to-decision/workload`, from two host and two port strings
-//! to the decision.
+//! flows in another order at each pass. The flows of `capi-named-1k` have host names, and no decision of
+//! `capi-pending-1k` is final, as the local port is not known. And `text-to-decision/workload`, from two host
+//! and two port strings to the decision.
 
 #![allow(unsafe_code, reason = "functions in C take raw pointers")]
 #![allow(
@@ -20,7 +20,8 @@ mod workload;
 use criterion::Throughput;
 use flowsieve::capi::*;
 use flowsieve::{
-    AddressFamily, Direction, FilterSettings, Flow, FlowEndpoint, IpProtocol, Matcher, Precedence,
+    Action, AddressFamily, Direction, Endpoint, FilterRule, FilterSettings, Flow, FlowEndpoint,
+    IpProtocol, Matcher, NetworkRule, Precedence, Protocol,
 };
 use flowsieve_testkit::capi::{CFlow, CLive, CMatcher, COptions, CSettings};
 use measure::{answer, independent, shuffled};
@@ -41,12 +42,9 @@ fn main() {
         decide(&mut criterion, &list(name, family, size));
     }
     let hosts = workload::hosts::hosts(1000);
-    decide_alike(&mut criterion, "capi-named-1k", &hosts.address_only, &hosts.hit);
-    let Workload { settings, flows, .. } = list("", AddressFamily::V4, 1000);
-    let unbound =
-        |flow: Flow<'static>| flow.with_local_address(AddressFamily::V4.unspecified(), None, 0);
-    let unbound: Vec<Flow<'static>> = flows.into_iter().map(unbound).collect();
-    decide_alike(&mut criterion, "capi-unbound-1k", &settings, &unbound);
+    decide_alike(&mut criterion, "capi-named-1k", &hosts.address_only, &hosts.hit, false);
+    let (settings, flows) = pending();
+    decide_alike(&mut criterion, "capi-pending-1k", &settings, &flows, true);
     criterion.final_summary();
 }
 
@@ -134,15 +132,31 @@ fn decide(criterion: &mut criterion::Criterion, workload: &Workload) {
     });
 }
 
-/// Flows that are not usual: with a host name, which no rule asks for, or without a local address, so that the
-/// decision is pending where rules ask for that.
+/// A block list behind a rule for one local port, and flows that have none yet.
+fn pending() -> (FilterSettings, Vec<Flow<'static>>) {
+    let Workload { settings, flows, family, .. } = list("", AddressFamily::V4, 1000);
+    let local = Endpoint::new("0.0.0.0", "5060").unwrap();
+    let (protocol, direction) = (Protocol::Any, Direction::Any);
+    let rule = NetworkRule::remote_network(None, 0, Some(local), 0, protocol, direction);
+    let first = FilterRule::new(rule.unwrap(), Action::Drop);
+    let rules = [first].into_iter().chain(settings.rules().iter().cloned()).collect();
+    let unbound = |flow: Flow<'static>| flow.with_local_address(family.unspecified(), None, 0);
+    (
+        FilterSettings::new(rules, settings.default_action()),
+        flows.into_iter().map(unbound).collect(),
+    )
+}
+
+/// Flows that are all usual but for one thing: they have a name, or what is decided on them is pending.
 fn decide_alike(
     criterion: &mut criterion::Criterion,
     workload: &str,
     settings: &FilterSettings,
     flows: &[Flow<'static>],
+    is_pending: bool,
 ) {
     let matcher = Matcher::new(settings).unwrap();
+    assert!(flows.iter().all(|flow| matcher.decide(flow).pending() == is_pending), "{workload}");
     let in_rust = |flow: &Flow<'_>| answer(matcher.decide(flow).rule());
     let expected: Vec<u32> = flows.iter().map(in_rust).collect();
     let in_c = CMatcher::new(&CSettings::build(settings), &COptions::new(Precedence::FirstMatch));
