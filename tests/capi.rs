@@ -76,6 +76,36 @@ fn a_host_name_is_utf8_wherever_it_is_not_ascii() {
 }
 
 #[test]
+fn whatever_else_is_known_beside_both_ends_is_read() {
+    let link_local = |text: &str| Some(Endpoint::new(text, "0").unwrap());
+    let (any, every) = (Protocol::Any, Direction::Any);
+    let rules = [
+        NetworkRule::remote_network(link_local("fe80::1%en0"), 128, None, 0, any, every),
+        NetworkRule::remote_network(None, 0, link_local("fe80::2%en0"), 128, any, every),
+        NetworkRule::destination_host(Endpoint::new("example.com", "0").unwrap(), any),
+    ];
+    let options = COptions::new(Precedence::FirstMatch);
+    let matchers = rules.map(|rule| {
+        let rules = vec![FilterRule::new(rule.unwrap(), Action::Drop)];
+        CMatcher::new(&CSettings::build(&FilterSettings::new(rules, Action::Allow)), &options)
+    });
+    for known in 0..8 {
+        let [has_remote_zone, has_local_zone, has_name] = [1, 2, 4].map(|bit| known & bit != 0);
+        let zone = |is_known: bool| is_known.then(|| Zone::new("en1").unwrap());
+        let mut flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+            .with_remote_address("fe80::1".parse().unwrap(), zone(has_remote_zone), 443)
+            .with_local_address("fe80::2".parse().unwrap(), zone(has_local_zone), 50000);
+        if has_name {
+            flow = flow.with_remote_hostname("example.com");
+        }
+        let flow = CFlow::by_fields(&flow);
+        let matches = matchers.each_ref().map(|matcher| matcher.decide(flow.raw()).rule.is_some());
+        // Another zone than that of the rule does not match, and no zone does.
+        assert_eq!(matches, [!has_remote_zone, !has_local_zone, has_name], "{known:#b}");
+    }
+}
+
+#[test]
 fn every_settings_vector_gives_its_expected_verdict_in_c() {
     let mut count = 0;
     for vector in vectors("settings.json") {
