@@ -5,7 +5,7 @@ use crate::capi::handle;
 use crate::capi::status::{
     self, Checked, FSV_STATUS_INVALID_ARGUMENT, FSV_STATUS_INVALID_FLOW, FSV_STATUS_INVALID_HOST,
     FSV_STATUS_INVALID_PORT, FSV_STATUS_INVALID_SCOPE, FSV_STATUS_INVALID_SIZE,
-    FSV_STATUS_NOT_UTF8, FSV_STATUS_NULL_POINTER, FSV_STATUS_UNSUPPORTED_FAMILY, fsv_status,
+    FSV_STATUS_NULL_POINTER, FSV_STATUS_UNSUPPORTED_FAMILY, fsv_status,
 };
 use crate::capi::types::{
     FSV_DIRECTION_ANY, FSV_DIRECTION_INBOUND, FSV_DIRECTION_OUTBOUND, FSV_FAMILY_IPV4,
@@ -38,65 +38,40 @@ pub(super) unsafe fn read<'p, 'a>(
     place: &'p mut MaybeUninit<Flow<'a>>,
     details: &'a mut MaybeUninit<Details<'a>>,
 ) -> Checked<&'p mut Flow<'a>> {
-    // SAFETY: passed on; where `read_other` succeeds, it wrote the flow.
+    // SAFETY: passed on; where `read_any` succeeds, it wrote the flow.
     unsafe {
-        if let Some(raw) = handle::input_of_size(raw)
-            && raw.known == ENDS
-            && let Ok(direction) = direction(raw.direction)
-            && let Some(flow) = usual(raw, direction)
-        {
+        if let Some((_, flow)) = usual(raw, ENDS) {
             return Ok(place.write(flow));
         }
-        read_other(raw, place, details)?;
+        read_any(raw, place, details)?;
         Ok(place.assume_init_mut())
     }
 }
 
-/// Returns the flow of two ends of the usual kinds, without what else is known.
-#[inline(always)]
-fn usual<'a>(raw: &fsv_flow, direction: Direction) -> Option<Flow<'a>> {
-    let protocol = IpProtocol(raw.protocol);
-    let (remote, local) = (&raw.remote_address, &raw.local_address);
-    match families(raw) {
-        BOTH_IPV4 => {
-            let (remote, local) = (v4(remote, raw.remote_port), v4(local, raw.local_port));
-            Some(Flow::of_ends(protocol, direction, remote, local))
-        }
-        BOTH_IPV6 => {
-            let remote = (u128::from_be_bytes(*remote), raw.remote_port);
-            let local = (u128::from_be_bytes(*local), raw.local_port);
-            Some(Flow::of_v6(protocol, direction, remote, local))
-        }
-        _ => None,
-    }
-}
-
-/// Does what [`read`] does, for flows that are not made there. The flow is in `place` unless this fails.
+/// Returns the flow of two ends of the usual kinds, if no more than `known` is known, and the struct.
 ///
 /// # Safety
 ///
 /// As for [`read`].
-#[inline(never)]
-unsafe fn read_other<'a>(
-    raw: *const fsv_flow,
-    place: &mut MaybeUninit<Flow<'a>>,
-    details: &'a mut MaybeUninit<Details<'a>>,
-) -> Checked<()> {
+#[inline(always)]
+unsafe fn usual<'r, 'a>(raw: *const fsv_flow, known: u32) -> Option<(&'r fsv_flow, Flow<'a>)> {
     // SAFETY: passed on.
-    unsafe {
-        // PERF: usual but for a name, as many flows of browsers are; decide/capi-named-1k.
-        if let Some(raw) = handle::input_of_size(raw)
-            && raw.known == ENDS | FSV_KNOWN_HOSTNAME
-            && let Ok(direction) = direction(raw.direction)
-            && let Some(flow) = usual(raw, direction)
-        {
-            let (bytes, len) = (raw.remote_hostname, raw.remote_hostname_len);
-            let name = utf8(handle::bytes(bytes, len, FSV_MAX_HOSTNAME_BYTES)?)?;
-            place.write(flow.named(name));
-            return Ok(());
+    let raw = unsafe { handle::input_of_size(raw) }.filter(|raw| raw.known == known)?;
+    let (protocol, direction) = (IpProtocol(raw.protocol), direction(raw.direction).ok()?);
+    let (remote, local) = (&raw.remote_address, &raw.local_address);
+    let flow = match families(raw) {
+        BOTH_IPV4 => {
+            let (remote, local) = (v4(remote, raw.remote_port), v4(local, raw.local_port));
+            Flow::of_ends(protocol, direction, remote, local)
         }
-        read_any(raw, place, details)
-    }
+        BOTH_IPV6 => {
+            let remote = (u128::from_be_bytes(*remote), raw.remote_port);
+            let local = (u128::from_be_bytes(*local), raw.local_port);
+            Flow::of_v6(protocol, direction, remote, local)
+        }
+        _ => return None,
+    };
+    Some((raw, flow))
 }
 
 /// Returns the families of both ends as one number.
@@ -134,6 +109,13 @@ unsafe fn read_any<'a>(
     place: &mut MaybeUninit<Flow<'a>>,
     details: &'a mut MaybeUninit<Details<'a>>,
 ) -> Checked<()> {
+    // PERF: usual but for a name; decide/capi-named-1k.
+    // SAFETY: passed on.
+    if let Some((raw, flow)) = unsafe { usual(raw, ENDS | FSV_KNOWN_HOSTNAME) } {
+        // SAFETY: passed on.
+        place.write(flow.named(unsafe { hostname(raw) }?));
+        return Ok(());
+    }
     let mut room = MaybeUninit::uninit();
     // SAFETY: passed on.
     let raw = unsafe { handle::input(raw, &mut room) }?;
@@ -171,7 +153,7 @@ pub(super) unsafe fn check(raw: *const fsv_flow) -> Checked<()> {
             return direction(raw.direction).map(drop);
         }
         let mut details = MaybeUninit::uninit();
-        read_other(raw, &mut MaybeUninit::uninit(), &mut details)
+        read_any(raw, &mut MaybeUninit::uninit(), &mut details)
     }
 }
 
@@ -202,12 +184,8 @@ unsafe fn read_rest<'a>(
         zone(FSV_KNOWN_REMOTE_SCOPE, remote, raw.remote_family, &raw.remote_scope)?,
         zone(FSV_KNOWN_LOCAL_SCOPE, local, raw.local_family, &raw.local_scope)?,
     ];
-    let mut name = None;
-    if known(FSV_KNOWN_HOSTNAME) {
-        let (bytes, len) = (raw.remote_hostname, raw.remote_hostname_len);
-        // SAFETY: passed on.
-        name = Some(utf8(unsafe { handle::bytes(bytes, len, FSV_MAX_HOSTNAME_BYTES) }?)?);
-    }
+    // SAFETY: passed on.
+    let name = known(FSV_KNOWN_HOSTNAME).then(|| unsafe { hostname(raw) }).transpose()?;
     match name {
         Some(name) if zones == [None; 2] => flow.set_remote_hostname(name),
         name => {
@@ -216,6 +194,18 @@ unsafe fn read_rest<'a>(
         }
     }
     Ok(())
+}
+
+/// Returns the host name.
+///
+/// # Safety
+///
+/// The contract of the header for it, for as long as `'a`.
+#[inline(always)]
+unsafe fn hostname<'a>(raw: &fsv_flow) -> Checked<&'a str> {
+    let (name, len) = (raw.remote_hostname, raw.remote_hostname_len);
+    // SAFETY: passed on.
+    unsafe { handle::text(name, len, FSV_MAX_HOSTNAME_BYTES) }
 }
 
 /// Returns a direction.
@@ -234,27 +224,6 @@ fn scope(text: &[c_char; 16]) -> Checked<Zone> {
     let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = std::str::from_utf8(text).map_err(|_| FSV_STATUS_INVALID_SCOPE)?;
     Zone::new(text).map_err(|_| FSV_STATUS_INVALID_SCOPE)
-}
-
-#[inline(always)]
-fn utf8(bytes: &[u8]) -> Checked<&str> {
-    if is_ascii(bytes) {
-        // SAFETY: ASCII is UTF-8.
-        return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
-    }
-    std::str::from_utf8(bytes).map_err(|_| FSV_STATUS_NOT_UTF8)
-}
-
-/// Whether all bytes are ASCII, as those of nearly every name are.
-// PERF: sixteen at a time, the last sixteen overlapping; `from_utf8` goes byte by byte to where a word begins;
-// decide/capi-named-1k.
-#[inline(always)]
-fn is_ascii(bytes: &[u8]) -> bool {
-    let Some(last) = bytes.last_chunk::<16>() else { return bytes.is_ascii() };
-    let (chunks, _) = bytes.as_chunks::<16>();
-    let both = |all, chunk: &[u8; 16]| all | u128::from_ne_bytes(*chunk);
-    let all = chunks.iter().fold(u128::from_ne_bytes(*last), both);
-    all & u128::from_ne_bytes([0x80; 16]) == 0
 }
 
 /// Which end of a flow is set.
@@ -330,11 +299,11 @@ struct End<'a> {
 impl<'a> End<'a> {
     #[inline(never)]
     fn of_text(host: &'a [u8], port: &'a [u8]) -> Checked<End<'a>> {
-        let host = HostText::read(utf8(host)?).map_err(|error| status::of(&error))?;
+        let host = HostText::read(handle::utf8(host)?).map_err(|error| status::of(&error))?;
         // Any port stands for one that is not known.
         match Ports::port_of_text(port) {
             Some(port) => Ok(End { host, port }),
-            None => utf8(port).and(Err(FSV_STATUS_INVALID_PORT)),
+            None => handle::utf8(port).and(Err(FSV_STATUS_INVALID_PORT)),
         }
     }
 
@@ -543,7 +512,7 @@ pub unsafe extern "C" fn fsv_flow_set_remote_hostname(
         }
         // SAFETY: the contract of the header.
         unsafe {
-            utf8(handle::bytes(name, name_len, FSV_MAX_HOSTNAME_BYTES)?)?;
+            handle::text(name, name_len, FSV_MAX_HOSTNAME_BYTES)?;
             handle::update(flow, |flow| {
                 match name.is_null() {
                     true => flow.known &= !FSV_KNOWN_HOSTNAME,

@@ -6,8 +6,8 @@
 //! SAFETY comments of this folder refer to it as *the contract of the header*.
 
 use crate::capi::status::{
-    Checked, FSV_STATUS_BUFFER_TOO_SMALL, FSV_STATUS_INVALID_SIZE, FSV_STATUS_NULL_POINTER,
-    FSV_STATUS_TOO_LARGE,
+    Checked, FSV_STATUS_BUFFER_TOO_SMALL, FSV_STATUS_INVALID_SIZE, FSV_STATUS_NOT_UTF8,
+    FSV_STATUS_NULL_POINTER, FSV_STATUS_TOO_LARGE,
 };
 use std::ffi::{c_char, c_void};
 use std::marker::PhantomData;
@@ -53,6 +53,38 @@ pub(super) unsafe fn bytes<'a>(data: *const c_char, len: usize, limit: usize) ->
         // SAFETY: the contract of the header; no limit is above `isize::MAX`.
         _ => Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) }),
     }
+}
+
+/// Returns UTF-8 text of up to `limit` bytes. NULL is taken beside a length of 0.
+///
+/// # Safety
+///
+/// The contract of the header, for as long as `'a`.
+#[inline]
+pub(super) unsafe fn text<'a>(data: *const c_char, len: usize, limit: usize) -> Checked<&'a str> {
+    // SAFETY: passed on.
+    utf8(unsafe { bytes(data, len, limit) }?)
+}
+
+/// Returns bytes as text.
+#[inline]
+pub(super) fn utf8(bytes: &[u8]) -> Checked<&str> {
+    if is_ascii(bytes) {
+        // SAFETY: ASCII is UTF-8.
+        return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
+    }
+    std::str::from_utf8(bytes).map_err(|_| FSV_STATUS_NOT_UTF8)
+}
+
+/// Whether all bytes are ASCII, as those of nearly every text are.
+// PERF: sixteen at a time, the last sixteen overlapping; decide/capi-named-1k.
+#[inline(always)]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<16>() else { return bytes.is_ascii() };
+    let (chunks, _) = bytes.as_chunks::<16>();
+    let both = |all, chunk: &[u8; 16]| all | u128::from_ne_bytes(*chunk);
+    let all = chunks.iter().fold(u128::from_ne_bytes(*last), both);
+    all & u128::from_ne_bytes([0x80; 16]) == 0
 }
 
 /// Returns the bytes of a socket address, which may be of any alignment.

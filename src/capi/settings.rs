@@ -3,9 +3,7 @@
 use crate::capi::boundary::{Failure, guard, guard_or, guard_with};
 use crate::capi::error::fsv_error;
 use crate::capi::handle;
-use crate::capi::status::{
-    Checked, FSV_STATUS_INVALID_ARGUMENT, FSV_STATUS_NO_PLAN, FSV_STATUS_NOT_UTF8, fsv_status,
-};
+use crate::capi::status::{Checked, FSV_STATUS_INVALID_ARGUMENT, FSV_STATUS_NO_PLAN, fsv_status};
 use crate::capi::text;
 use crate::capi::types::{
     FSV_ACTION_NONE, FSV_MAX_HOST_BYTES, FSV_MAX_LABEL_BYTES, FSV_MAX_SETTINGS_BYTES,
@@ -311,8 +309,8 @@ unsafe fn needed_endpoint(given: *const fsv_endpoint) -> Result<Endpoint, Failur
     let (host, port) = unsafe {
         let given = handle::borrow(given)?;
         (
-            text(given.hostname, given.hostname_len, FSV_MAX_HOST_BYTES)?,
-            text(given.port, given.port_len, FSV_MAX_HOST_BYTES)?,
+            handle::text(given.hostname, given.hostname_len, FSV_MAX_HOST_BYTES)?,
+            handle::text(given.port, given.port_len, FSV_MAX_HOST_BYTES)?,
         )
     };
     Ok(Endpoint::from_parts(host.parse::<Host>()?, port.parse::<Ports>()?))
@@ -328,18 +326,7 @@ unsafe fn label<'a>(label: *const c_char, len: usize) -> Checked<Option<&'a str>
         return Ok(None);
     }
     // SAFETY: passed on.
-    unsafe { text(label, len, FSV_MAX_LABEL_BYTES) }.map(Some)
-}
-
-/// Returns UTF-8 text of up to `limit` bytes.
-///
-/// # Safety
-///
-/// The contract of the header, for as long as `'a`.
-unsafe fn text<'a>(data: *const c_char, len: usize, limit: usize) -> Checked<&'a str> {
-    // SAFETY: passed on.
-    let bytes = unsafe { handle::bytes(data, len, limit) }?;
-    std::str::from_utf8(bytes).map_err(|_| FSV_STATUS_NOT_UTF8)
+    unsafe { handle::text(label, len, FSV_MAX_LABEL_BYTES) }.map(Some)
 }
 
 fn filter_rule(
