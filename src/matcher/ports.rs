@@ -2,7 +2,7 @@
 
 use crate::matcher::columns::{Column, lower};
 use crate::matcher::intervals::{Bitmap, Ends, GROUP, Node};
-use crate::matcher::lanes::{Job, Lanes};
+use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
 use std::collections::BTreeSet;
@@ -80,44 +80,26 @@ impl PortTable {
         cases: &Column,
         best: &mut [Ranked; GROUP],
     ) {
-        lanes.call(Lower { table: self, ports, cases, best });
-    }
-
-    /// Returns the memory held, in bytes on the heap.
-    pub(super) fn size_bytes(&self) -> usize {
-        let bitmap = self.bitmap.as_ref().map_or(0, Bitmap::size_bytes);
-        self.ends.size_bytes() + bitmap + memory::of_vec(&self.runs)
-    }
-}
-
-/// [`PortTable::lower`], apart, as both families need it and local ports do.
-struct Lower<'a> {
-    table: &'a PortTable,
-    ports: &'a Column,
-    cases: &'a Column,
-    best: &'a mut [Ranked; GROUP],
-}
-
-impl Job for Lower<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self, lanes: impl Lanes) {
-        let Lower { table, ports, cases, best } = self;
         let mut places = [0; GROUP];
-        match &table.bitmap {
+        match &self.bitmap {
             Some(bitmap) => places = bitmap.gather(lanes, ports),
             None => {
                 for (place, port) in places.iter_mut().zip(ports) {
-                    *place = table.ends.place(lanes, table.node, *port as u16) as u32;
+                    *place = self.ends.place(lanes, self.node, *port as u16) as u32;
                 }
             }
         }
         for (place, case) in places.iter_mut().zip(cases) {
             *place = *place * COMMON_CASES as u32 + case;
         }
-        let [found] = lanes.gather(table.runs.as_flattened(), &places);
+        let [found] = lanes.gather(self.runs.as_flattened(), &places);
         lower(best, &found);
+    }
+
+    /// Returns the memory held, in bytes on the heap.
+    pub(super) fn size_bytes(&self) -> usize {
+        let bitmap = self.bitmap.as_ref().map_or(0, Bitmap::size_bytes);
+        self.ends.size_bytes() + bitmap + memory::of_vec(&self.runs)
     }
 }
 
