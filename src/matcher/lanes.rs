@@ -337,13 +337,11 @@ pub(super) struct Avx512(());
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions, which pay in the benchmarks")]
 mod x86 {
-    use super::{
-        Avx2, Avx512, Job, Lanes, Narrow, Packed, choose_by_turns, gather_by_turns, run_apart,
-    };
+    use super::{Avx2, Avx512, Job, Lanes, Narrow, Packed, gather_by_turns, run_apart};
     use crate::decision::Decision;
     use crate::flow::{Flow, FlowWords};
     use crate::matcher::Decide;
-    use crate::matcher::columns::{Bits, Column, take_apart_by_turns};
+    use crate::matcher::columns::{Bits, Column};
     use crate::matcher::intervals::GROUP;
     use crate::matcher::leaf::Ranked;
     use crate::matcher::rows::{Chunk, RowQuery};
@@ -632,7 +630,15 @@ mod x86 {
     #[target_feature(enable = "avx2")]
     #[inline]
     fn avx2_choose(of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
-        choose_by_turns(of, bits, first, second)
+        let mut chosen = *second;
+        let (of, first) = (of.as_chunks().0.iter(), first.as_chunks().0.iter());
+        for ((chosen, of), first) in chosen.as_chunks_mut().0.iter_mut().zip(of).zip(first) {
+            let asked = _mm256_and_si256(load_eight(of), _mm256_set1_epi32(bits as i32));
+            let second_is = _mm256_cmpeq_epi32(asked, _mm256_setzero_si256());
+            let words = _mm256_blendv_epi8(load_eight(first), load_eight(chosen), second_is);
+            store_eight(chosen, words);
+        }
+        chosen
     }
 
     #[target_feature(enable = "avx2")]
@@ -835,20 +841,141 @@ mod x86 {
         holds & _bzhi_u32(0x5555_5555, chunk.count() as u32 * 2)
     }
 
-    /// The processor's own instruction is no faster than this where there is no more than AVX2.
+    // PERF: single words by the processor's own instruction, larger values by loads of whole ones that are then turned.
+    // One word after the other, each would be stored and the column read again, which waits for all of them;
+    // decide-batch/zones-1k.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn avx2_gather<T: Packed<N>, const N: usize>(
         values: &[T],
         places: &[u32; GROUP],
     ) -> [[u32; GROUP]; N] {
-        gather_by_turns(values, places)
+        const { assert!(size_of::<T>() == 4 * N && (N == 1 || N == 2 || N == 4)) };
+        // The instruction takes numbers of words, with a sign.
+        let last = match values.len().checked_sub(1) {
+            Some(last) if last < 1 << 29 => last,
+            _ => return gather_by_turns(values, places),
+        };
+        let mut columns = [[0; GROUP]; N];
+        for (number, places) in places.as_chunks().0.iter().enumerate() {
+            let places = _mm256_min_epu32(load_eight(places), _mm256_set1_epi32(last as i32));
+            let mut indices = [0; 8];
+            store_eight(&mut indices, places);
+            let found = indices.map(|index| values.as_ptr().wrapping_add(index as usize));
+            match N {
+                1 => {
+                    // SAFETY: `places` are indices of `values`, each of which is one word.
+                    let words =
+                        unsafe { _mm256_i32gather_epi32::<4>(values.as_ptr().cast(), places) };
+                    store_eights(&mut columns, number, &[words]);
+                }
+                2 => {
+                    // SAFETY: `found` are among `values`, each of which is two words.
+                    let pairs = found.map(|at| unsafe { at.cast::<i64>().read_unaligned() });
+                    store_eights(&mut columns, number, &turn_pairs(pairs));
+                }
+                _ => {
+                    // SAFETY: `found` are among `values`, each of which is four words.
+                    let fours = found.map(|at| unsafe { _mm_loadu_si128(at.cast()) });
+                    store_eights(&mut columns, number, &turn_fours(fours));
+                }
+            }
+        }
+        columns
     }
 
     #[target_feature(enable = "avx2")]
     #[inline]
     fn avx2_take_apart(flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
-        take_apart_by_turns(flows)
+        const { assert_places() };
+        let [.., kind, _, remote, local] = Flow::PLACES;
+        let mut columns = [[0; GROUP]; FlowWords::COUNT];
+        for (number, flows) in flows.as_chunks::<8>().0.iter().enumerate() {
+            let words = flows.each_ref().map(|flow| std::ptr::from_ref(flow).cast::<u32>());
+            // SAFETY: four words of an end of a flow, all of which are numbers.
+            let four = |at: *const u32| unsafe { _mm_loadu_si128(at.cast()) };
+            // SAFETY: two words of a flow, which are a number.
+            let pair = |at: *const u32| unsafe { at.cast::<i64>().read_unaligned() };
+            let [remote_high, remote_low, _, remote_rest] =
+                turn_fours(words.map(|words| four(words.wrapping_add(remote))));
+            let [local_high, local_low, _, local_rest] =
+                turn_fours(words.map(|words| four(words.wrapping_add(local))));
+            let [kind, traits] = turn_pairs(words.map(|words| pair(words.wrapping_add(kind))));
+            let words = [
+                remote_low,
+                remote_rest,
+                local_low,
+                local_rest,
+                kind,
+                traits,
+                remote_high,
+                local_high,
+            ];
+            store_eights(&mut columns, number, &words);
+        }
+        columns
+    }
+
+    /// Asserts that the words of an end are the first, the second and the fourth from [`Flow::PLACES`] on, and the
+    /// others one after the other.
+    const fn assert_places() {
+        let [remote_low, remote_rest, local_low, local_rest, kind, traits, remote, local] =
+            Flow::PLACES;
+        assert!(remote_low == remote + 1 && remote_rest == remote + 3);
+        assert!(local_low == local + 1 && local_rest == local + 3);
+        assert!(traits == kind + 1);
+    }
+
+    /// Turns eight values of two words.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn turn_pairs([a, b, c, d, e, f, g, h]: [i64; 8]) -> [__m256i; 2] {
+        let low = _mm256_castsi256_ps(_mm256_setr_epi64x(a, b, e, f));
+        let high = _mm256_castsi256_ps(_mm256_setr_epi64x(c, d, g, h));
+        let first = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
+        let second = _mm256_shuffle_ps::<0b11_01_11_01>(low, high);
+        [_mm256_castps_si256(first), _mm256_castps_si256(second)]
+    }
+
+    /// Turns eight values of four words.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn turn_fours([a, b, c, d, e, f, g, h]: [__m128i; 8]) -> [__m256i; 4] {
+        let (a, b) = (_mm256_set_m128i(e, a), _mm256_set_m128i(f, b));
+        let (c, d) = (_mm256_set_m128i(g, c), _mm256_set_m128i(h, d));
+        let (low, more) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+        let (high, most) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(low, more),
+            _mm256_unpackhi_epi64(low, more),
+            _mm256_unpacklo_epi64(high, most),
+            _mm256_unpackhi_epi64(high, most),
+        ]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn load_eight(words: &[u32; 8]) -> __m256i {
+        // SAFETY: the array is 32 bytes.
+        unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn store_eight(words: &mut [u32; 8], vector: __m256i) {
+        // SAFETY: the array is 32 bytes.
+        unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), vector) }
+    }
+
+    /// Stores the eight words of each column that have this number.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn store_eights(columns: &mut [Column], number: usize, vectors: &[__m256i]) {
+        for (column, vector) in columns.iter_mut().zip(vectors) {
+            if let Some(words) = column.as_chunks_mut().0.get_mut(number) {
+                store_eight(words, *vector);
+            }
+        }
     }
 
     /// Takes the words of two flows at a time into one vector, and turns eight of these.
