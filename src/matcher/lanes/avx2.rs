@@ -1,0 +1,367 @@
+//! 256 bits at a time.
+
+use super::x86::{Spread, impl_lanes};
+use super::{Avx2, Job, Lanes, Packed, gather_by_turns};
+use crate::decision::Decision;
+use crate::flow::{Flow, FlowWords};
+use crate::matcher::Decide;
+use crate::matcher::columns::{Bits, Column};
+use crate::matcher::intervals::GROUP;
+use crate::matcher::leaf::Ranked;
+use crate::matcher::rows::{Chunk, RowQuery};
+use crate::matcher::scan::{Block, Probe};
+use std::arch::asm;
+use std::arch::x86_64::*;
+
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline(never)]
+pub(super) fn run<J: Job>(lanes: Avx2, job: J) -> J::Output {
+    job.run(lanes)
+}
+
+/// Decides a flow where the machine has what [`Avx2`] proves, as whoever calls it has to know.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn decide(job: Decide<'_>) -> Decision {
+    job.run(Avx2(()))
+}
+
+impl Avx2 {
+    pub(in crate::matcher) fn detect() -> Option<Avx2> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt");
+        has.then_some(Avx2(()))
+    }
+}
+
+impl_lanes!(Avx2, 2);
+
+/// Returns the half of 64 bytes of this number, 0 or 1.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn half<T, const N: usize>(lanes: &[T; N], number: usize) -> __m256i {
+    const { assert!(size_of::<[T; N]>() == 64) };
+    // SAFETY: the halves of 64 bytes are 32 bytes each.
+    unsafe { _mm256_loadu_si256(lanes.as_ptr().cast::<__m256i>().add(number & 1)) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn first_at_least_u16(lanes: &[u16; 32], x: u16) -> usize {
+    let x = _mm256_set1_epi16(x as i16);
+    let mask = |half| {
+        let holds = _mm256_cmpeq_epi16(_mm256_max_epu16(half, x), half);
+        u64::from(_mm256_movemask_epi8(holds) as u32)
+    };
+    let mask = mask(half(lanes, 0)) | mask(half(lanes, 1)) << 32;
+    mask.trailing_zeros() as usize / 2
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn first_at_least_u32(lanes: &[u32; 16], x: u32) -> usize {
+    let x = _mm256_set1_epi32(x as i32);
+    let mask = |half| {
+        let holds = _mm256_cmpeq_epi32(_mm256_max_epu32(half, x), half);
+        _mm256_movemask_ps(_mm256_castsi256_ps(holds)) as u32
+    };
+    (mask(half(lanes, 0)) | mask(half(lanes, 1)) << 8).trailing_zeros() as usize
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn first_at_least_u64(lanes: &[u64; 8], x: u64) -> usize {
+    let sign = _mm256_set1_epi64x(i64::MIN);
+    let x = _mm256_set1_epi64x((x ^ 1 << 63) as i64);
+    let below = |half| {
+        let below = _mm256_cmpgt_epi64(x, _mm256_xor_si256(half, sign));
+        _mm256_movemask_pd(_mm256_castsi256_pd(below)) as u32
+    };
+    let below = below(half(lanes, 0)) | below(half(lanes, 1)) << 4;
+    (!below).trailing_zeros() as usize
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn choose(of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
+    let mut chosen = *second;
+    let (of, first) = (of.as_chunks().0.iter(), first.as_chunks().0.iter());
+    for ((chosen, of), first) in chosen.as_chunks_mut().0.iter_mut().zip(of).zip(first) {
+        let asked = _mm256_and_si256(load_eight(of), _mm256_set1_epi32(bits as i32));
+        let second_is = _mm256_cmpeq_epi32(asked, _mm256_setzero_si256());
+        let words = _mm256_blendv_epi8(load_eight(first), load_eight(chosen), second_is);
+        store_eight(chosen, words);
+    }
+    chosen
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn nonzero(column: &Column) -> Bits {
+    let zero = _mm256_setzero_si256();
+    let zeros = |column: &[u32; 16], number| {
+        let zeros = _mm256_cmpeq_epi32(half(column, number), zero);
+        _mm256_movemask_ps(_mm256_castsi256_ps(zeros)) as u32
+    };
+    let parts = column.as_chunks().0.iter().rev();
+    parts.fold(0, |bits, part| bits << 16 | !(zeros(part, 0) | zeros(part, 1) << 8) & 0xffff)
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn spread<const W: usize>(probe: &Probe<W>) -> Spread<__m256i, W> {
+    let words = |word: u32| {
+        let spread;
+        // SAFETY: the machine has the instructions, which read and write nothing else.
+        unsafe {
+            asm!(
+                "vmovd {spread:x}, {word:e}",
+                "vpbroadcastd {spread}, {spread:x}",
+                word = in(reg) word,
+                spread = out(ymm_reg) spread,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        spread
+    };
+    Spread::new(probe, words, |half| words(u32::from(half) << 16 | u32::from(half)))
+}
+
+/// Of eight rules that do not hold an address another number than 0.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn differing<const W: usize>(
+    own: &[__m256i; W],
+    values: &[[u32; 16]; W],
+    masks: &[[u32; 16]; W],
+    number: usize,
+) -> __m256i {
+    let mut differ = _mm256_setzero_si256();
+    for ((own, values), masks) in own.iter().zip(values).zip(masks) {
+        let bits = _mm256_xor_si256(*own, half(values, number));
+        differ = _mm256_or_si256(differ, _mm256_and_si256(bits, half(masks, number)));
+    }
+    differ
+}
+
+/// A bit for each rule of which all numbers are 0.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn holds(differ: [__m256i; 2], fails: __m256i) -> u32 {
+    let zero = _mm256_setzero_si256();
+    let [low, high] = differ.map(|differ| _mm256_cmpeq_epi32(differ, zero));
+    bits(_mm256_and_si256(join(low, high), _mm256_cmpeq_epi16(fails, zero)))
+}
+
+/// Two vectors of eight lanes as one of sixteen.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn join(low: __m256i, high: __m256i) -> __m256i {
+    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high))
+}
+
+/// A bit for each of sixteen lanes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn bits(holds: __m256i) -> u32 {
+    let bytes = _mm256_packs_epi16(holds, _mm256_setzero_si256());
+    let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
+    _mm256_movemask_epi8(bytes) as u32 & 0xffff
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn compare_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
+    let flow = spread(probe);
+    let (values, masks) = (&block.remote_value, &block.remote_mask);
+    let differ = [0, 1].map(|number| differing(&flow.remote, values, masks, number));
+    holds(differ, flow.remote_fails(block))
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn find_in_blocks<const W: usize>(blocks: &[Block<W>], probe: &Probe<W>) -> Ranked {
+    let flow = spread(probe);
+    let mut best = Ranked::NONE;
+    for block in blocks {
+        let (values, masks) = (&block.remote_value, &block.remote_mask);
+        let mut differ = [0, 1].map(|number| differing(&flow.remote, values, masks, number));
+        let mut fails = flow.remote_fails(block);
+        if block.with_local != 0 {
+            let (values, masks) = (&block.local_value, &block.local_mask);
+            for (number, differ) in differ.iter_mut().enumerate() {
+                let locals = differing(&flow.local, values, masks, number);
+                *differ = _mm256_or_si256(*differ, locals);
+            }
+            fails = _mm256_or_si256(fails, flow.local_fails(block));
+        }
+        best = block.first(holds(differ, fails)).min(best);
+    }
+    best
+}
+
+/// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
+#[target_feature(enable = "avx2,bmi2")]
+#[inline]
+fn match_row<const W: usize>(chunk: Chunk<'_, W>, query: RowQuery<'_>, other: &[u32; W]) -> u32 {
+    // SAFETY: a line may be read where a column of 32 bits begins, half a line where one of 16
+    // does.
+    let eight = |column: usize, first: usize| unsafe {
+        _mm256_loadu_si256(chunk.column(column).wrapping_add(first).cast())
+    };
+    let sixteen = |column: usize| eight(column, 0);
+    let all = |half: u16| _mm256_set1_epi16(half as i16);
+    // Not zero where a port is outside.
+    let outside = |port: u16, first: usize, more: usize| {
+        _mm256_subs_epu16(_mm256_sub_epi16(all(port), sixteen(first)), sixteen(more))
+    };
+    let differ = |first: usize| {
+        let mut differ = _mm256_setzero_si256();
+        for (word, own) in other.iter().enumerate() {
+            let own = _mm256_set1_epi32(*own as i32);
+            let bits = _mm256_xor_si256(own, eight(Chunk::<W>::VALUE + 2 * word, first));
+            let bits = _mm256_and_si256(bits, eight(Chunk::<W>::MASK + 2 * word, first));
+            differ = _mm256_or_si256(differ, bits);
+        }
+        differ
+    };
+    let traits = _mm256_xor_si256(all(query.traits.number), sixteen(Chunk::<W>::TRAITS));
+    let fails = [
+        _mm256_and_si256(traits, all(query.traits.asked)),
+        outside(query.remote_port, Chunk::<W>::REMOTE_FIRST, Chunk::<W>::REMOTE_MORE),
+        outside(query.local_port, Chunk::<W>::LOCAL_FIRST, Chunk::<W>::LOCAL_MORE),
+        // Narrowed, with signs, what is not zero stays so.
+        join(differ(0), differ(8)),
+    ];
+    let zero = _mm256_setzero_si256();
+    let fails = fails.into_iter().fold(zero, |a, b| _mm256_or_si256(a, b));
+    let holds = _mm256_movemask_epi8(_mm256_cmpeq_epi16(fails, zero)) as u32;
+    holds & _bzhi_u32(0x5555_5555, chunk.count() as u32 * 2)
+}
+
+// PERF: single words by the processor's own instruction, larger values by loads of whole ones that are then turned.
+// One word after the other, each would be stored and the column read again, which waits for all of them;
+// decide-batch/zones-1k.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn gather<T: Packed<N>, const N: usize>(values: &[T], places: &[u32; GROUP]) -> [[u32; GROUP]; N] {
+    const { assert!(size_of::<T>() == 4 * N && (N == 1 || N == 2 || N == 4)) };
+    // The instruction takes numbers of words, with a sign.
+    let last = match values.len().checked_sub(1) {
+        Some(last) if last < 1 << 29 => last,
+        _ => return gather_by_turns(values, places),
+    };
+    let mut columns = [[0; GROUP]; N];
+    for (number, places) in places.as_chunks().0.iter().enumerate() {
+        let places = _mm256_min_epu32(load_eight(places), _mm256_set1_epi32(last as i32));
+        let mut indices = [0; 8];
+        store_eight(&mut indices, places);
+        let found = indices.map(|index| values.as_ptr().wrapping_add(index as usize));
+        match N {
+            1 => {
+                // SAFETY: `places` are indices of `values`, each of which is one word.
+                let words = unsafe { _mm256_i32gather_epi32::<4>(values.as_ptr().cast(), places) };
+                store_eights(&mut columns, number, &[words]);
+            }
+            2 => {
+                // SAFETY: `found` are among `values`, each of which is two words.
+                let pairs = found.map(|at| unsafe { at.cast::<i64>().read_unaligned() });
+                store_eights(&mut columns, number, &turn_pairs(pairs));
+            }
+            _ => {
+                // SAFETY: `found` are among `values`, each of which is four words.
+                let fours = found.map(|at| unsafe { _mm_loadu_si128(at.cast()) });
+                store_eights(&mut columns, number, &turn_fours(fours));
+            }
+        }
+    }
+    columns
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn take_apart(flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
+    const { assert_places() };
+    let [.., kind, _, remote, local] = Flow::PLACES;
+    let mut columns = [[0; GROUP]; FlowWords::COUNT];
+    for (number, flows) in flows.as_chunks::<8>().0.iter().enumerate() {
+        let words = flows.each_ref().map(|flow| std::ptr::from_ref(flow).cast::<u32>());
+        // SAFETY: four words of an end of a flow, all of which are numbers.
+        let four = |at: *const u32| unsafe { _mm_loadu_si128(at.cast()) };
+        // SAFETY: two words of a flow, which are a number.
+        let pair = |at: *const u32| unsafe { at.cast::<i64>().read_unaligned() };
+        let [remote_high, remote_low, _, remote_rest] =
+            turn_fours(words.map(|words| four(words.wrapping_add(remote))));
+        let [local_high, local_low, _, local_rest] =
+            turn_fours(words.map(|words| four(words.wrapping_add(local))));
+        let [kind, traits] = turn_pairs(words.map(|words| pair(words.wrapping_add(kind))));
+        let words =
+            [remote_low, remote_rest, local_low, local_rest, kind, traits, remote_high, local_high];
+        store_eights(&mut columns, number, &words);
+    }
+    columns
+}
+
+/// Asserts that the words of an end are the first, the second and the fourth from [`Flow::PLACES`] on, and the
+/// others one after the other.
+const fn assert_places() {
+    let [remote_low, remote_rest, local_low, local_rest, kind, traits, remote, local] =
+        Flow::PLACES;
+    assert!(remote_low == remote + 1 && remote_rest == remote + 3);
+    assert!(local_low == local + 1 && local_rest == local + 3);
+    assert!(traits == kind + 1);
+}
+
+/// Turns eight values of two words.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn turn_pairs([a, b, c, d, e, f, g, h]: [i64; 8]) -> [__m256i; 2] {
+    let low = _mm256_castsi256_ps(_mm256_setr_epi64x(a, b, e, f));
+    let high = _mm256_castsi256_ps(_mm256_setr_epi64x(c, d, g, h));
+    let first = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
+    let second = _mm256_shuffle_ps::<0b11_01_11_01>(low, high);
+    [_mm256_castps_si256(first), _mm256_castps_si256(second)]
+}
+
+/// Turns eight values of four words.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn turn_fours([a, b, c, d, e, f, g, h]: [__m128i; 8]) -> [__m256i; 4] {
+    let (a, b) = (_mm256_set_m128i(e, a), _mm256_set_m128i(f, b));
+    let (c, d) = (_mm256_set_m128i(g, c), _mm256_set_m128i(h, d));
+    let (low, more) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+    let (high, most) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+    [
+        _mm256_unpacklo_epi64(low, more),
+        _mm256_unpackhi_epi64(low, more),
+        _mm256_unpacklo_epi64(high, most),
+        _mm256_unpackhi_epi64(high, most),
+    ]
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load_eight(words: &[u32; 8]) -> __m256i {
+    // SAFETY: the array is 32 bytes.
+    unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn store_eight(words: &mut [u32; 8], vector: __m256i) {
+    // SAFETY: the array is 32 bytes.
+    unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), vector) }
+}
+
+/// Stores the eight words of each column that have this number.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn store_eights(columns: &mut [Column], number: usize, vectors: &[__m256i]) {
+    for (column, vector) in columns.iter_mut().zip(vectors) {
+        if let Some(words) = column.as_chunks_mut().0.get_mut(number) {
+            store_eight(words, *vector);
+        }
+    }
+}
