@@ -453,6 +453,29 @@ mod tests {
         }
     }
 
+    #[derive(Clone, Copy)]
+    #[repr(transparent)]
+    struct Pair([u32; 2]);
+
+    // SAFETY: two words.
+    #[allow(unsafe_code, reason = "read by vector instructions")]
+    unsafe impl Packed<2> for Pair {
+        fn words(self) -> [u32; 2] {
+            self.0
+        }
+    }
+
+    fn check_gathered<T: Packed<N>, const N: usize>(
+        lanes: impl Lanes,
+        values: &[T],
+        places: &[u32; GROUP],
+    ) {
+        let found: [[u32; GROUP]; N] = lanes.gather(values, places);
+        for (lane, place) in places.iter().enumerate() {
+            assert_eq!(found.map(|column| column[lane]), values[*place as usize].words());
+        }
+    }
+
     fn check_gather(lanes: impl Lanes) {
         let ranked: Vec<Ranked> = (0..50).map(|rank| Ranked::new(rank * 7, Action::Drop)).collect();
         let leaf = |rank: u32| Leaf {
@@ -465,15 +488,12 @@ mod tests {
             flags: rank as u8 ^ 0xf0,
         };
         let leaves: Vec<Leaf> = (0..50).map(leaf).collect();
+        let pairs: Vec<Pair> = (0..50).map(|number| Pair([number * 3, !number])).collect();
         for start in [0, 1, 17, 34] {
             let places = std::array::from_fn(|lane| (start + lane as u32 * 31) % 50);
-            let [found] = lanes.gather(&ranked, &places);
-            assert_eq!(found, places.map(|place| ranked[place as usize].bits()));
-            let found: [[u32; GROUP]; 4] = lanes.gather(&leaves, &places);
-            for (lane, place) in places.iter().enumerate() {
-                let leaf = Leaf::of_words(found.map(|column| column[lane]));
-                assert_eq!(leaf, leaves[*place as usize]);
-            }
+            check_gathered(lanes, &ranked, &places);
+            check_gathered(lanes, &pairs, &places);
+            check_gathered(lanes, &leaves, &places);
         }
         // Where there is nothing, anything is found, and nothing read that is not there.
         let mut beyond = std::array::from_fn(|lane| 50 + lane as u32);
