@@ -746,7 +746,9 @@ pub struct FlowEndpoint {
 }
 
 /// One end of a flow, less its zone id, which few have.
+// In this order, as groups of flows are read by vectors, a whole end at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(C)]
 pub(crate) struct End {
     /// INVARIANT: the folded address, right-aligned; 0 where there is none.
     high: u64,
