@@ -1,6 +1,6 @@
 //! 256 bits at a time.
 
-use super::x86::{Spread, impl_lanes};
+use super::x86::{Spread, impl_lanes, last_of};
 use super::{Avx2, Job, Lanes, Packed, gather_by_turns};
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
@@ -246,15 +246,10 @@ fn match_row<const W: usize>(chunk: Chunk<'_, W>, query: RowQuery<'_>, other: &[
 #[target_feature(enable = "avx2")]
 #[inline]
 fn gather<T: Packed<N>, const N: usize>(values: &[T], places: &[u32; GROUP]) -> [[u32; GROUP]; N] {
-    const { assert!(size_of::<T>() == 4 * N && (N == 1 || N == 2 || N == 4)) };
-    // The instruction takes numbers of words, with a sign.
-    let last = match values.len().checked_sub(1) {
-        Some(last) if last < 1 << 29 => last,
-        _ => return gather_by_turns(values, places),
-    };
+    let Some(last) = last_of(values) else { return gather_by_turns(values, places) };
     let mut columns = [[0; GROUP]; N];
     for (number, places) in places.as_chunks().0.iter().enumerate() {
-        let places = _mm256_min_epu32(load_eight(places), _mm256_set1_epi32(last as i32));
+        let places = _mm256_min_epu32(load_eight(places), _mm256_set1_epi32(last));
         let mut indices = [0; 8];
         store_eight(&mut indices, places);
         let found = indices.map(|index| values.as_ptr().wrapping_add(index as usize));

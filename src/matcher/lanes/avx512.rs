@@ -1,6 +1,6 @@
 //! 512 bits at a time.
 
-use super::x86::{Spread, impl_lanes};
+use super::x86::{Spread, impl_lanes, last_of};
 use super::{Avx2, Avx512, Job, Lanes, Packed, gather_by_turns};
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
@@ -191,15 +191,10 @@ fn nonzero(column: &Column) -> Bits {
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn gather<T: Packed<N>, const N: usize>(values: &[T], places: &[u32; GROUP]) -> [[u32; GROUP]; N] {
-    const { assert!(size_of::<T>() == 4 * N && (N == 1 || N == 2 || N == 4)) };
-    // The instruction takes numbers of words, or pairs of them, with a sign.
-    let last = match values.len().checked_sub(1) {
-        Some(last) if last < 1 << 29 => last,
-        _ => return gather_by_turns(values, places),
-    };
+    let Some(last) = last_of(values) else { return gather_by_turns(values, places) };
     let mut columns = [[0; GROUP]; N];
     for number in 0..VECTORS {
-        let places = _mm512_min_epu32(part(places, number), _mm512_set1_epi32(last as i32));
+        let places = _mm512_min_epu32(part(places, number), _mm512_set1_epi32(last));
         if N == 1 {
             // SAFETY: `places` are indices of `values`, each of which is one word.
             let found = unsafe { _mm512_i32gather_epi32::<4>(places, values.as_ptr().cast()) };

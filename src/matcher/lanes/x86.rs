@@ -1,5 +1,6 @@
 //! What AVX2 and AVX-512 have in common.
 
+use super::Packed;
 use crate::matcher::scan::{Block, Probe};
 use std::arch::x86_64::*;
 
@@ -100,6 +101,15 @@ pub(super) use impl_lanes;
 fn whole(lanes: &[u16; 16]) -> __m256i {
     // SAFETY: the array is 32 bytes.
     unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
+}
+
+/// Returns the place of the last of the values that [`gather`](super::Lanes::gather) is to read by its instruction,
+/// which takes numbers of words, or pairs of them, with a sign; none, if there is no value or are too many.
+#[inline(always)]
+pub(super) fn last_of<T: Packed<N>, const N: usize>(values: &[T]) -> Option<i32> {
+    const { assert!(size_of::<T>() == 4 * N && (N == 1 || N == 2 || N == 4)) };
+    let last = values.len().checked_sub(1).filter(|last| *last < 1 << 29)?;
+    i32::try_from(last).ok()
 }
 
 /// A flow as it is compared with rules: each number in all lanes of a vector.
