@@ -261,13 +261,13 @@ fn gather<T: Packed<N>, const N: usize>(values: &[T], places: &[u32; GROUP]) -> 
             }
             2 => {
                 // SAFETY: `found` are among `values`, each of which is two words.
-                let pairs = found.map(|at| unsafe { at.cast::<i64>().read_unaligned() });
-                store_eights(&mut columns, number, &turn_pairs(pairs));
+                let words = unsafe { load_pairs(found.map(<*const T>::cast)) };
+                store_eights(&mut columns, number, &words);
             }
             _ => {
                 // SAFETY: `found` are among `values`, each of which is four words.
-                let fours = found.map(|at| unsafe { _mm_loadu_si128(at.cast()) });
-                store_eights(&mut columns, number, &turn_fours(fours));
+                let words = unsafe { load_fours(found.map(<*const T>::cast)) };
+                store_eights(&mut columns, number, &words);
             }
         }
     }
@@ -282,15 +282,13 @@ fn take_apart(flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
     let mut columns = [[0; GROUP]; FlowWords::COUNT];
     for (number, flows) in flows.as_chunks::<8>().0.iter().enumerate() {
         let words = flows.each_ref().map(|flow| std::ptr::from_ref(flow).cast::<u32>());
-        // SAFETY: four words of an end of a flow, all of which are numbers.
-        let four = |at: *const u32| unsafe { _mm_loadu_si128(at.cast()) };
-        // SAFETY: two words of a flow, which are a number.
-        let pair = |at: *const u32| unsafe { at.cast::<i64>().read_unaligned() };
-        let [remote_high, remote_low, _, remote_rest] =
-            turn_fours(words.map(|words| four(words.wrapping_add(remote))));
-        let [local_high, local_low, _, local_rest] =
-            turn_fours(words.map(|words| four(words.wrapping_add(local))));
-        let [kind, traits] = turn_pairs(words.map(|words| pair(words.wrapping_add(kind))));
+        let at = |place: usize| words.map(|words| words.wrapping_add(place));
+        // SAFETY: four words of an end of each flow, all of which are numbers.
+        let [remote_high, remote_low, _, remote_rest] = unsafe { load_fours(at(remote)) };
+        // SAFETY: as before.
+        let [local_high, local_low, _, local_rest] = unsafe { load_fours(at(local)) };
+        // SAFETY: two words of each flow, which are a number.
+        let [kind, traits] = unsafe { load_pairs(at(kind)) };
         let words =
             [remote_low, remote_rest, local_low, local_rest, kind, traits, remote_high, local_high];
         store_eights(&mut columns, number, &words);
@@ -308,23 +306,38 @@ const fn assert_places() {
     assert!(traits == kind + 1);
 }
 
-/// Turns eight values of two words.
+/// Loads two words from each of eight places, and returns the first ones and the second ones.
+///
+/// # Safety
+///
+/// There are two words at each place.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn turn_pairs([a, b, c, d, e, f, g, h]: [i64; 8]) -> [__m256i; 2] {
-    let low = _mm256_castsi256_ps(_mm256_setr_epi64x(a, b, e, f));
-    let high = _mm256_castsi256_ps(_mm256_setr_epi64x(c, d, g, h));
+unsafe fn load_pairs([a, b, c, d, e, f, g, h]: [*const u32; 8]) -> [__m256i; 2] {
+    // SAFETY: as the caller says.
+    let two = |low: *const u32, high: *const u32| unsafe {
+        _mm_loadh_pd(_mm_load_sd(low.cast()), high.cast())
+    };
+    let low = _mm256_castpd_ps(_mm256_set_m128d(two(e, f), two(a, b)));
+    let high = _mm256_castpd_ps(_mm256_set_m128d(two(g, h), two(c, d)));
     let first = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
     let second = _mm256_shuffle_ps::<0b11_01_11_01>(low, high);
     [_mm256_castps_si256(first), _mm256_castps_si256(second)]
 }
 
-/// Turns eight values of four words.
+/// Loads four words from each of eight places, and returns the first ones, the second ones, and so on.
+///
+/// # Safety
+///
+/// There are four words at each place.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn turn_fours([a, b, c, d, e, f, g, h]: [__m128i; 8]) -> [__m256i; 4] {
-    let (a, b) = (_mm256_set_m128i(e, a), _mm256_set_m128i(f, b));
-    let (c, d) = (_mm256_set_m128i(g, c), _mm256_set_m128i(h, d));
+unsafe fn load_fours([a, b, c, d, e, f, g, h]: [*const u32; 8]) -> [__m256i; 4] {
+    // SAFETY: as the caller says.
+    let two = |low: *const u32, high: *const u32| unsafe {
+        _mm256_set_m128i(_mm_loadu_si128(high.cast()), _mm_loadu_si128(low.cast()))
+    };
+    let (a, b, c, d) = (two(a, e), two(b, f), two(c, g), two(d, h));
     let (low, more) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
     let (high, most) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
     [
