@@ -42,7 +42,7 @@ use crate::matcher::locals::LocalPorts;
 use crate::matcher::nets::LocalNets;
 use crate::matcher::plain::{Anyone, PlainIndex};
 use crate::matcher::rows::Place;
-use crate::matcher::scan::{Probe, Scan};
+use crate::matcher::scan::Scan;
 use crate::matcher::sided::Sided;
 use crate::matcher::unbound::Unbound;
 use crate::network::Answer;
@@ -382,13 +382,12 @@ impl Matcher {
         flow: &Flow<'_>,
     ) -> Decision {
         let (_, local) = flow.ends();
-        let probe = Probe::new(flow);
         let is_of_family = local.folded_family() == Some(family);
         let is_known = (local.folded_bits() != (0, 0)) & (local.port() != 0);
         let best = match is_of_family & is_known {
-            true => few.find_in_all(lanes, &probe),
+            true => few.find_in_all(lanes, flow),
             false => {
-                let (best, has_local) = few.find_unbound(lanes, &probe);
+                let (best, has_local) = few.find_unbound(lanes, flow);
                 // Rules with a local side of the other family are not among the few.
                 if has_local | (!is_of_family & self.has.local) {
                     return self.decide_beside_scan(flow);

@@ -22,7 +22,7 @@ use crate::matcher::columns::{Bits, Column, take_apart_by_turns};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
-use crate::matcher::scan::{Block, Probe};
+use crate::matcher::scan::Block;
 use crate::matcher::{Decide, Vectors};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
@@ -78,22 +78,22 @@ pub(super) trait Lanes: Copy {
     }
 
     /// Does what [`Block::compare_remote`] does.
-    fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32;
+    fn compare_remote<const W: usize>(self, block: &Block<W>, flow: &Flow<'_>) -> u32;
 
     /// Does what [`Block::compare`] does.
     #[inline(always)]
-    fn compare<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
-        block.compare(probe)
+    fn compare<const W: usize>(self, block: &Block<W>, flow: &Flow<'_>) -> u32 {
+        block.compare(flow)
     }
 
     /// Returns the first rule of all blocks that matches a flow whose local end is known. Goes through all of
     /// them, without a branch on what matches, which no machine could foresee.
     #[inline(always)]
-    fn find_in_blocks<const W: usize>(self, blocks: &[Block<W>], probe: &Probe<W>) -> Ranked {
+    fn find_in_blocks<const W: usize>(self, blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
         let in_block = |block: &Block<W>| {
             let bits = match block.with_local {
-                0 => self.compare_remote(block, probe),
-                _ => self.compare(block, probe),
+                0 => self.compare_remote(block, flow),
+                _ => self.compare(block, flow),
             };
             block.first(bits)
         };
@@ -222,8 +222,7 @@ impl Machine {
         match self.vectors() {
             Vectors::Scalar => 4,
             Vectors::Bits128 => 8,
-            Vectors::Bits256 => 48,
-            Vectors::Bits512 => 80,
+            Vectors::Bits256 | Vectors::Bits512 => 80,
         }
     }
 
@@ -330,8 +329,8 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
-        block.compare_remote(probe)
+    fn compare_remote<const W: usize>(self, block: &Block<W>, flow: &Flow<'_>) -> u32 {
+        block.compare_remote(flow)
     }
 }
 

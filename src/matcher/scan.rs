@@ -106,7 +106,8 @@ impl<const W: usize> Block<W> {
     /// Returns a bit for each rule whose remote side, protocol and direction match, one rule after
     /// the other.
     #[inline(always)]
-    pub(super) fn compare_remote(&self, probe: &Probe<W>) -> u32 {
+    pub(super) fn compare_remote(&self, flow: &Flow<'_>) -> u32 {
+        let probe = Probe::new(flow);
         let FlowTraits { asked, number } = probe.traits;
         let ports = self.remote_first.iter().zip(&self.remote_more);
         let mut bits = 0;
@@ -121,7 +122,8 @@ impl<const W: usize> Block<W> {
     /// Returns a bit for each rule of which both sides, protocol and direction match a flow whose local end is
     /// known: a rule without a local side matches every such end.
     #[inline(always)]
-    pub(super) fn compare(&self, probe: &Probe<W>) -> u32 {
+    pub(super) fn compare(&self, flow: &Flow<'_>) -> u32 {
+        let probe = Probe::new(flow);
         let ports = self.local_first.iter().zip(&self.local_more);
         let mut bits = 0;
         for (lane, (first, more)) in ports.enumerate() {
@@ -129,7 +131,7 @@ impl<const W: usize> Block<W> {
             bits |= u32::from(holds) << lane;
         }
         let locals = addresses(&probe.local, &self.local_value, &self.local_mask);
-        bits & locals & self.compare_remote(probe)
+        bits & locals & self.compare_remote(flow)
     }
 
     /// Returns the first of the rules that have a bit; [`Ranked::NONE`] if none has.
@@ -215,8 +217,8 @@ impl<const W: usize> Scan<W> {
 
     /// Returns the first rule that matches a flow whose local end is known.
     #[inline(always)]
-    pub(super) fn find_in_all(&self, lanes: impl Lanes, probe: &Probe<W>) -> Ranked {
-        lanes.find_in_blocks(&self.blocks, probe)
+    pub(super) fn find_in_all(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
+        lanes.find_in_blocks(&self.blocks, flow)
     }
 
     /// Returns the first rule that matches each of a group of usual flows of the family: each rule is compared
@@ -247,10 +249,10 @@ impl<const W: usize> Scan<W> {
 
     /// Returns the first rule that matches whatever the local side, and whether it has one.
     #[inline(always)]
-    pub(super) fn find_unbound(&self, lanes: impl Lanes, probe: &Probe<W>) -> (Ranked, bool) {
+    pub(super) fn find_unbound(&self, lanes: impl Lanes, flow: &Flow<'_>) -> (Ranked, bool) {
         let mut best = (Ranked::NONE, false);
         for block in self.blocks.iter().rev() {
-            let bits = lanes.compare_remote(block, probe);
+            let bits = lanes.compare_remote(block, flow);
             let first = bits & bits.wrapping_neg();
             let found = (block.ranked(bits), block.with_local & first != 0);
             best = select_unpredictable(bits != 0, found, best);

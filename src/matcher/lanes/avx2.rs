@@ -1,6 +1,6 @@
 //! 256 bits at a time.
 
-use super::x86::{Spread, impl_lanes, last_of};
+use super::x86::{Spread, define_spread, impl_lanes, last_of};
 use super::{Avx2, Job, Lanes, Packed, gather_by_turns};
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
@@ -9,8 +9,7 @@ use crate::matcher::columns::{Bits, Column};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
-use crate::matcher::scan::{Block, Probe};
-use std::arch::asm;
+use crate::matcher::scan::Block;
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -109,25 +108,7 @@ fn nonzero(column: &Column) -> Bits {
     parts.fold(0, |bits, part| bits << 16 | !(zeros(part, 0) | zeros(part, 1) << 8) & 0xffff)
 }
 
-#[target_feature(enable = "avx2")]
-#[inline]
-fn spread<const W: usize>(probe: &Probe<W>) -> Spread<__m256i, W> {
-    let words = |word: u32| {
-        let spread;
-        // SAFETY: the machine has the instructions, which read and write nothing else.
-        unsafe {
-            asm!(
-                "vmovd {spread:x}, {word:e}",
-                "vpbroadcastd {spread}, {spread:x}",
-                word = in(reg) word,
-                spread = out(ymm_reg) spread,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        spread
-    };
-    Spread::new(probe, words, |half| words(u32::from(half) << 16 | u32::from(half)))
-}
+define_spread!(__m256i, ymm_reg, "avx2");
 
 /// Of eight rules that do not hold an address another number than 0.
 #[target_feature(enable = "avx2")]
@@ -172,8 +153,8 @@ fn join(low: __m256i, high: __m256i) -> __m256i {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn compare_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
-    let flow = spread(probe);
+fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
+    let flow = spread(flow);
     let (values, masks) = (&block.remote_value, &block.remote_mask);
     let differ = [0, 1].map(|number| differing(&flow.remote, values, masks, number));
     holds(differ, flow.remote_fails(block))
@@ -181,8 +162,8 @@ fn compare_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn find_in_blocks<const W: usize>(blocks: &[Block<W>], probe: &Probe<W>) -> Ranked {
-    let flow = spread(probe);
+fn find_in_blocks<const W: usize>(blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
+    let flow = spread(flow);
     let mut best = Ranked::NONE;
     for block in blocks {
         let (values, masks) = (&block.remote_value, &block.remote_mask);

@@ -1,6 +1,6 @@
 //! 512 bits at a time.
 
-use super::x86::{Spread, impl_lanes, last_of};
+use super::x86::{Spread, define_spread, impl_lanes, last_of};
 use super::{Avx2, Avx512, Job, Lanes, Packed, gather_by_turns};
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
@@ -9,8 +9,7 @@ use crate::matcher::columns::{Bits, Column};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
-use crate::matcher::scan::{Block, Probe};
-use std::arch::asm;
+use crate::matcher::scan::Block;
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
@@ -234,37 +233,7 @@ fn store(columns: &mut [Column], column: usize, number: usize, words: __m512i) {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-#[inline]
-fn spread<const W: usize>(probe: &Probe<W>) -> Spread<__m512i, W> {
-    let words = |word: u32| {
-        let spread;
-        // SAFETY: the machine has the instruction, which reads and writes nothing else.
-        unsafe {
-            asm!(
-                "vpbroadcastd {spread}, {word:e}",
-                word = in(reg) word,
-                spread = out(zmm_reg) spread,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        spread
-    };
-    let halves = |half: u16| {
-        let spread;
-        // SAFETY: as before.
-        unsafe {
-            asm!(
-                "vpbroadcastw {spread}, {half:e}",
-                half = in(reg) u32::from(half),
-                spread = out(ymm_reg) spread,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        spread
-    };
-    Spread::new(probe, words, halves)
-}
+define_spread!(__m512i, zmm_reg, "avx512f,avx512bw,avx512vl");
 
 /// Of the rules that do not hold an address another number than 0.
 #[target_feature(enable = "avx512f")]
@@ -284,8 +253,8 @@ fn differing<const W: usize>(
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
-fn compare_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
-    let flow = spread(probe);
+fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
+    let flow = spread(flow);
     let differ = differing(&flow.remote, &block.remote_value, &block.remote_mask);
     let fails = flow.remote_fails(block);
     (_mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails)).into()
@@ -293,8 +262,8 @@ fn compare_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
-fn find_in_blocks<const W: usize>(blocks: &[Block<W>], probe: &Probe<W>) -> Ranked {
-    let flow = spread(probe);
+fn find_in_blocks<const W: usize>(blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
+    let flow = spread(flow);
     let mut best = Ranked::NONE;
     for block in blocks {
         // PERF: in two vectors before they become masks, since each step of a mask waits for the one before,

@@ -1,7 +1,7 @@
 //! What every aarch64 has: 128 bits at a time.
 
 use super::{Job, Lanes, Narrow, run_apart};
-use crate::flow::FlowTraits;
+use crate::flow::{Flow, FlowTraits};
 use crate::matcher::columns::{Bits, Column};
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{Block, Probe};
@@ -70,7 +70,8 @@ fn other_addresses<const W: usize>(
 
 #[target_feature(enable = "neon")]
 #[inline]
-fn compare_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
+fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
+    let probe = Probe::<W>::new(flow);
     zeros([0, 1].map(|number| {
         let FlowTraits { asked, number: own } = probe.traits;
         let traits = veorq_u16(vdupq_n_u16(own), half(&block.traits, number));
@@ -85,14 +86,15 @@ fn compare_remote<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
 
 #[target_feature(enable = "neon")]
 #[inline]
-fn neon_compare<const W: usize>(block: &Block<W>, probe: &Probe<W>) -> u32 {
+fn neon_compare<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
+    let probe = Probe::<W>::new(flow);
     let locals = zeros([0, 1].map(|number| {
         let (first, more) = (half(&block.local_first, number), half(&block.local_more, number));
         let ports = outside(vdupq_n_u16(probe.local_port), first, more);
         let (values, masks) = (&block.local_value, &block.local_mask);
         vorrq_u16(ports, other_addresses(&probe.local, values, masks, number))
     }));
-    compare_remote(block, probe) & locals
+    compare_remote(block, flow) & locals
 }
 
 /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
@@ -202,15 +204,15 @@ impl Lanes for Narrow {
     }
 
     #[inline(always)]
-    fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
+    fn compare_remote<const W: usize>(self, block: &Block<W>, flow: &Flow<'_>) -> u32 {
         // SAFETY: every aarch64 has NEON.
-        unsafe { compare_remote(block, probe) }
+        unsafe { compare_remote(block, flow) }
     }
 
     #[inline(always)]
-    fn compare<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
+    fn compare<const W: usize>(self, block: &Block<W>, flow: &Flow<'_>) -> u32 {
         // SAFETY: every aarch64 has NEON.
-        unsafe { neon_compare(block, probe) }
+        unsafe { neon_compare(block, flow) }
     }
 
     #[inline(always)]

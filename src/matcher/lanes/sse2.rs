@@ -1,8 +1,9 @@
 //! What every x86-64 has: 128 bits at a time.
 
 use super::{Job, Lanes, Narrow, run_apart};
+use crate::flow::Flow;
 use crate::matcher::columns::{Bits, Column};
-use crate::matcher::scan::{Block, Probe};
+use crate::matcher::scan::Block;
 use std::arch::x86_64::*;
 
 impl Lanes for Narrow {
@@ -65,7 +66,7 @@ impl Lanes for Narrow {
     }
 
     #[inline(always)]
-    fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
-        block.compare_remote(probe)
+    fn compare_remote<const W: usize>(self, block: &Block<W>, flow: &Flow<'_>) -> u32 {
+        block.compare_remote(flow)
     }
 }

@@ -1,7 +1,7 @@
 //! What AVX2 and AVX-512 have in common.
 
 use super::Packed;
-use crate::matcher::scan::{Block, Probe};
+use crate::matcher::scan::Block;
 use std::arch::x86_64::*;
 
 /// Implements [`Lanes`](super::Lanes) by the functions of the same names in the module, which are compiled for the
@@ -65,19 +65,19 @@ macro_rules! impl_lanes {
             }
 
             #[inline(always)]
-            fn compare_remote<const W: usize>(self, block: &Block<W>, probe: &Probe<W>) -> u32 {
+            fn compare_remote<const W: usize>(self, block: &Block<W>, flow: &Flow<'_>) -> u32 {
                 // SAFETY: as before.
-                unsafe { compare_remote(block, probe) }
+                unsafe { compare_remote(block, flow) }
             }
 
             #[inline(always)]
             fn find_in_blocks<const W: usize>(
                 self,
                 blocks: &[Block<W>],
-                probe: &Probe<W>,
+                flow: &Flow<'_>,
             ) -> Ranked {
                 // SAFETY: as before.
-                unsafe { find_in_blocks(blocks, probe) }
+                unsafe { find_in_blocks(blocks, flow) }
             }
 
             #[inline(always)]
@@ -113,35 +113,87 @@ pub(super) fn last_of<T: Packed<N>, const N: usize>(values: &[T]) -> Option<i32>
 }
 
 /// A flow as it is compared with rules: each number in all lanes of a vector.
-// PERF: by instructions that the compiler does not look into. It puts the numbers in one vector first, a field
-// after the other, and takes them out of it again, which takes as long as all comparisons;
-// decide-dependent/ipv4-10.
+// PERF: each loaded from the flow into all lanes, by instructions that the compiler does not look into. It puts the
+// numbers in one vector first, a field after the other, and takes them out of it again, which takes as long as all
+// comparisons; and from a register, a number goes to the lanes by a way of which there is one; decide-dependent/ipv4-10.
 pub(super) struct Spread<V, const W: usize> {
     pub(super) remote: [V; W],
     pub(super) local: [V; W],
-    remote_port: __m256i,
-    local_port: __m256i,
-    asked: __m256i,
-    number: __m256i,
+    pub(super) remote_port: __m256i,
+    pub(super) local_port: __m256i,
+    pub(super) asked: __m256i,
+    pub(super) number: __m256i,
+}
+
+/// Defines `spread`, which makes a [`Spread`] of a flow of the family that has `W` words, for vectors of this type,
+/// in registers of this class, by these instructions.
+macro_rules! define_spread {
+    ($vector:ty, $register:ident, $features:literal) => {
+        #[target_feature(enable = $features)]
+        #[inline]
+        fn spread<const W: usize>(flow: &Flow<'_>) -> Spread<$vector, W> {
+            use super::x86::{load_all, places};
+            let flow = std::ptr::from_ref(flow);
+            // SAFETY: all of these places are within a flow, and numbers.
+            unsafe {
+                Spread {
+                    remote: std::array::from_fn(|word| match W - 1 - word {
+                        0 => load_all!("vpbroadcastd", $register, flow, places::REMOTE),
+                        1 => load_all!("vpbroadcastd", $register, flow, places::REMOTE + 4),
+                        2 => load_all!("vpbroadcastd", $register, flow, places::REMOTE_HIGH),
+                        _ => load_all!("vpbroadcastd", $register, flow, places::REMOTE_HIGH + 4),
+                    }),
+                    local: std::array::from_fn(|word| match W - 1 - word {
+                        0 => load_all!("vpbroadcastd", $register, flow, places::LOCAL),
+                        1 => load_all!("vpbroadcastd", $register, flow, places::LOCAL + 4),
+                        2 => load_all!("vpbroadcastd", $register, flow, places::LOCAL_HIGH),
+                        _ => load_all!("vpbroadcastd", $register, flow, places::LOCAL_HIGH + 4),
+                    }),
+                    remote_port: load_all!("vpbroadcastw", ymm_reg, flow, places::REMOTE_PORT),
+                    local_port: load_all!("vpbroadcastw", ymm_reg, flow, places::LOCAL_PORT),
+                    asked: load_all!("vpbroadcastw", ymm_reg, flow, places::ASKED),
+                    number: load_all!("vpbroadcastw", ymm_reg, flow, places::NUMBER),
+                }
+            }
+        }
+    };
+}
+pub(super) use define_spread;
+
+/// Loads a number into all lanes of a vector.
+macro_rules! load_all {
+    ($instruction:literal, $register:ident, $flow:expr, $place:expr) => {{
+        let spread;
+        std::arch::asm!(
+            concat!($instruction, " {spread}, [{flow} + {place}]"),
+            flow = in(reg) $flow,
+            place = const $place,
+            spread = out($register) spread,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+        spread
+    }};
+}
+pub(super) use load_all;
+
+/// Where the numbers of a flow stand, counted in bytes from its beginning.
+pub(super) mod places {
+    use crate::flow::Flow;
+
+    const WORDS: [usize; 8] = Flow::PLACES;
+    /// The low 64 bits of the remote address, the low word first.
+    pub(in super::super) const REMOTE: usize = 4 * WORDS[0];
+    pub(in super::super) const REMOTE_PORT: usize = 4 * WORDS[1];
+    pub(in super::super) const LOCAL: usize = 4 * WORDS[2];
+    pub(in super::super) const LOCAL_PORT: usize = 4 * WORDS[3];
+    pub(in super::super) const ASKED: usize = 4 * WORDS[5];
+    pub(in super::super) const NUMBER: usize = ASKED + 2;
+    /// The high 64 bits, of which the flow has the high word's place.
+    pub(in super::super) const REMOTE_HIGH: usize = 4 * WORDS[6] - 4;
+    pub(in super::super) const LOCAL_HIGH: usize = 4 * WORDS[7] - 4;
 }
 
 impl<V, const W: usize> Spread<V, W> {
-    #[inline(always)]
-    pub(super) fn new(
-        probe: &Probe<W>,
-        words: impl Fn(u32) -> V,
-        halves: impl Fn(u16) -> __m256i,
-    ) -> Spread<V, W> {
-        Spread {
-            remote: probe.remote.map(&words),
-            local: probe.local.map(&words),
-            remote_port: halves(probe.remote_port),
-            local_port: halves(probe.local_port),
-            asked: halves(probe.traits.asked),
-            number: halves(probe.traits.number),
-        }
-    }
-
     /// Of the rules that do not match the remote port, the protocol and the direction another number than 0.
     #[target_feature(enable = "avx2")]
     #[inline]
