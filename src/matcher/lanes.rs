@@ -353,10 +353,12 @@ pub(super) struct Avx512(());
 #[allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failed test")]
 mod tests {
     use super::*;
-    use crate::endpoint::Zone;
+    use crate::endpoint::{Ports, Zone};
     use crate::flow::{Direction, IpProtocol};
     use crate::matcher::leaf::{Leaf, Ranked};
-    use crate::rule::Action;
+    use crate::matcher::scan::Scan;
+    use crate::matcher::sided::SidedRule;
+    use crate::rule::{Action, Protocol};
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     fn check(lanes: impl Lanes) {
@@ -397,6 +399,8 @@ mod tests {
             check_gather(lanes);
             check_take_apart(lanes);
             check_nonzero(lanes);
+            check_blocks::<1>(lanes, ["192.0.2.77", "198.51.100.9"]);
+            check_blocks::<4>(lanes, ["2001:db8:1:2:3:4:5:6", "fd00:a:b:c:d:e:f:10"]);
         }
     }
 
@@ -416,6 +420,64 @@ mod tests {
                     lanes.choose(&column, !word, &numbers(100), &numbers(200)),
                     numbers(200)
                 );
+            }
+        }
+    }
+
+    /// Rules of one flow each, which no other matches: one that differs in a bit of an address, a port, the protocol
+    /// or the direction.
+    fn check_blocks<const W: usize>(lanes: impl Lanes, ends: [&str; 2]) {
+        let ends: [IpAddr; 2] = ends.map(|end| end.parse().unwrap());
+        let rule = |rank: u16| SidedRule {
+            leaf: Leaf::new(
+                Ranked::new(rank.into(), Action::Drop),
+                Ports::range(1000 + rank, 1000 + rank).unwrap(),
+                Protocol::Number(89),
+                Direction::Inbound,
+            ),
+            remote: ends[0].into(),
+            local: ends[1].into(),
+            local_ports: (2000 + rank, 2000 + rank),
+            zones: [None; 2],
+            may_be_loopback: true,
+            has_local: true,
+        };
+        let rules: Vec<SidedRule> = (0..40).map(rule).collect();
+        let scan = Scan::<W>::new(&rules);
+        let flow = |[remote, local]: [IpAddr; 2], ports: [u16; 2], protocol: u8, direction| {
+            Flow::new(IpProtocol(protocol), direction)
+                .with_remote_address(remote, None, ports[0])
+                .with_local_address(local, None, ports[1])
+        };
+        let flipped = |end: usize, bit: u32| {
+            let mut ends = ends;
+            ends[end] = match ends[end] {
+                IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() ^ 1 << bit).into(),
+                IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() ^ 1 << bit).into(),
+            };
+            ends
+        };
+        for rank in [0, 7, 8, 15, 16, 39] {
+            let ports = [1000 + rank, 2000 + rank];
+            let own = flow(ends, ports, 89, Direction::Inbound);
+            let expected = Ranked::new(rank.into(), Action::Drop);
+            assert_eq!(scan.find_in_all(lanes, &own), expected);
+            assert_eq!(scan.find_unbound(lanes, &own), (expected, true));
+            for bit in 0..32 * W as u32 {
+                let remote = flow(flipped(0, bit), ports, 89, Direction::Inbound);
+                assert_eq!(scan.find_in_all(lanes, &remote), Ranked::NONE, "{remote:?}");
+                assert_eq!(scan.find_unbound(lanes, &remote).0, Ranked::NONE, "{remote:?}");
+                let local = flow(flipped(1, bit), ports, 89, Direction::Inbound);
+                assert_eq!(scan.find_in_all(lanes, &local), Ranked::NONE, "{local:?}");
+                assert_eq!(scan.find_unbound(lanes, &local), (expected, true), "{local:?}");
+            }
+            for other in [
+                flow(ends, [ports[0] ^ 0x100, ports[1]], 89, Direction::Inbound),
+                flow(ends, [ports[0], ports[1] ^ 0x100], 89, Direction::Inbound),
+                flow(ends, ports, 88, Direction::Inbound),
+                flow(ends, ports, 89, Direction::Outbound),
+            ] {
+                assert_eq!(scan.find_in_all(lanes, &other), Ranked::NONE, "{other:?}");
             }
         }
     }
