@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_lane_that_is_at_least_x_is_found_by_every_machine() {
+    fn every_machine_does_what_its_instructions_are_for() {
         for limit in Vectors::ALL {
             Machine::up_to(limit).run(Check);
         }
