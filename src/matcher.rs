@@ -46,7 +46,7 @@ use crate::matcher::scan::Scan;
 use crate::matcher::sided::Sided;
 use crate::matcher::unbound::Unbound;
 use crate::network::Answer;
-use crate::rule::{Action, NetworkRule, Remote};
+use crate::rule::Action;
 use crate::settings::{FilterSettings, Precedence};
 use std::hint::select_unpredictable;
 
@@ -131,8 +131,6 @@ pub struct Matcher {
     nowhere: Intervals<Place>,
     lists: Lists,
     hosts: HostIndex,
-    /// The rules that can be pending, with their ranks.
-    conditional: Vec<(u32, NetworkRule)>,
     /// The rule index of each rank; empty where the two are the same.
     order: Vec<u32>,
     has: Has,
@@ -162,7 +160,7 @@ struct Has {
     zones: bool,
     /// Rules that every flow has to ask for, beside these.
     others: bool,
-    /// Rules with a local side.
+    /// Rules with a local side, a zone id or a host name.
     local: bool,
     /// So many of them that [`Sided`] has all rules.
     pairs: bool,
@@ -749,7 +747,7 @@ impl Matcher {
         let (remote, _) = flow.ends();
         let leaf = self.plain.leaf(Scalar, remote);
         let winner = self.outcome(&query, leaf).best;
-        let before = self.conditional.iter().filter(move |(rank, _)| *rank < winner.rank());
+        let before = self.lists.rules().iter().filter(move |(rank, _)| *rank < winner.rank());
         let not_yet = before.filter(|(_, rule)| rule.test(flow).answer() == Answer::NotYet);
         not_yet.map(|(rank, _)| *rank)
     }
@@ -778,10 +776,6 @@ impl Matcher {
     pub fn size_bytes(&self) -> usize {
         let anywhere = [&self.by_local_port, &self.anywhere];
         let anywhere = anywhere.iter().flat_map(|lists| [&lists.nil, &lists.v4, &lists.v6]);
-        let names = self.conditional.iter().filter_map(|(_, rule)| match rule.remote() {
-            Remote::Host { name, .. } => Some(name.as_str().len()),
-            Remote::Network(_) => None,
-        });
         size_of::<Matcher>()
             + self.plain.size_bytes()
             + self.local_ports.size_bytes()
@@ -795,8 +789,6 @@ impl Matcher {
             + self.unbound.as_deref().map_or(0, Unbound::size_bytes)
             + self.lists.size_bytes()
             + self.hosts.size_bytes()
-            + memory::of_vec(&self.conditional)
-            + names.sum::<usize>()
             + memory::of_vec(&self.order)
     }
 

@@ -9,9 +9,8 @@ use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::Intervals;
 use crate::matcher::lanes::{Decider, Machine};
 use crate::matcher::leaf::{Leaf, Ranked};
-use crate::matcher::lists::{Detail, Entry, Lists};
+use crate::matcher::lists::{Entry, Lists};
 use crate::matcher::locals::LocalPorts;
-use crate::matcher::memory;
 use crate::matcher::nets::{LocalNets, LocalRule};
 use crate::matcher::phases;
 use crate::matcher::plain::{Anyone, PlainIndex};
@@ -96,18 +95,13 @@ fn compile_within(
     let mut networks: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
     let mut sided = Vec::new();
     let mut hosts = Vec::new();
-    let mut conditional = Vec::new();
     let mut unbound = unbound::Builder::default();
     for (rank, rule) in (0..).zip(order_of(rules, &order)) {
         let (ranked, rule) = (Ranked::new(rank, rule.action()), rule.network_rule());
-        let is_host = matches!(rule.remote(), Remote::Host { .. });
-        if is_host || *rule.local() != Network::Nil {
-            conditional.push((rank, rule.clone()));
-        }
         let network = match rule.remote() {
             Remote::Network(network) => network,
             Remote::Host { name, .. } => {
-                hosts.push((name.clone(), entry(ranked, rule, &mut lists)));
+                hosts.push((name.clone(), lists.entry(ranked, rule)));
                 continue;
             }
         };
@@ -129,7 +123,7 @@ fn compile_within(
                 plain.push((net, leaf(ranked, rule)));
             }
             (Some(anyone), _) => {
-                let entry = entry(ranked, rule, &mut lists);
+                let entry = lists.entry(ranked, rule);
                 let of_port = LocalPorts::rule(ranked, anyone, rule);
                 match of_port.filter(|_| has_intervals) {
                     Some(rule) => {
@@ -144,7 +138,7 @@ fn compile_within(
                 }
             }
             (None, Some(net)) => {
-                let entry = entry(ranked, rule, &mut lists);
+                let entry = lists.entry(ranked, rule);
                 sided.push((ranked, network, rule));
                 networks.entry(net).or_default().push(entry);
             }
@@ -187,7 +181,7 @@ fn compile_within(
         sided_ports,
         some_local_ports: rules.iter().any(|rule| !rule.network_rule().local().ports().is_any()),
         zones: rules.iter().any(has_zone),
-        local: !conditional.is_empty(),
+        local: !lists.rules().is_empty(),
         pairs: has_pairs,
         few: false,
         few_in_groups: false,
@@ -202,9 +196,9 @@ fn compile_within(
     let every = if is_few { all_of(rules, &order) } else { Vec::new() };
     let few_v4 = Scan::new(&sided_of(AddressFamily::V4, &every));
     let few_v6 = Scan::new(&sided_of(AddressFamily::V6, &every));
-    conditional.shrink_to_fit();
+    lists.shrink_to_fit();
     let mut budget = Budget::new(options.max_bytes);
-    budget.take(few_v4.size_bytes() + few_v6.size_bytes() + memory::of_vec(&conditional))?;
+    budget.take(few_v4.size_bytes() + few_v6.size_bytes() + lists.size_bytes())?;
     budget.take(local_nets.size_bytes())?;
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
     *crossed = sided_v4.cross().map_or(Crossing::Off, Crossed::crossing);
@@ -239,7 +233,6 @@ fn compile_within(
         nowhere: Intervals::new(&[], Place::EMPTY),
         hosts,
         lists,
-        conditional,
         order,
         has,
         default_action: settings.default_action(),
@@ -326,21 +319,4 @@ fn sided_of(family: AddressFamily, rules: &[(Ranked, &Network, &NetworkRule)]) -
 
 fn leaf(ranked: Ranked, rule: &NetworkRule) -> Leaf {
     Leaf::new(ranked, rule.remote().ports(), rule.match_protocol(), rule.match_direction())
-}
-
-fn entry(ranked: Ranked, rule: &NetworkRule, lists: &mut Lists) -> Entry {
-    let (zone, is_named) = match rule.remote() {
-        Remote::Network(network) => (network.zone(), network.is_explicit()),
-        Remote::Host { .. } => (None, true),
-    };
-    let local = rule.local();
-    let has_detail = zone.is_some() || *local != Network::Nil;
-    Entry {
-        ranked,
-        remote_ports: rule.remote().ports(),
-        protocol: rule.match_protocol(),
-        direction: rule.match_direction(),
-        may_be_loopback: is_named || local.is_explicit(),
-        detail: has_detail.then(|| lists.add_detail(Detail { local: local.clone(), zone })),
-    }
 }

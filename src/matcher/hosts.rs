@@ -33,7 +33,7 @@ impl HostIndex {
     /// Makes the index; the rules are in ascending rank.
     pub(super) fn new(rules: Vec<(HostName, Entry)>, lists: &mut Lists) -> HostIndex {
         let (with_local, plain): (Vec<_>, Vec<_>) =
-            rules.iter().map(|(_, entry)| entry).partition(|entry| entry.detail.is_some());
+            rules.iter().map(|(_, entry)| entry).partition(|entry| entry.whole.is_some());
         let unnamed = Unnamed::new(&plain);
         let has_local = !with_local.is_empty();
         let with_local = lists.add(with_local.into_iter().cloned().collect());
@@ -44,7 +44,7 @@ impl HostIndex {
         }
         let mut several = Vec::new();
         let mut rules = |entries: Vec<Entry>| match entries.as_slice() {
-            [Entry { ranked, remote_ports, protocol, direction, detail: None, .. }] => {
+            [Entry { ranked, remote_ports, protocol, direction, whole: None, .. }] => {
                 Rules::One(Leaf::new(*ranked, *remote_ports, *protocol, *direction))
             }
             _ => {

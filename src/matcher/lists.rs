@@ -3,13 +3,13 @@
 //! The deciding rule is the matching one of lowest rank, wherever it is found, so lists may be
 //! visited in any order.
 
-use crate::endpoint::{AddressFamily, Ports, Zone};
+use crate::endpoint::{AddressFamily, Ports};
 use crate::flow::{Direction, Flow};
 use crate::matcher::Anywhere;
 use crate::matcher::leaf::{Case, Ranked};
 use crate::matcher::memory;
 use crate::network::{Answer, Network};
-use crate::rule::{Action, Protocol};
+use crate::rule::{Action, NetworkRule, Protocol, Remote};
 use std::collections::BTreeMap;
 
 /// A rule, less what the place it is found at implies: the remote address or the host name.
@@ -21,35 +21,16 @@ pub(super) struct Entry {
     pub(super) direction: Direction,
     /// The rule may match loopback flows: it is explicit on one side, or a host rule.
     pub(super) may_be_loopback: bool,
-    /// The index in [`Lists::details`] of what few rules have.
-    pub(super) detail: Option<u32>,
-}
-
-/// What few rules have: a local side, or a zone id on the remote side.
-#[derive(Debug)]
-pub(super) struct Detail {
-    pub(super) local: Network,
-    pub(super) zone: Option<Zone>,
-}
-
-impl Detail {
-    fn test(&self, query: &Query<'_>) -> Answer {
-        let [zone, _] = query.flow.zones();
-        if let (Some(own), Some(zone)) = (self.zone, zone)
-            && own != zone
-        {
-            return Answer::No;
-        }
-        let (address, port) = self.local.test_local(query.flow);
-        address.and(port)
-    }
+    /// The index in [`Lists::rules`], if it has a local side or a zone id, which few have.
+    pub(super) whole: Option<u32>,
 }
 
 /// All entries of a matcher; a [`List`] is a part of them.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     entries: Vec<Entry>,
-    details: Vec<Detail>,
+    /// The rules that have a local side, a zone id or a host name, with their ranks, ascending.
+    rules: Vec<(u32, NetworkRule)>,
 }
 
 /// Entries in ascending rank.
@@ -73,9 +54,31 @@ impl Lists {
     /// The length from which the entries of single ports are kept apart.
     const LONG: usize = 16;
 
-    pub(super) fn add_detail(&mut self, detail: Detail) -> u32 {
-        self.details.push(detail);
-        (self.details.len() - 1) as u32
+    /// Adds a rule, less its action, and returns its entry; the rules come in ascending rank.
+    pub(super) fn entry(&mut self, ranked: Ranked, rule: &NetworkRule) -> Entry {
+        let (zone, is_named) = match rule.remote() {
+            Remote::Network(network) => (network.zone(), network.is_explicit()),
+            Remote::Host { .. } => (None, true),
+        };
+        let local = rule.local();
+        let has_more = zone.is_some() || *local != Network::Nil;
+        let whole = has_more.then_some(self.rules.len() as u32);
+        if has_more || rule.remote_side().is_none() {
+            self.rules.push((ranked.rank(), rule.clone()));
+        }
+        Entry {
+            ranked,
+            remote_ports: rule.remote().ports(),
+            protocol: rule.match_protocol(),
+            direction: rule.match_direction(),
+            may_be_loopback: is_named || local.is_explicit(),
+            whole,
+        }
+    }
+
+    /// Returns the rules that can be pending, and others, with their ranks, ascending.
+    pub(super) fn rules(&self) -> &[(u32, NetworkRule)] {
+        &self.rules
     }
 
     /// Stores `entries`, which are in ascending rank.
@@ -104,12 +107,16 @@ impl Lists {
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        memory::of_vec(&self.entries) + memory::of_vec(&self.details)
+        let names = self.rules.iter().filter_map(|(_, rule)| match rule.remote() {
+            Remote::Host { name, .. } => Some(name.as_str().len()),
+            Remote::Network(_) => None,
+        });
+        memory::of_vec(&self.entries) + memory::of_vec(&self.rules) + names.sum::<usize>()
     }
 
     pub(super) fn shrink_to_fit(&mut self) {
         self.entries.shrink_to_fit();
-        self.details.shrink_to_fit();
+        self.rules.shrink_to_fit();
     }
 
     fn slice(&self, span: Span) -> &[Entry] {
@@ -207,19 +214,32 @@ impl<'a> Query<'a> {
             && entry.protocol.matches(self.flow.protocol())
             && entry.direction.matches(self.flow.direction())
             && (entry.may_be_loopback || !self.is_loopback);
-        match self.detail(entry) {
+        match self.whole(entry) {
             _ if !holds => Answer::No,
             None => Answer::Yes,
-            Some(detail) => detail.test(self),
+            Some(rule) => self.test_rest(rule),
         }
     }
 
-    fn leans_on_unbound(&self, entry: &Entry) -> bool {
-        self.detail(entry).is_some_and(|detail| detail.local.leans_on_unbound(self.flow))
+    /// Tests what an entry leaves out of a rule: its local side and the zone id of its remote side.
+    fn test_rest(&self, rule: &NetworkRule) -> Answer {
+        let [zone, _] = self.flow.zones();
+        if let (Some(own), Some(zone)) = (rule.remote_side().and_then(Network::zone), zone)
+            && own != zone
+        {
+            return Answer::No;
+        }
+        let (address, port) = rule.local().test_local(self.flow);
+        address.and(port)
     }
 
-    fn detail(&self, entry: &Entry) -> Option<&'a Detail> {
-        entry.detail.and_then(|index| self.lists.details.get(index as usize))
+    fn leans_on_unbound(&self, entry: &Entry) -> bool {
+        self.whole(entry).is_some_and(|rule| rule.local().leans_on_unbound(self.flow))
+    }
+
+    fn whole(&self, entry: &Entry) -> Option<&'a NetworkRule> {
+        let (_, rule) = self.lists.rules.get(entry.whole? as usize)?;
+        Some(rule)
     }
 }
 

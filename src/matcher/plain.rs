@@ -428,14 +428,54 @@ struct Builder {
 
 struct Class {
     net: IpNet,
-    rules: Rules,
+    /// None if they are those of the class before it.
+    rules: Option<Rules>,
     is_conditional: bool,
     leaf: Leaf,
 }
 
 enum Rules {
-    Merged(Vec<Leaf>),
+    Merged(Merged),
     Chain(u32),
+}
+
+/// The rules of a network and of all networks that contain it, in order of rank.
+#[derive(Default)]
+struct Merged {
+    /// Each with the place of the next one among the leaves of the index.
+    list: Vec<Leaf>,
+    /// The place of the first, if it is there: mostly it stands in the intervals alone.
+    place: Option<u32>,
+}
+
+impl Merged {
+    /// Stores all of a list but the first. Where the rest of it is that of the list it inherits from, it goes on there.
+    fn store(mut list: Vec<Leaf>, inherited: &mut Merged, leaves: &mut Vec<Leaf>) -> Merged {
+        let pairs = list.iter().skip(1).rev().zip(inherited.list.iter().rev());
+        let same = pairs.take_while(|(own, inherited)| own.ranked == inherited.ranked).count();
+        let mut next = inherited.place_of_last(same, leaves);
+        let count = list.len() - same;
+        let places = leaves.len()..leaves.len() + count.saturating_sub(1);
+        for (leaf, place) in list.iter_mut().take(count).rev().zip(places.rev().chain([0])) {
+            leaf.next = next;
+            next = place as u32;
+        }
+        leaves.extend(list.iter().take(count).skip(1));
+        Merged { list, place: None }
+    }
+
+    /// Returns the place of the first of so many last rules, which is made if there is none; 0 for no rules.
+    fn place_of_last(&mut self, count: usize, leaves: &mut Vec<Leaf>) -> u32 {
+        let before = self.list.len().checked_sub(count + 1);
+        match (before.and_then(|before| self.list.get(before)), self.list.first()) {
+            (Some(before), _) => before.next,
+            (None, Some(first)) => *self.place.get_or_insert_with(|| {
+                leaves.push(*first);
+                (leaves.len() - 1) as u32
+            }),
+            (None, None) => 0,
+        }
+    }
 }
 
 impl Builder {
@@ -477,22 +517,24 @@ impl Builder {
         match parent {
             Some(parent) if own.is_empty() => {
                 leaf = parent.leaf;
-                rules = match &parent.rules {
-                    Rules::Merged(list) => Rules::Merged(list.clone()),
-                    Rules::Chain(chain) => Rules::Chain(*chain),
-                };
+                rules = None;
             }
             _ => {
-                let inherited = match parent.map(|class| &class.rules) {
-                    None => Some(&[][..]),
-                    Some(Rules::Merged(list)) => Some(list.as_slice()),
+                let Builder { leaves, path, .. } = self;
+                let mut none = Merged::default();
+                let inherited = match rules_of(path) {
+                    None => Some(&mut none),
+                    Some(Rules::Merged(merged)) => Some(merged),
                     Some(Rules::Chain(_)) => None,
                 };
-                let merged = inherited.map(|inherited| merge(&own, inherited));
-                match merged.filter(|merged| merged.len() <= MAX_MERGED) {
+                let stored = inherited.and_then(|inherited| {
+                    let list = merge(&own, &inherited.list);
+                    (list.len() <= MAX_MERGED).then(|| Merged::store(list, inherited, leaves))
+                });
+                match stored {
                     Some(merged) => {
-                        leaf = self.store_list(&merged);
-                        rules = Rules::Merged(merged);
+                        leaf = merged.list.first().copied().unwrap_or(Leaf::NONE);
+                        rules = Some(Rules::Merged(merged));
                     }
                     None => {
                         let chain = self.store_chain(own);
@@ -503,7 +545,7 @@ impl Builder {
                             flags: Leaf::CHAIN,
                             ..Leaf::NONE
                         };
-                        rules = Rules::Chain(chain);
+                        rules = Some(Rules::Chain(chain));
                     }
                 }
             }
@@ -515,31 +557,19 @@ impl Builder {
         leaf
     }
 
-    /// Stores all but the first of a list, which is returned.
-    fn store_list(&mut self, list: &[Leaf]) -> Leaf {
-        let Some((first, rest)) = list.split_first() else { return Leaf::NONE };
-        let start = self.leaves.len() as u32;
-        for (index, leaf) in (1..).zip(rest) {
-            let next = if index == rest.len() { 0 } else { start + index as u32 };
-            self.leaves.push(Leaf { next, ..*leaf });
-        }
-        Leaf { next: if rest.is_empty() { 0 } else { start }, ..*first }
-    }
-
     /// Stores the rules of a network as a chain, and those of the networks that contain it if they
     /// are not chains yet.
     fn store_chain(&mut self, own: Vec<Leaf>) -> u32 {
-        let mut parent = None;
-        let path = std::mem::take(&mut self.path);
-        if let Some(class) = path.last() {
-            parent = match &class.rules {
-                Rules::Chain(chain) => Some(*chain),
-                // All that the parent inherits is in its list.
-                Rules::Merged(list) if list.is_empty() => None,
-                Rules::Merged(list) => Some(self.push_chain(list.clone(), None)),
-            };
-        }
-        self.path = path;
+        let parent = match rules_of(&mut self.path) {
+            None => None,
+            Some(Rules::Chain(chain)) => Some(*chain),
+            // All that the parent inherits is in its list.
+            Some(Rules::Merged(Merged { list, .. })) if list.is_empty() => None,
+            Some(Rules::Merged(Merged { list, .. })) => {
+                let list = list.clone();
+                Some(self.push_chain(list, None))
+            }
+        };
         self.push_chain(own, parent)
     }
 
@@ -563,6 +593,11 @@ impl Builder {
     }
 }
 
+/// Returns the rules of the last network of a path.
+fn rules_of(path: &mut [Class]) -> Option<&mut Rules> {
+    path.iter_mut().rev().find_map(|class| class.rules.as_mut())
+}
+
 /// Merges two lists in order of rank, without the rules that can never decide since earlier ones
 /// match every port in all their cases.
 fn merge(own: &[Leaf], inherited: &[Leaf]) -> Vec<Leaf> {
@@ -580,3 +615,63 @@ fn merge(own: &[Leaf], inherited: &[Leaf]) -> Vec<Leaf> {
 }
 
 const _: () = assert!(CASES <= u16::BITS as usize && COMMON_CASES < CASES);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+mod tests {
+    use super::*;
+    use crate::endpoint::Ports;
+    use crate::flow::{Direction, IpProtocol};
+    use crate::rule::{Action, Protocol};
+
+    /// Makes an index of networks of one remote port each, in order of rank.
+    fn index_of(rules: &[(&str, u16)]) -> PlainIndex {
+        let rules = (0..).zip(rules).map(|(rank, (net, port))| {
+            let ports = Ports::one(*port);
+            let ranked = Ranked::new(rank, Action::Drop);
+            let leaf = Leaf::new(ranked, ports, Protocol::Any, Direction::Any);
+            (net.parse().unwrap(), leaf)
+        });
+        PlainIndex::new(rules.collect(), &[], vec!["10.1.2.0/24".parse().unwrap()])
+    }
+
+    #[test]
+    fn lists_of_nested_networks_end_in_common() {
+        let rules = [
+            ("10.1.2.1/32", 7),
+            ("10.1.2.2/32", 7),
+            ("10.1.2.4/30", 6),
+            ("10.1.0.0/16", 1),
+            ("10.1.2.3/32", 5),
+            ("10.0.0.0/8", 2),
+            ("10.1.0.0/16", 3),
+            ("10.1.2.4/32", 4),
+            ("10.1.3.0/24", 3),
+            ("10.0.0.0/8", 8),
+        ];
+        let index = index_of(&rules);
+        let nets = rules.map(|(net, port)| (net.parse::<IpNet>().unwrap(), port));
+        for address in ["10.1.2.1", "10.1.2.2", "10.1.2.3", "10.1.2.4", "10.1.2.5", "10.1.2.9"]
+            .into_iter()
+            .chain(["10.1.3.1", "10.1.4.1", "10.2.0.1", "9.0.0.1"])
+        {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            for port in 0..10 {
+                let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+                    .with_remote_address(address, None, port);
+                let (remote, _) = flow.ends();
+                let found = index.first(Scalar, remote, Case::of(&flow));
+                let first =
+                    nets.iter().position(|(net, own)| net.contains(&address) && *own == port);
+                let expected = first.map(|rank| Ranked::new(rank as u32, Action::Drop));
+                assert_eq!(found, expected.unwrap_or(Ranked::NONE), "{flow}");
+            }
+        }
+        // Beside the first, which stands in the intervals: one leaf of the /8; two of the /16, which goes on with that;
+        // the first of the /16, stored for the first host, which goes on with all of it as the second one and the
+        // /30 do; one of the host with port 5, which goes on with the second of the /16; and four of the host in the
+        // /30 and three of the /24, which go on with the last.
+        let of_nobody = 1;
+        assert_eq!(index.leaves.len(), of_nobody + 1 + 2 + 1 + 1 + 4 + 3);
+    }
+}

@@ -134,7 +134,7 @@ mod tests {
                 protocol: Protocol::Tcp,
                 direction: Direction::Any,
                 may_be_loopback: true,
-                detail: None,
+                whole: None,
             };
             let entries: Vec<Entry> = (0..).zip(ports).map(entry).collect();
             let runs = PortRuns::new(&entries.iter().collect::<Vec<_>>());
