@@ -22,7 +22,7 @@ use crate::matcher::columns::{Bits, Column, take_apart_by_turns};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
-use crate::matcher::scan::Block;
+use crate::matcher::scan::{self, Block};
 use crate::matcher::{Decide, Vectors};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
@@ -221,6 +221,8 @@ impl Machine {
     pub(super) fn few(self) -> usize {
         match self.vectors() {
             Vectors::Scalar => 4,
+            // One block takes three quarters of the instructions of the index, two take as many and more.
+            Vectors::Bits128 if cfg!(target_arch = "aarch64") => scan::LANES,
             Vectors::Bits128 => 8,
             Vectors::Bits256 | Vectors::Bits512 => 80,
         }
