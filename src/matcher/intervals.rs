@@ -81,8 +81,9 @@ impl Node {
     /// above [`LINES_BITS`](Node::LINES_BITS) that of the ends.
     const DIRECTORY: u32 = 1;
     const LINES_BITS: u32 = 8;
-    /// The number of ends, to be searched by halving.
-    const SEARCH: u32 = 2;
+    /// More than a directory of one line leads to: at the base are the levels of a tree, the top one, of up to a line,
+    /// first, each the last number of each line of the next. All ends are the lowest, whose number it is.
+    const TREE: u32 = 2;
     /// The base is the number of a bitmap, the number that of the ends.
     const BITMAP: u32 = 3;
 
@@ -120,14 +121,9 @@ impl Node {
         Node { base: base as u32, shape: (number as u32) << 2 | shape }
     }
 
-    /// Returns the number of places that precede those of the intervals.
-    pub(super) fn directory(self) -> usize {
-        if self.shape & 3 == Node::DIRECTORY { self.lines() } else { 0 }
-    }
-
-    /// Whether the ends are so many that they are searched by halving.
-    pub(super) fn is_search(self) -> bool {
-        self.shape & 3 == Node::SEARCH
+    /// Whether the ends are so many that a tree leads to them.
+    pub(super) fn is_tree(self) -> bool {
+        self.shape & 3 == Node::TREE
     }
 
     fn number(self) -> usize {
@@ -335,10 +331,11 @@ impl<V: Value> Intervals<V> {
             list.push((u16::of(end), value));
         }
         let node = self.add_half(&list);
-        if !node.is_search() {
+        if !node.is_tree() {
             return node;
         }
-        self.bitmaps.push(Bitmap::new(list.iter().map(|(end, _)| *end), node.base));
+        let first = node.base + Ends::<u16>::directory(node) as u32;
+        self.bitmaps.push(Bitmap::new(list.iter().map(|(end, _)| *end), first));
         Node::new(Node::BITMAP, self.bitmaps.len() - 1, node.number())
     }
 
@@ -723,7 +720,7 @@ impl<W: Part> Ends<W> {
     }
 
     /// Adds a node of intervals with these ends. The places of its intervals follow each other,
-    /// the first after as many places as its [`directory`](Node::directory) takes.
+    /// the first after as many places as its [`directory`](Ends::directory) takes.
     ///
     /// With `with_directory` there is a directory also where one line would do.
     pub(super) fn add(&mut self, ends: &[W], with_directory: bool) -> Node {
@@ -731,7 +728,11 @@ impl<W: Part> Ends<W> {
         let node = if ends.len() <= W::LANES && !with_directory {
             Node::new(Node::LINE, base, 0)
         } else if ends.len() > W::LANES * W::LANES {
-            Node::new(Node::SEARCH, base, ends.len())
+            for level in (1..=Self::height(ends.len())).rev() {
+                let of_line = 1 << (level * Self::LINE_BITS);
+                self.ends.extend(ends.chunks(of_line).filter_map(|ends| ends.last()));
+            }
+            Node::new(Node::TREE, base, ends.len())
         } else {
             let lines = ends.chunks(W::LANES).filter_map(|line| line.last());
             self.ends.extend(lines);
@@ -740,6 +741,32 @@ impl<W: Part> Ends<W> {
         };
         self.ends.extend(ends);
         node
+    }
+
+    /// A line is 2 to the power of so many ends.
+    const LINE_BITS: u32 = W::LANES.ilog2();
+
+    /// Returns the level of a tree that is no more than a line, and so is looked in first.
+    fn height(count: usize) -> u32 {
+        (count.max(2) - 1).ilog2() / Self::LINE_BITS
+    }
+
+    /// Returns how many there are in a level of a tree, from the ends themselves upward.
+    #[inline(always)]
+    fn in_level(count: usize, level: u32) -> usize {
+        (count.saturating_sub(1) >> (level * Self::LINE_BITS)) + 1
+    }
+
+    /// Returns the number of places of a node that precede those of its intervals.
+    pub(super) fn directory(node: Node) -> usize {
+        match node.shape & 3 {
+            Node::DIRECTORY => node.lines(),
+            Node::TREE => {
+                let count = node.number();
+                (1..=Self::height(count)).map(|level| Self::in_level(count, level)).sum()
+            }
+            _ => 0,
+        }
     }
 
     /// To be called after the last node was added.
@@ -764,7 +791,7 @@ impl<W: Part> Ends<W> {
         if node.shape & 3 == Node::DIRECTORY {
             return self.place_by_directory(lanes, node, part);
         }
-        self.search(node.base as usize, node.number(), part)
+        self.place_by_tree(lanes, node, part)
     }
 
     #[inline(always)]
@@ -774,14 +801,37 @@ impl<W: Part> Ends<W> {
         part.find(lanes, &self.ends, base + node.lines() + line * W::LANES)
     }
 
-    #[inline(never)]
-    fn search(&self, base: usize, len: usize, part: W) -> usize {
-        let ends = self.ends.get(base..base + len).unwrap_or(&[]);
-        base + ends.partition_point(|end| *end < part)
+    /// Finds the line of each level by that of the one above it.
+    #[inline(always)]
+    fn place_by_tree(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
+        lanes.call(PlaceByTree { ends: self, node, part })
     }
 
     pub(super) fn size_bytes(&self) -> usize {
         memory::of_vec(&self.ends)
+    }
+}
+
+/// [`Ends::place_by_tree`], apart, as few nodes of most tables are trees.
+struct PlaceByTree<'a, W> {
+    ends: &'a Ends<W>,
+    node: Node,
+    part: W,
+}
+
+impl<W: Part> Job for PlaceByTree<'_, W> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> usize {
+        let PlaceByTree { ends: Ends { ends }, node, part } = self;
+        let count = node.number();
+        let (mut start, mut line) = (node.base as usize, 0);
+        for level in (1..=Ends::<W>::height(count)).rev() {
+            line = part.find(lanes, ends, start + line * W::LANES) - start;
+            start += Ends::<W>::in_level(count, level);
+        }
+        part.find(lanes, ends, start + line * W::LANES)
     }
 }
 
@@ -793,7 +843,7 @@ impl<W: Part, V: Value> Level<W, V> {
     pub(super) fn add(&mut self, list: &[(W, V)], with_directory: bool) -> Node {
         let ends: Vec<W> = list.iter().map(|(end, _)| *end).collect();
         let node = self.ends.add(&ends, with_directory);
-        self.values.extend(std::iter::repeat_n(V::NONE, node.directory()));
+        self.values.extend(std::iter::repeat_n(V::NONE, Ends::<W>::directory(node)));
         self.values.extend(list.iter().map(|(_, value)| *value));
         node
     }
@@ -865,7 +915,7 @@ impl<W: Part, V: Value> Level<W, V> {
             self.prefetch_values(start);
             return self.values.get(part.find(lanes, &self.ends.ends, start));
         }
-        self.values.get(self.ends.search(base, node.number(), part))
+        self.values.get(self.ends.place_by_tree(lanes, node, part))
     }
 
     /// Begins to load the values of a line of ends.
@@ -980,4 +1030,64 @@ pub(super) fn split<V: Value>(
         next = pieces.last().map_or(0, |(end, _)| end + 1);
     }
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matcher::Vectors;
+    use crate::matcher::lanes::Machine;
+
+    /// Finds numbers in nodes of so many ends.
+    struct Find<W> {
+        counts: Vec<usize>,
+        of: fn(usize) -> W,
+    }
+
+    impl<W: Part + Debug> Job for Find<W> {
+        type Output = ();
+
+        fn run(self, lanes: impl Lanes) {
+            let Find { counts, of } = self;
+            let ends_of = |count: usize| -> Vec<W> {
+                // Of each three numbers the first.
+                (0..count - 1).map(|number| of(3 * number)).chain([W::MAX]).collect()
+            };
+            let mut ends = Ends::new();
+            let nodes: Vec<Node> = counts.iter().map(|n| ends.add(&ends_of(*n), false)).collect();
+            ends.finish();
+            for (node, count) in nodes.into_iter().zip(counts) {
+                let first = node.base as usize + Ends::<W>::directory(node);
+                let own = ends_of(count);
+                assert_eq!(
+                    ends.ends.get(first..first + count),
+                    Some(own.as_slice()),
+                    "{count} ends"
+                );
+                for number in (0..3 * count + 2).map(of).chain([W::MAX]) {
+                    let place = ends.place(lanes, node, number);
+                    let expected = first + own.partition_point(|end| *end < number);
+                    assert_eq!(place, expected, "{number:?} of {count} ends");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_end_that_is_not_below_a_number_is_found_among_any_number_of_them() {
+        // Up to a line and one more, a directory of a line, a tree of two levels above the ends, of three.
+        let counts = |lanes: usize| {
+            let edges = [lanes, lanes * lanes, lanes * lanes * lanes];
+            let near = edges.map(|edge| [edge - 1, edge, edge + 1]);
+            let more = [1, 2, lanes * lanes + lanes, 3 * lanes * lanes + 7];
+            let counts = near.into_iter().flatten().chain(more);
+            counts.filter(|count| *count < 20_000).collect::<Vec<_>>()
+        };
+        for limit in Vectors::ALL {
+            let machine = Machine::up_to(limit);
+            machine.run(Find::<u16> { counts: counts(u16::LANES), of: |number| number as u16 });
+            machine.run(Find::<u32> { counts: counts(u32::LANES), of: |number| number as u32 });
+            machine.run(Find::<u64> { counts: counts(u64::LANES), of: |number| number as u64 });
+        }
+    }
 }

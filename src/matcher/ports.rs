@@ -38,21 +38,20 @@ impl PortTable {
         PortTable::with_bitmap_from(leaves, BITMAP_FROM)
     }
 
-    /// Makes a table in which a bitmap finds so many runs, or more, and those that would be searched by
-    /// halving.
+    /// Makes a table in which a bitmap finds so many runs, or more, and those that a tree would lead to.
     fn with_bitmap_from(leaves: &[Leaf], many: usize) -> PortTable {
         let (starts, runs) = sweep(leaves);
         let mut ends = Ends::new();
         let starts = starts.iter().skip(1).map(|start| (start - 1) as u16);
         let last_ports: Vec<u16> = starts.chain([u16::MAX]).collect();
         let mut node = ends.add(&last_ports, false);
-        let has_bitmap = node.is_search() || last_ports.len() >= many;
+        let has_bitmap = node.is_tree() || last_ports.len() >= many;
         let bitmap = has_bitmap.then(|| Bitmap::new(last_ports.into_iter(), 0));
         if bitmap.is_some() {
             (ends, node) = (Ends::new(), Node::EMPTY);
         }
         ends.finish();
-        let directory = std::iter::repeat_n(NO_RULES, node.directory());
+        let directory = std::iter::repeat_n(NO_RULES, Ends::<u16>::directory(node));
         let mut runs: Vec<_> = directory.chain(runs).collect();
         runs.shrink_to_fit();
         PortTable { ends, node, bitmap, runs }
