@@ -26,9 +26,9 @@ use std::net::IpAddr;
 /// one or two cache lines: two for IPv4, three where longer networks than /24 lie among many; for
 /// IPv6 two for networks up to /32, three up to /48, four up to /64 and five for longer ones. Two
 /// kinds of places take another line: a /16 that networks of which some are longer than /24 cut into
-/// more than 1,024 intervals, and a /64 of IPv6 that longer networks cut into more than 64, and one more for
-/// each eight times as many. What was found costs one more cache line for the values, one for the network if it is used, and one
-/// where networks have several values each.
+/// more than 1,024 intervals, and a /64 of IPv6 that longer networks cut into more than 64, and one
+/// more for each eight times as many. What was found costs one more cache line for the values, one for
+/// the network if it is used, and one where networks have several values each.
 ///
 /// # Examples
 ///
