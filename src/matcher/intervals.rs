@@ -725,19 +725,16 @@ impl<W: Part> Ends<W> {
     /// With `with_directory` there is a directory also where one line would do.
     pub(super) fn add(&mut self, ends: &[W], with_directory: bool) -> Node {
         let base = self.ends.len();
-        let node = if ends.len() <= W::LANES && !with_directory {
-            Node::new(Node::LINE, base, 0)
-        } else if ends.len() > W::LANES * W::LANES {
-            for level in (1..=Self::height(ends.len())).rev() {
-                let of_line = 1 << (level * Self::LINE_BITS);
-                self.ends.extend(ends.chunks(of_line).filter_map(|ends| ends.last()));
-            }
-            Node::new(Node::TREE, base, ends.len())
-        } else {
-            let lines = ends.chunks(W::LANES).filter_map(|line| line.last());
-            self.ends.extend(lines);
-            let lines = self.ends.len() - base;
-            Node::new(Node::DIRECTORY, base, ends.len() << Node::LINES_BITS | lines)
+        let height = Self::height(ends.len()).max(with_directory.into());
+        for level in (1..=height).rev() {
+            let of_line = 1 << (level * Self::LINE_BITS);
+            self.ends.extend(ends.chunks(of_line).filter_map(|ends| ends.last()));
+        }
+        let lines = self.ends.len() - base;
+        let node = match height {
+            0 => Node::new(Node::LINE, base, 0),
+            1 => Node::new(Node::DIRECTORY, base, ends.len() << Node::LINES_BITS | lines),
+            _ => Node::new(Node::TREE, base, ends.len()),
         };
         self.ends.extend(ends);
         node
