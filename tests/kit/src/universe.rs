@@ -44,7 +44,10 @@ impl Universe {
         let few = ["", "203.0.113.9:443", "203.0.113.9:80", "198.51.100.9:443", "name:443"];
         let loopback = ["127.0.0.1:443", "127.0.0.1:80", "[::1]:443", "[::1]:80", "name:80"];
         let few = [few, loopback].concat();
-        let flow_remotes = pick(is_remote, &FLOW_REMOTES, &few);
+        let flow_remotes: Vec<String> = match is_remote {
+            true => [String::new()].into_iter().chain(flow_remotes()).collect(),
+            false => few.iter().copied().map(str::to_owned).collect(),
+        };
         let flow_locals = pick(is_local, &FLOW_LOCALS, &["0.0.0.0:0", "127.0.0.1:0", "[::1]:0"]);
         let names = pick(is_named, &NAMES, &[]);
         let flow_names = pick(is_named, &FLOW_NAMES, &[""]);
@@ -169,6 +172,13 @@ pub fn zoned_endpoint(address: IpAddr, zone: &str) -> Endpoint {
     Endpoint::from_parts(Host::Address(address, Some(Zone::new(zone).unwrap())), Ports::ANY)
 }
 
+/// Returns the remote endpoints of flows, hosts with ports.
+fn flow_remotes() -> impl Iterator<Item = String> {
+    FLOW_REMOTES
+        .iter()
+        .flat_map(|(host, ports)| ports.iter().map(move |port| format!("{host}:{port}")))
+}
+
 const DIRECTIONS: [Direction; 3] = [Direction::Any, Direction::Inbound, Direction::Outbound];
 
 const REMOTES: [Side; 22] = [
@@ -210,52 +220,30 @@ const LOCALS: [Side; 11] = [
     Some(("192.0.2.0:1-79", 0)),
 ];
 
-/// With port 0, 80 and 443, wherever a bound is.
-const FLOW_REMOTES: [&str; 44] = [
-    "",
-    "name:443",
-    "name:80",
-    "0.0.0.0:443",
-    "0.0.0.1:80",
-    "10.0.0.0:0",
-    "10.0.0.0:80",
-    "10.0.0.0:443",
-    "10.0.0.2:80",
-    "10.0.0.2:443",
-    "10.0.0.2:0",
-    "10.0.0.4:0",
-    "10.0.0.4:80",
-    "10.0.0.4:443",
-    "10.0.0.4:444",
-    "10.0.0.6:0",
-    "10.0.0.6:80",
-    "10.0.0.6:443",
-    "10.0.0.6:444",
-    "10.0.0.2:444",
-    "10.0.0.8:80",
-    "10.0.0.8:443",
-    "127.0.0.0:80",
-    "127.0.0.0:443",
-    "127.0.0.1:80",
-    "127.0.0.1:443",
-    "127.0.0.2:80",
-    "127.0.0.2:443",
-    "128.0.0.0:80",
-    "128.0.0.0:443",
-    "[::]:80",
-    "[::]:443",
-    "[::1]:80",
-    "[::1]:443",
-    "[::2]:80",
-    "[::2]:443",
-    "[::3:0:0:0]:80",
-    "[::3:0:0:0]:443",
-    "[fe80::1]:80",
-    "[fe80::1]:443",
-    "[fe80::1%en0]:443",
-    "[fe80::1%en1]:443",
-    "[fe80::1%en2]:443",
-    "[fec0::1]:443",
+/// Hosts of flows, each with a port of every stretch between the bounds of the rules about it.
+const FLOW_REMOTES: [(&str, &[u16]); 22] = [
+    ("name", &[80, 443]),
+    ("0.0.0.0", &[80, 443]),
+    ("10.0.0.0", &[0, 80, 443, 444]),
+    ("10.0.0.2", &[0, 80, 443, 444]),
+    ("10.0.0.4", &[0, 80, 443, 444]),
+    ("10.0.0.6", &[0, 80, 443, 444]),
+    ("10.0.0.8", &[80, 443]),
+    ("127.0.0.0", &[80, 443]),
+    ("127.0.0.1", &[80, 443]),
+    ("127.0.0.2", &[80, 443]),
+    ("128.0.0.0", &[80, 443]),
+    ("[::]", &[80, 443]),
+    ("[::1]", &[80, 443]),
+    ("[::2]", &[80, 443]),
+    ("[::3:0:0:0]", &[80, 443]),
+    ("[fe80::1]", &[80, 443]),
+    ("[fe80::1%en0]", &[80, 443]),
+    ("[fe80::1%en1]", &[80, 443]),
+    ("[fe80::1%en2]", &[80, 443]),
+    ("[fec0::1]", &[80, 443]),
+    ("[fec0::1%en0]", &[80, 443]),
+    ("[::1%en0]", &[80, 443]),
 ];
 
 const FLOW_LOCALS: [&str; 20] = [
