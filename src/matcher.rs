@@ -46,7 +46,6 @@ use crate::matcher::scan::Scan;
 use crate::matcher::sided::Sided;
 use crate::matcher::unbound::Unbound;
 use crate::network::Answer;
-use crate::rule::Action;
 use crate::settings::{FilterSettings, Precedence};
 use std::hint::select_unpredictable;
 
@@ -134,7 +133,8 @@ pub struct Matcher {
     /// The rule index of each rank; empty where the two are the same.
     order: Vec<u32>,
     has: Has,
-    default_action: Action,
+    /// The decision where no rule matches a flow, unless that is a loopback flow.
+    of_no_rule: Decision,
     precedence: Precedence,
     strategy: Strategy,
     machine: Machine,
@@ -618,9 +618,9 @@ impl Matcher {
             if !self.order.is_empty() {
                 [rules] = lanes.gather(&self.order, &rules);
             }
-            let of_none = Decision::of_no_rule(self.default_action, false);
+            let of_none = self.of_no_rule;
             for ((best, rule), decision) in best.iter().zip(rules).zip(&mut *decisions) {
-                let of_rule = Decision::of_rule(rule, best.action());
+                let of_rule = Decision::of_rule(rule, best.raw_action());
                 *decision = select_unpredictable(*best == Ranked::NONE, of_none, of_rule);
             }
         }
@@ -888,8 +888,8 @@ impl Matcher {
     #[inline(always)]
     fn decision(&self, best: Ranked, is_loopback: bool) -> Decision {
         // Whether any rule matches, no machine could foresee.
-        let of_rule = Decision::of_rule(self.rule_index(best.rank()), best.action());
-        let of_none = Decision::of_no_rule(self.default_action, is_loopback);
+        let of_rule = Decision::of_rule(self.rule_index(best.rank()), best.raw_action());
+        let of_none = if is_loopback { Decision::OF_LOOPBACK } else { self.of_no_rule };
         select_unpredictable(best == Ranked::NONE, of_none, of_rule)
     }
 

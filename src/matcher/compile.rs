@@ -1,5 +1,6 @@
 //! From settings to a [`Matcher`].
 
+use crate::decision::Decision;
 use crate::endpoint::AddressFamily;
 use crate::error::{Error, ErrorKind};
 use crate::matcher::address::AddressIndex;
@@ -235,7 +236,7 @@ fn compile_within(
         lists,
         order,
         has,
-        default_action: settings.default_action(),
+        of_no_rule: Decision::of_no_rule(settings.default_action(), false),
         precedence,
         strategy,
         machine,

@@ -1,5 +1,6 @@
 //! [`Leaf`]: a rule without local side in 16 bytes, and the lists of them.
 
+use crate::decision::RawAction;
 use crate::endpoint::Ports;
 use crate::flow::{Direction, Flow, FlowCase, FlowTraits};
 use crate::matcher::lanes::Packed;
@@ -7,7 +8,8 @@ use crate::rule::{Action, Protocol};
 
 /// The rank of a rule and its action in one number that compares as the rank does.
 ///
-/// The rank is the place in the order of precedence, 0 first.
+/// The rank is the place in the order of precedence, 0 first. The two low bits are NEFilterAction's number of the action,
+/// less one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub(super) struct Ranked(u32);
@@ -23,12 +25,7 @@ impl Ranked {
 
     #[inline(always)]
     pub(super) fn new(rank: u32, action: Action) -> Ranked {
-        let action = match action {
-            Action::Allow => 0,
-            Action::Drop => 1,
-            Action::FilterData => 2,
-        };
-        Ranked(rank << 2 | action)
+        Ranked(rank << 2 | (action as u32 - 1))
     }
 
     #[inline(always)]
@@ -37,17 +34,20 @@ impl Ranked {
     }
 
     #[inline(always)]
+    pub(super) fn raw_action(self) -> RawAction {
+        RawAction::of_code(self.0)
+    }
+
+    #[inline(always)]
     pub(super) fn action(self) -> Action {
-        // A choice among constants, not a table, whose load would wait for the rule; 3 is in `NONE` only.
-        match self.0 & 3 {
-            1 => Action::Drop,
-            2 => Action::FilterData,
-            _ => Action::Allow,
-        }
+        self.raw_action().into()
     }
 }
 
 impl Ranked {
+    /// The low bits of what stands for a link: those of remediate, which no rule has.
+    const LINK: u32 = RawAction::Remediate as u32 - 1;
+
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
         self.0
@@ -61,13 +61,13 @@ impl Ranked {
 
     /// Returns what stands for a link instead of a rule.
     pub(super) fn of_link(index: u32) -> Ranked {
-        Ranked(index << 2 | 3)
+        Ranked(index << 2 | Ranked::LINK)
     }
 
     /// Whether this stands for a link.
     #[inline(always)]
     pub(super) fn is_link(self) -> bool {
-        (self.0 & 3 == 3) & (self != Ranked::NONE)
+        self.0 & 3 == Ranked::LINK
     }
 
     /// Returns the link that this stands for.
