@@ -351,10 +351,6 @@ impl Matcher {
         let (high, low) = remote.folded_bits();
         let places = |family, by_remote| self.sided_places(lanes, family, flow, by_remote);
         match remote.folded_family() {
-            Some(family) if self.has.few => match family {
-                AddressFamily::V4 => self.decide_by_scan(lanes, family, &self.few_v4, flow),
-                AddressFamily::V6 => self.decide_by_scan(lanes, family, &self.few_v6, flow),
-            },
             Some(family) if self.has.pairs && self.known_family(flow).is_some() => {
                 self.decide_by_pairs(lanes, flow, self.sided_places(lanes, family, flow, true))
             }
@@ -365,6 +361,20 @@ impl Matcher {
             Some(AddressFamily::V6) => {
                 let leaf = self.plain.leaf_v6(lanes, high, low);
                 self.decide_in(lanes, AddressFamily::V6, leaf, flow, places)
+            }
+            None => self.decide_fully(flow, Leaf::NONE),
+        }
+    }
+
+    /// Does the same by settings of a few rules.
+    #[inline(always)]
+    fn decide_few(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
+        match flow.ends().0.folded_family() {
+            Some(family @ AddressFamily::V4) => {
+                self.decide_by_scan(lanes, family, &self.few_v4, flow)
+            }
+            Some(family @ AddressFamily::V6) => {
+                self.decide_by_scan(lanes, family, &self.few_v6, flow)
             }
             None => self.decide_fully(flow, Leaf::NONE),
         }
@@ -910,6 +920,19 @@ impl Job for Decide<'_> {
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Decision {
         self.matcher.decide_with(lanes, self.flow)
+    }
+}
+
+/// The same by settings of a few rules.
+struct DecideFew<'a>(Decide<'a>);
+
+impl Job for DecideFew<'_> {
+    type Output = Decision;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Decision {
+        let DecideFew(Decide { matcher, flow }) = self;
+        matcher.decide_few(lanes, flow)
     }
 }
 

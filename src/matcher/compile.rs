@@ -240,7 +240,7 @@ fn compile_within(
         precedence,
         strategy,
         machine,
-        decider: Decider::of(machine),
+        decider: Decider::of(machine, is_few),
     };
     matcher.lists.shrink_to_fit();
     matcher.has.few = is_few;

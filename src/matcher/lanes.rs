@@ -23,7 +23,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{self, Block};
-use crate::matcher::{Decide, Vectors};
+use crate::matcher::{Decide, DecideFew, Vectors};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
@@ -279,15 +279,20 @@ impl Machine {
 pub(super) struct Decider(for<'a> unsafe fn(Decide<'a>) -> Decision);
 
 impl Decider {
-    pub(super) fn of(machine: Machine) -> Decider {
+    /// Returns the function, given whether it is for settings of a few rules.
+    // PERF: apart, as what decides by many rules saves most registers before it begins; decide/ipv4-10.
+    pub(super) fn of(machine: Machine, few: bool) -> Decider {
         match machine {
+            Machine::Scalar(_) if few => Decider(|job| DecideFew(job).run(Scalar)),
             Machine::Scalar(_) => Decider(|job| job.run(Scalar)),
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            Machine::Narrow(_) if few => Decider(|job| DecideFew(job).run(Narrow(()))),
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Machine::Narrow(_) => Decider(|job| job.run(Narrow(()))),
             #[cfg(target_arch = "x86_64")]
-            Machine::Avx2(_) => Decider(avx2::decide),
+            Machine::Avx2(_) => Decider(if few { avx2::decide_few } else { avx2::decide }),
             #[cfg(target_arch = "x86_64")]
-            Machine::Avx512(_) => Decider(avx512::decide),
+            Machine::Avx512(_) => Decider(if few { avx512::decide_few } else { avx512::decide }),
         }
     }
 

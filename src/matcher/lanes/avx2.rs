@@ -1,15 +1,15 @@
 //! 256 bits at a time.
 
-use super::x86::{Spread, define_spread, impl_lanes, last_of};
+use super::x86::{Spread, SpreadLocal, define_spread, impl_lanes, last_of};
 use super::{Avx2, Job, Lanes, Packed, gather_by_turns};
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
-use crate::matcher::Decide;
 use crate::matcher::columns::{Bits, Column};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
+use crate::matcher::{Decide, DecideFew};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -22,6 +22,12 @@ pub(super) fn run<J: Job>(lanes: Avx2, job: J) -> J::Output {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide(job: Decide<'_>) -> Decision {
     job.run(Avx2(()))
+}
+
+/// Does the same by settings of a few rules.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn decide_few(job: Decide<'_>) -> Decision {
+    DecideFew(job).run(Avx2(()))
 }
 
 impl Avx2 {
@@ -127,12 +133,12 @@ fn differing<const W: usize>(
     differ
 }
 
-/// A bit for each rule of which all numbers are 0.
+/// A bit for each rule of which all numbers are 0, those of the second half of them eight places further on.
 // PERF: put together as bits. To put the vectors together first takes two permutations of whole ones, for which
 // some machines need six cycles each; decide-dependent/ipv4-10.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn holds(differ: [__m256i; 2], fails: __m256i) -> u32 {
+fn holds_by_halves(differ: [__m256i; 2], fails: __m256i) -> u32 {
     let zero = _mm256_setzero_si256();
     let [low, high] = differ.map(|differ| {
         let holds = _mm256_cmpeq_epi32(differ, zero);
@@ -140,8 +146,7 @@ fn holds(differ: [__m256i; 2], fails: __m256i) -> u32 {
     });
     // Eight bits, eight that are 0, and the other eight.
     let holds = _mm256_packs_epi16(_mm256_cmpeq_epi16(fails, zero), zero);
-    let holds = _mm256_movemask_epi8(holds) as u32 & (low | high << 16);
-    (holds | holds >> 8) & 0xffff
+    _mm256_movemask_epi8(holds) as u32 & (low | high << 16)
 }
 
 /// Two vectors of eight lanes as one of sixteen.
@@ -157,29 +162,43 @@ fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
     let flow = spread(flow);
     let (values, masks) = (&block.remote_value, &block.remote_mask);
     let differ = [0, 1].map(|number| differing(&flow.remote, values, masks, number));
-    holds(differ, flow.remote_fails(block))
+    let holds = holds_by_halves(differ, flow.remote_fails(block));
+    (holds | holds >> 8) & 0xffff
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
 fn find_in_blocks<const W: usize>(blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
-    let flow = spread(flow);
-    let mut best = Ranked::NONE;
-    for block in blocks {
-        let (values, masks) = (&block.remote_value, &block.remote_mask);
-        let mut differ = [0, 1].map(|number| differing(&flow.remote, values, masks, number));
-        let mut fails = flow.remote_fails(block);
-        if block.with_local != 0 {
-            let (values, masks) = (&block.local_value, &block.local_mask);
-            for (number, differ) in differ.iter_mut().enumerate() {
-                let locals = differing(&flow.local, values, masks, number);
-                *differ = _mm256_or_si256(*differ, locals);
-            }
-            fails = _mm256_or_si256(fails, flow.local_fails(block));
-        }
-        best = block.first(holds(differ, fails)).min(best);
+    let spread = spread(flow);
+    // PERF: the first apart, as the one of many settings, so that no choice waits for it; decide-dependent/ipv4-10.
+    let Some((block, others)) = blocks.split_first() else { return Ranked::NONE };
+    let mut best = find_in_block(block, flow, &spread);
+    for block in others {
+        best = find_in_block(block, flow, &spread).min(best);
     }
     best
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn find_in_block<const W: usize>(
+    block: &Block<W>,
+    flow: &Flow<'_>,
+    spread: &Spread<__m256i, W>,
+) -> Ranked {
+    let (values, masks) = (&block.remote_value, &block.remote_mask);
+    let mut differ = [0, 1].map(|number| differing(&spread.remote, values, masks, number));
+    let mut fails = spread.remote_fails(block);
+    if block.with_local != 0 {
+        let local = spread_local(flow);
+        let (values, masks) = (&block.local_value, &block.local_mask);
+        for (number, differ) in differ.iter_mut().enumerate() {
+            let locals = differing(&local.address, values, masks, number);
+            *differ = _mm256_or_si256(*differ, locals);
+        }
+        fails = _mm256_or_si256(fails, local.fails(block));
+    }
+    block.first(holds_by_halves(differ, fails))
 }
 
 /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.

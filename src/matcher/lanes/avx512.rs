@@ -1,15 +1,15 @@
 //! 512 bits at a time.
 
-use super::x86::{Spread, define_spread, impl_lanes, last_of};
+use super::x86::{Spread, SpreadLocal, define_spread, impl_lanes, last_of};
 use super::{Avx2, Avx512, Job, Lanes, Packed, gather_by_turns};
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
-use crate::matcher::Decide;
 use crate::matcher::columns::{Bits, Column};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
+use crate::matcher::{Decide, DecideFew};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
@@ -24,6 +24,13 @@ pub(super) fn run<J: Job>(lanes: Avx512, job: J) -> J::Output {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide(job: Decide<'_>) -> Decision {
     job.run(Avx512(()))
+}
+
+/// Does the same by settings of a few rules.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn decide_few(job: Decide<'_>) -> Decision {
+    DecideFew(job).run(Avx512(()))
 }
 
 impl_lanes!(Avx512, 1);
@@ -134,11 +141,12 @@ fn part(column: &Column, number: usize) -> __m512i {
     unsafe { _mm512_loadu_si512(column.as_ptr().add(number % VECTORS * WIDTH).cast()) }
 }
 
+/// Loads the first 64 bytes.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn line<T, const N: usize>(lanes: &[T; N]) -> __m512i {
-    const { assert!(size_of::<[T; N]>() == 64) };
-    // SAFETY: the array is 64 bytes.
+    const { assert!(size_of::<[T; N]>() >= 64) };
+    // SAFETY: the array is 64 bytes or more.
     unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
 }
 
@@ -263,24 +271,37 @@ fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
 fn find_in_blocks<const W: usize>(blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
-    let flow = spread(flow);
-    let mut best = Ranked::NONE;
-    for block in blocks {
-        // PERF: in two vectors before they become masks, since each step of a mask waits for the one before,
-        // and without a load that waits for the mask; decide-dependent/ipv4-10.
-        let mut differ = differing(&flow.remote, &block.remote_value, &block.remote_mask);
-        let mut fails = flow.remote_fails(block);
-        if block.with_local != 0 {
-            let locals = differing(&flow.local, &block.local_value, &block.local_mask);
-            differ = _mm512_or_si512(differ, locals);
-            fails = _mm256_or_si256(fails, flow.local_fails(block));
-        }
-        let holds = _mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails);
-        let none = _mm512_set1_epi32(-1);
-        let first = _mm512_mask_compress_epi32(none, holds, line(&block.ranked));
-        best = Ranked::of_bits(_mm512_cvtsi512_si32(first) as u32).min(best);
+    let spread = spread(flow);
+    // PERF: the first apart, as the one of many settings, so that no choice waits for it; decide-dependent/ipv4-10.
+    let Some((block, others)) = blocks.split_first() else { return Ranked::NONE };
+    let mut best = find_in_block(block, flow, &spread);
+    for block in others {
+        best = find_in_block(block, flow, &spread).min(best);
     }
     best
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn find_in_block<const W: usize>(
+    block: &Block<W>,
+    flow: &Flow<'_>,
+    spread: &Spread<__m512i, W>,
+) -> Ranked {
+    // PERF: in two vectors before they become masks, since each step of a mask waits for the one before,
+    // and without a load that waits for the mask; decide-dependent/ipv4-10.
+    let mut differ = differing(&spread.remote, &block.remote_value, &block.remote_mask);
+    let mut fails = spread.remote_fails(block);
+    if block.with_local != 0 {
+        let local = spread_local(flow);
+        let locals = differing(&local.address, &block.local_value, &block.local_mask);
+        differ = _mm512_or_si512(differ, locals);
+        fails = _mm256_or_si256(fails, local.fails(block));
+    }
+    let holds = _mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails);
+    let none = _mm512_set1_epi32(-1);
+    let first = _mm512_mask_compress_epi32(none, holds, line(&block.ranked));
+    Ranked::of_bits(_mm512_cvtsi512_si32(first) as u32)
 }
 
 /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.

@@ -118,15 +118,19 @@ pub(super) fn last_of<T: Packed<N>, const N: usize>(values: &[T]) -> Option<i32>
 // comparisons; by way of registers, a decision takes 3 ns more with AVX2; decide-dependent/ipv4-10.
 pub(super) struct Spread<V, const W: usize> {
     pub(super) remote: [V; W],
-    pub(super) local: [V; W],
     pub(super) remote_port: __m256i,
-    pub(super) local_port: __m256i,
     pub(super) asked: __m256i,
     pub(super) number: __m256i,
 }
 
+/// The local side of it, which not all rules ask for.
+pub(super) struct SpreadLocal<V, const W: usize> {
+    pub(super) address: [V; W],
+    pub(super) port: __m256i,
+}
+
 /// Defines `spread`, which makes a [`Spread`] of a flow of the family that has `W` words, for vectors of this type,
-/// in registers of this class, by these instructions.
+/// in registers of this class, by these instructions; and `spread_local`, which makes a [`SpreadLocal`].
 macro_rules! define_spread {
     ($vector:ty, $register:ident, $features:literal) => {
         #[target_feature(enable = $features)]
@@ -138,11 +142,23 @@ macro_rules! define_spread {
             unsafe {
                 Spread {
                     remote: words::<W, REMOTE, REMOTE_HIGH>(flow),
-                    local: words::<W, LOCAL, LOCAL_HIGH>(flow),
                     remote_port: load_all!("vpbroadcastw", ymm_reg, flow, REMOTE_PORT),
-                    local_port: load_all!("vpbroadcastw", ymm_reg, flow, LOCAL_PORT),
                     asked: load_all!("vpbroadcastw", ymm_reg, flow, ASKED),
                     number: load_all!("vpbroadcastw", ymm_reg, flow, NUMBER),
+                }
+            }
+        }
+
+        #[target_feature(enable = $features)]
+        #[inline]
+        fn spread_local<const W: usize>(flow: &Flow<'_>) -> SpreadLocal<$vector, W> {
+            use super::x86::{load_all, places::*};
+            let flow = std::ptr::from_ref(flow);
+            // SAFETY: as before.
+            unsafe {
+                SpreadLocal {
+                    address: words::<W, LOCAL, LOCAL_HIGH>(flow),
+                    port: load_all!("vpbroadcastw", ymm_reg, flow, LOCAL_PORT),
                 }
             }
         }
@@ -215,12 +231,14 @@ impl<V, const W: usize> Spread<V, W> {
         let outside = outside(self.remote_port, &block.remote_first, &block.remote_more);
         _mm256_or_si256(fails, outside)
     }
+}
 
-    /// The same of the local port.
+impl<V, const W: usize> SpreadLocal<V, W> {
+    /// Of the rules that do not match the local port another number than 0.
     #[target_feature(enable = "avx2")]
     #[inline]
-    pub(super) fn local_fails(&self, block: &Block<W>) -> __m256i {
-        outside(self.local_port, &block.local_first, &block.local_more)
+    pub(super) fn fails(&self, block: &Block<W>) -> __m256i {
+        outside(self.port, &block.local_first, &block.local_more)
     }
 }
 
