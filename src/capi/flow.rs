@@ -17,7 +17,7 @@ use crate::endpoint::{HostText, Ports, Zone, address_text};
 use crate::flow::{self, Details, Direction, Flow, IpProtocol};
 use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const ENDS: u32 = FSV_KNOWN_REMOTE | FSV_KNOWN_LOCAL;
@@ -31,7 +31,8 @@ const ALL: u32 = ENDS | FSV_KNOWN_HOSTNAME | SCOPES;
 ///
 /// The contract of the header, and of it for the host name, for as long as `'a`.
 // PERF: made where it stays; as a result it would be moved. Flows of two ends of the usual kinds, of which
-// nothing else is known, are made here, and all others in a function of their own; decide/capi-ipv4-1k.
+// nothing else is known, are made here, and all others, those of loopback too, in a function of their own;
+// decide/capi-ipv4-1k.
 #[inline(always)]
 pub(super) unsafe fn read<'p, 'a>(
     raw: *const fsv_flow,
@@ -48,7 +49,8 @@ pub(super) unsafe fn read<'p, 'a>(
     }
 }
 
-/// Returns the flow of two ends of the usual kinds, if no more than `known` is known, and the struct.
+/// Returns the flow of two ends of the usual kinds, no loopback addresses, if no more than `known` is known, and the
+/// struct.
 ///
 /// # Safety
 ///
@@ -57,21 +59,35 @@ pub(super) unsafe fn read<'p, 'a>(
 unsafe fn usual<'r, 'a>(raw: *const fsv_flow, known: u32) -> Option<(&'r fsv_flow, Flow<'a>)> {
     // SAFETY: passed on.
     let raw = unsafe { handle::input_of_size(raw) }.filter(|raw| raw.known == known)?;
-    let (protocol, direction) = (IpProtocol(raw.protocol), direction(raw.direction).ok()?);
+    let numbers = protocol_and_direction(raw);
     let (remote, local) = (&raw.remote_address, &raw.local_address);
     let flow = match families(raw) {
         BOTH_IPV4 => {
-            let (remote, local) = (v4(remote, raw.remote_port), v4(local, raw.local_port));
-            Flow::of_ends(protocol, direction, remote, local)
+            let (remote, local) = (v4_bits(remote), v4_bits(local));
+            Flow::of_usual_v4(numbers, (remote, raw.remote_port), (local, raw.local_port))
         }
         BOTH_IPV6 => {
-            let remote = (u128::from_be_bytes(*remote), raw.remote_port);
-            let local = (u128::from_be_bytes(*local), raw.local_port);
-            Flow::of_v6(protocol, direction, remote, local)
+            let (remote, local) = (u128::from_be_bytes(*remote), u128::from_be_bytes(*local));
+            Flow::of_usual_v6(numbers, (remote, raw.remote_port), (local, raw.local_port))
         }
-        _ => return None,
+        _ => None,
     };
-    Some((raw, flow))
+    Some((raw, flow?))
+}
+
+/// Returns the protocol and, above it, the direction as one number.
+// PERF: read as one; the compiler reads them one by one if it can; decide/capi-ipv4-1k.
+#[inline(always)]
+fn protocol_and_direction(raw: &fsv_flow) -> u16 {
+    const {
+        assert!(
+            offset_of!(fsv_flow, direction) == offset_of!(fsv_flow, protocol) + size_of::<u8>()
+        );
+    }
+    // SAFETY: the two bytes stand side by side in the struct.
+    u16::from_le(unsafe {
+        (&raw const *raw).byte_add(offset_of!(fsv_flow, protocol)).cast::<u16>().read_unaligned()
+    })
 }
 
 /// Returns the families of both ends as one number.
@@ -88,9 +104,14 @@ const BOTH_IPV4: u16 = families_of(FSV_FAMILY_IPV4, FSV_FAMILY_IPV4);
 const BOTH_IPV6: u16 = families_of(FSV_FAMILY_IPV6, FSV_FAMILY_IPV6);
 
 #[inline(always)]
-fn v4(bytes: &[u8; 16], port: u16) -> flow::End {
+fn v4_bits(bytes: &[u8; 16]) -> u32 {
     let [a, b, c, d, ..] = *bytes;
-    flow::End::of_v4(u32::from_be_bytes([a, b, c, d]), port)
+    u32::from_be_bytes([a, b, c, d])
+}
+
+#[inline(always)]
+fn v4(bytes: &[u8; 16], port: u16) -> flow::End {
+    flow::End::of_v4(v4_bits(bytes), port)
 }
 
 #[inline(always)]
