@@ -106,6 +106,28 @@ fn whatever_else_is_known_beside_both_ends_is_read() {
 }
 
 #[test]
+fn a_direction_that_there_is_not_is_refused() {
+    let settings = FilterSettings::new(Vec::new(), Action::Allow);
+    let matcher =
+        CMatcher::new(&CSettings::build(&settings), &COptions::new(Precedence::FirstMatch));
+    for [remote, local] in [["192.0.2.1", "192.0.2.2"], ["2001:db8::1", "2001:db8::2"]] {
+        let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+            .with_remote_address(remote.parse().unwrap(), None, 443)
+            .with_local_address(local.parse().unwrap(), None, 50000);
+        let mut flow = *CFlow::by_fields(&flow).raw();
+        for direction in 0..=u8::MAX {
+            flow.direction = direction;
+            let expected = if direction < 3 { FSV_STATUS_OK } else { FSV_STATUS_INVALID_ARGUMENT };
+            let mut decision = fsv_decision::INIT;
+            // SAFETY: the handle is owned, and the decision may be written to.
+            let status =
+                unsafe { fsv_matcher_decide(matcher.0, &raw const flow, &raw mut decision) };
+            assert_eq!(status, expected, "{remote} {direction}");
+        }
+    }
+}
+
+#[test]
 fn every_settings_vector_gives_its_expected_verdict_in_c() {
     let mut count = 0;
     for vector in vectors("settings.json") {
