@@ -1,12 +1,12 @@
-//! What the C interface costs: `decide/capi-workload/engine`, where `rust` is the call in Rust with a
-//! flow that is there already, `rust-made` the one that makes its flow of addresses and ports, which it
-//! has as the standard library has them, and `c` the call in C, which makes it of the same in a struct of
-//! 96 bytes; `rust-struct` is the call in Rust that makes it of that struct. `c-counted` counts hits,
-//! `c-live` goes by a live matcher, `c-batch` decides 256 flows in a call. `decide-shuffled/` is the same by
-//! flows in another order at each pass. Of `capi-hot-` the flows are so few that the first-level cache holds them, as it
-//! holds a flow that was just made, so that what is left is the call. The flows of `capi-named-1k` have host names, and no decision of
-//! `capi-pending-1k` is final, as the local port is not known. And `text-to-decision/workload`, from two host
-//! and two port strings to the decision.
+//! What the C interface costs: `decide/capi-workload/engine`, where `rust` is the call in Rust with a flow that
+//! is there already, `rust-made` the one that makes its flow of addresses and ports, which it has as the standard
+//! library has them, and `c` the call in C, which makes it of the same in a struct of 96 bytes; `rust-struct` is
+//! the call in Rust that makes it of that struct. `c-counted` counts hits, `c-live` goes by a live matcher,
+//! `c-batch` decides 256 flows in a call. `decide-shuffled/` is the same by flows in another order at each pass.
+//! Of `capi-hot-` the flows are so few that the first-level cache holds them, as it holds a flow that was just
+//! made, so that what is left is the call. The flows of `capi-named-1k` have host names, and no decision of
+//! `capi-pending-1k` is final, as the local port is not known. And `text-to-decision/workload`, from two host and
+//! two port strings to the decision.
 
 #![allow(unsafe_code, reason = "functions in C take raw pointers")]
 #![allow(
