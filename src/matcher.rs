@@ -348,17 +348,18 @@ impl Matcher {
     #[inline(always)]
     fn decide_with(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
         let (remote, _) = flow.ends();
-        let (high, low) = remote.folded_bits();
         let places = |family, by_remote| self.sided_places(lanes, family, flow, by_remote);
         match remote.folded_family() {
             Some(family) if self.has.pairs && self.known_family(flow).is_some() => {
                 self.decide_by_pairs(lanes, flow, self.sided_places(lanes, family, flow, true))
             }
             Some(AddressFamily::V4) => {
-                let leaf = self.plain.leaf_v4(lanes, low as u32);
+                let (_, bits) = remote.folded_bits();
+                let leaf = self.plain.leaf_v4(lanes, bits as u32);
                 self.decide_in(lanes, AddressFamily::V4, leaf, flow, places)
             }
             Some(AddressFamily::V6) => {
+                let (high, low) = remote.folded_bits();
                 let leaf = self.plain.leaf_v6(lanes, high, low);
                 self.decide_in(lanes, AddressFamily::V6, leaf, flow, places)
             }

@@ -240,8 +240,14 @@ pub(super) trait Part: Copy + Ord {
 
     /// Returns the low bits.
     fn of(bits: u128) -> Self;
-    /// Returns the first end in the line at `base` that is at least `self`.
-    fn find(self, lanes: impl Lanes, ends: &[Self], base: usize) -> usize;
+    /// Returns the number, within the line at `base`, of the first end that is at least `self`; 0 if there is no line.
+    fn find_in_line(self, lanes: impl Lanes, ends: &[Self], base: usize) -> usize;
+
+    /// Returns the place of that end.
+    #[inline(always)]
+    fn find(self, lanes: impl Lanes, ends: &[Self], base: usize) -> usize {
+        base + self.find_in_line(lanes, ends, base)
+    }
 }
 
 macro_rules! part {
@@ -255,11 +261,9 @@ macro_rules! part {
             }
 
             #[inline(always)]
-            fn find(self, lanes: impl Lanes, ends: &[$word], base: usize) -> usize {
-                match ends.get(base..).and_then(|ends| ends.first_chunk()) {
-                    Some(line) => base + lanes.$find(line, self),
-                    None => base,
-                }
+            fn find_in_line(self, lanes: impl Lanes, ends: &[$word], base: usize) -> usize {
+                let line = ends.get(base..).and_then(|ends| ends.first_chunk());
+                line.map_or(0, |line| lanes.$find(line, self))
             }
         }
     };
@@ -794,7 +798,7 @@ impl<W: Part> Ends<W> {
     #[inline(always)]
     fn place_by_directory(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
         let base = node.base as usize;
-        let line = part.find(lanes, &self.ends, base) - base;
+        let line = part.find_in_line(lanes, &self.ends, base);
         part.find(lanes, &self.ends, base + node.lines() + line * W::LANES)
     }
 
@@ -825,7 +829,8 @@ impl<W: Part> Job for PlaceByTree<'_, W> {
         let count = node.number();
         let (mut start, mut line) = (node.base as usize, 0);
         for level in (1..=Ends::<W>::height(count)).rev() {
-            line = part.find(lanes, ends, start + line * W::LANES) - start;
+            let first = line * W::LANES;
+            line = first + part.find_in_line(lanes, ends, start + first);
             start += Ends::<W>::in_level(count, level);
         }
         part.find(lanes, ends, start + line * W::LANES)
@@ -907,7 +912,7 @@ impl<W: Part, V: Value> Level<W, V> {
             return self.values.get(part.find(lanes, &self.ends.ends, base));
         }
         if node.shape & 3 == Node::DIRECTORY {
-            let line = part.find(lanes, &self.ends.ends, base) - base;
+            let line = part.find_in_line(lanes, &self.ends.ends, base);
             let start = base + node.lines() + line * W::LANES;
             self.prefetch_values(start);
             return self.values.get(part.find(lanes, &self.ends.ends, start));
