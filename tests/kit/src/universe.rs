@@ -221,9 +221,10 @@ const LOCALS: [Side; 11] = [
 ];
 
 /// Hosts of flows, each with a port of every stretch between the bounds of the rules about it.
-const FLOW_REMOTES: [(&str, &[u16]); 22] = [
+const FLOW_REMOTES: [(&str, &[u16]); 23] = [
     ("name", &[80, 443]),
     ("0.0.0.0", &[80, 443]),
+    ("0.0.0.1", &[80, 443]),
     ("10.0.0.0", &[0, 80, 443, 444]),
     ("10.0.0.2", &[0, 80, 443, 444]),
     ("10.0.0.4", &[0, 80, 443, 444]),
