@@ -270,19 +270,6 @@ fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
-fn find_in_blocks<const W: usize>(blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
-    let spread = spread(flow);
-    // PERF: the first apart, as the one of many settings, so that no choice waits for it; decide-dependent/ipv4-10.
-    let Some((block, others)) = blocks.split_first() else { return Ranked::NONE };
-    let mut best = find_in_block(block, flow, &spread);
-    for block in others {
-        best = find_in_block(block, flow, &spread).min(best);
-    }
-    best
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-#[inline]
 fn find_in_block<const W: usize>(
     block: &Block<W>,
     flow: &Flow<'_>,

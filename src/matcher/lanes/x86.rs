@@ -130,7 +130,8 @@ pub(super) struct SpreadLocal<V, const W: usize> {
 }
 
 /// Defines `spread`, which makes a [`Spread`] of a flow of the family that has `W` words, for vectors of this type,
-/// in registers of this class, by these instructions; and `spread_local`, which makes a [`SpreadLocal`].
+/// in registers of this class, by these instructions; `spread_local`, which makes a [`SpreadLocal`]; and
+/// `find_in_blocks` by the `find_in_block` of the module.
 macro_rules! define_spread {
     ($vector:ty, $register:ident, $features:literal) => {
         #[target_feature(enable = $features)]
@@ -161,6 +162,20 @@ macro_rules! define_spread {
                     port: load_all!("vpbroadcastw", ymm_reg, flow, LOCAL_PORT),
                 }
             }
+        }
+
+        #[target_feature(enable = $features)]
+        #[inline]
+        fn find_in_blocks<const W: usize>(blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
+            let spread = spread(flow);
+            // PERF: the first apart, as the one of many settings, so that no choice waits for it;
+            // decide-dependent/ipv4-10.
+            let Some((block, others)) = blocks.split_first() else { return Ranked::NONE };
+            let mut best = find_in_block(block, flow, &spread);
+            for block in others {
+                best = find_in_block(block, flow, &spread).min(best);
+            }
+            best
         }
 
         /// Loads each word of an address, from the high to the low one, into all lanes.
