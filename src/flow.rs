@@ -164,12 +164,7 @@ impl<'a> Flow<'a> {
         if remote.0 == loopback || local.0 == loopback {
             return None;
         }
-        let end = |(bits, port): (u32, u16)| End {
-            high: 0,
-            low: bits.into(),
-            rest: u32::from(port) | End::V4,
-            family: Some(AddressFamily::V4),
-        };
+        let end = |(bits, port): (u32, u16)| End::of_usual_v4(bits, port);
         Some(Flow { remote: end(remote), local: end(local), kind, rest: Rest::Nothing })
     }
 
@@ -183,11 +178,8 @@ impl<'a> Flow<'a> {
     ) -> Option<Flow<'a>> {
         let kind = FlowKind::of_numbers(numbers)?;
         // Of the others the high half is 0, as it is of the unspecified address.
-        let has_high = |bits: u128| bits >> 64 != 0;
-        let is_usual = |bits: u128| has_high(bits) || bits == 0;
-        if (!has_high(remote.0) || !has_high(local.0))
-            && (!is_usual(remote.0) || !is_usual(local.0))
-        {
+        let is_usual = |bits: u128| bits >> 64 != 0 || bits == 0;
+        if !is_usual(remote.0) || !is_usual(local.0) {
             return None;
         }
         let end = |(bits, port): (u128, u16)| End::of_usual_v6(bits, port);
@@ -829,7 +821,14 @@ impl End {
     #[inline(always)]
     pub(crate) fn of_v4(bits: u32, port: u16) -> End {
         let is_loopback = u32::from(bits == Ipv4Addr::LOCALHOST.to_bits()) * End::LOOPBACK;
-        let rest = u32::from(port) | is_loopback | End::V4;
+        let end = End::of_usual_v4(bits, port);
+        End { rest: end.rest | is_loopback, ..end }
+    }
+
+    /// Makes the end of an IPv4 address that is not that of loopback.
+    #[inline(always)]
+    fn of_usual_v4(bits: u32, port: u16) -> End {
+        let rest = u32::from(port) | End::V4;
         End { high: 0, low: bits.into(), rest, family: Some(AddressFamily::V4) }
     }
 
