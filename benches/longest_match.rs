@@ -1,7 +1,8 @@
 //! Longest-prefix match: `longest-match/workload/engine` for calls that do not wait for each other,
 //! `longest-match-dependent` for those that do, both for addresses `inside` networks of the table
 //! and for `uniform` ones, `build/workload/engine`. The engines are the [`RuleTable`], the
-//! [`FrozenTable`] of it, a [`Matcher`] of one rule per network by longest prefix, and other crates.
+//! [`FrozenTable`] of it, a [`Matcher`] of one rule per network by longest prefix, and other crates. The
+//! matcher is asked for flows that are there already, and for ones made of the address just then.
 
 #![allow(
     clippy::unwrap_used,
@@ -58,6 +59,8 @@ macro_rules! time_family {
             let mut time = Timer { criterion, workload: $name };
             let flows = asked.each_ref().map(|asked| asked.map(flow));
             time.answers("matcher", &flows, |flow| answer(matcher.decide(flow).rule()));
+            let decide = |address: &IpAddr| answer(matcher.decide(&flow(address)).rule());
+            time.answers("matcher-of-address", &asked, decide);
             time.build("matcher", || self::matcher(&settings));
             drop((matcher, flows));
 

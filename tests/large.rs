@@ -237,6 +237,56 @@ fn a_few_rules_of_other_kinds_among_many_decide_as_the_reference_does() {
     }
 }
 
+/// Block lists of whole networks alone, whose rules are told apart by their place in the list only, and with one rule of
+/// each other kind, which has to be put before or after them.
+#[test]
+fn a_rule_of_another_kind_among_whole_networks_decides_as_the_reference_does() {
+    let mut random = Random(90);
+    let lists = [
+        simple("list", 700, V4, (&[8, 16, 24, 32, 32], 17)),
+        simple("list", 700, V6, (&[29, 32, 48, 64, 128, 128], 107)),
+    ];
+    let mut list: Vec<FilterRule> =
+        lists.iter().flat_map(|list| settings(&mut random, list).rules().to_vec()).collect();
+    for place in (1..list.len()).rev() {
+        list.swap(place, random.below(place + 1));
+    }
+    let mut inside = |ports| {
+        Some(Endpoint::from_parts(Host::Address(address(&mut random, V4, 17), None), ports))
+    };
+    let [https, any] = [Ports::one(443), Ports::ANY];
+    let rule = |(remote, remote_bits), (local, local_bits), direction| {
+        let any = Protocol::Any;
+        NetworkRule::remote_network(remote, remote_bits, local, local_bits, any, direction).unwrap()
+    };
+    let others = [
+        rule((None, 0), (None, 0), Direction::Outbound),
+        rule((inside(https), 12), (None, 0), Direction::Any),
+        rule((None, 0), (inside(any), 16), Direction::Any),
+        rule((inside(any), 20), (inside(https), 12), Direction::Any),
+        NetworkRule::destination_host("a.example:0".parse().unwrap(), Protocol::Any).unwrap(),
+    ];
+    // Also few enough of them that each is compared.
+    let mut cases = vec![list[..40].to_vec(), list.clone()];
+    for other in others {
+        let (first, second) = list.split_at(list.len() / 2);
+        let other = FilterRule::new(other, Action::FilterData);
+        cases.push([first, &[other], second].concat());
+    }
+    for (case, rules) in cases.into_iter().enumerate() {
+        let flows = (0..640).map(|number| {
+            let flow = flow(&mut random, &lists[number / 5 % 2]);
+            match number % 3 {
+                0 => flow,
+                1 => flow.with_remote_hostname("a.example"),
+                _ => flow.with_local_address(address(&mut random, V4, 17), None, 443),
+            }
+        });
+        let flows: Vec<Flow<'_>> = flows.collect();
+        agree(&format!("case {case}"), &FilterSettings::new(rules, Action::Allow), &flows);
+    }
+}
+
 /// Settings of a few rules, which are compared with flows one by one, also beyond the most of them that are
 /// compared with a whole group.
 #[test]

@@ -12,6 +12,7 @@ use crate::matcher::lanes::{Decider, Machine};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Entry, Lists};
 use crate::matcher::locals::LocalPorts;
+use crate::matcher::memory;
 use crate::matcher::nets::{LocalNets, LocalRule};
 use crate::matcher::phases;
 use crate::matcher::plain::{Anyone, PlainIndex};
@@ -208,17 +209,18 @@ fn compile_within(
         Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs, CrossLimits::default());
     budget.take(sided_v6.size_bytes())?;
     drop(sided);
-    let plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
-    budget.take(plain.size_bytes())?;
+    let all_are_plain = plain.len() == rules.len() && !is_few;
+    let mut plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
+    if precedence == Precedence::FirstMatch || (all_are_plain && plain.number_by(&order)) {
+        order = Vec::new();
+    }
+    budget.take(plain.size_bytes() + memory::of_vec(&order))?;
     let addresses = AddressIndex::new(networks, &mut lists, strategy);
     budget.take(addresses.size_bytes())?;
     let unbound = unbound.finish();
     budget.take(unbound.as_deref().map_or(0, Unbound::size_bytes))?;
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;
-    if precedence == Precedence::FirstMatch {
-        order = Vec::new();
-    }
     let mut matcher = Matcher {
         plain,
         local_ports: LocalPorts::new(&local_ports),

@@ -322,6 +322,16 @@ impl<V: Value> Intervals<V> {
         index
     }
 
+    /// Changes what is looked for.
+    pub(super) fn change(&mut self, change: impl Fn(V) -> V) {
+        let Intervals { halves, words, longs, rest, .. } = self;
+        let values = [&mut halves.values, &mut words.values, &mut longs.values];
+        let values = values.into_iter().flatten().filter(|value| !value.is_node());
+        for value in values.chain([rest]) {
+            *value = change(*value);
+        }
+    }
+
     fn add_halves(&mut self, intervals: &[Interval<V>], last: u128) -> Node {
         let mut list = Vec::new();
         for (end, piece) in split(intervals, last, 96, u16::BITS) {

@@ -59,6 +59,12 @@ impl Ranked {
         Ranked(bits)
     }
 
+    /// Returns this with its number, by rank, in place of its rank.
+    pub(super) fn numbered_by(self, numbers: &[u32]) -> Ranked {
+        let action = self.0 & 3;
+        numbers.get(self.rank() as usize).map_or(self, |number| Ranked(number << 2 | action))
+    }
+
     /// Returns what stands for a link instead of a rule.
     pub(super) fn of_link(index: u32) -> Ranked {
         Ranked(index << 2 | Ranked::LINK)

@@ -142,6 +142,17 @@ impl PlainIndex {
         }
     }
 
+    /// Puts the number of each rule, by rank, in place of its rank, if there is one rule for an address, so that ranks
+    /// are not compared here, and returns whether it did.
+    // PERF: the numbers of many rules are in no near cache, and each decision would wait for them;
+    // longest-match-dependent/routing-table-ipv4-uniform/matcher.
+    pub(super) fn number_by(&mut self, numbers: &[u32]) -> bool {
+        let Some(simple) = &mut self.simple else { return false };
+        simple.v4.change(|ranked| ranked.numbered_by(numbers));
+        simple.v6.change(|ranked| ranked.numbered_by(numbers));
+        true
+    }
+
     /// Returns the leaf of an IPv4 address.
     #[inline(always)]
     pub(super) fn leaf_v4(&self, lanes: impl Lanes, address: u32) -> Leaf {
