@@ -130,7 +130,7 @@ pub struct Matcher {
     nowhere: Intervals<Place>,
     lists: Lists,
     hosts: HostIndex,
-    /// The rule index of each rank; empty where the two are the same.
+    /// The rule index of each rank; empty where the two are the same, or indices stand in place of ranks.
     order: Vec<u32>,
     has: Has,
     /// The decision where no rule matches a flow, unless that is a loopback flow.

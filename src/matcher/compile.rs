@@ -209,6 +209,7 @@ fn compile_within(
         Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs, CrossLimits::default());
     budget.take(sided_v6.size_bytes())?;
     drop(sided);
+    // No rule that is kept elsewhere has a rank to compare with those of the index.
     let all_are_plain = plain.len() == rules.len() && !is_few;
     let mut plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
     if precedence == Precedence::FirstMatch || (all_are_plain && plain.number_by(&order)) {

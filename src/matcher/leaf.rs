@@ -59,10 +59,10 @@ impl Ranked {
         Ranked(bits)
     }
 
-    /// Returns this with its number, by rank, in place of its rank.
-    pub(super) fn numbered_by(self, numbers: &[u32]) -> Ranked {
+    /// Returns this with the index that `order` has for its rank in place of the rank; none stays none.
+    pub(super) fn numbered_by(self, order: &[u32]) -> Ranked {
         let action = self.0 & 3;
-        numbers.get(self.rank() as usize).map_or(self, |number| Ranked(number << 2 | action))
+        order.get(self.rank() as usize).map_or(self, |index| Ranked(index << 2 | action))
     }
 
     /// Returns what stands for a link instead of a rule.

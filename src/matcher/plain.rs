@@ -142,14 +142,14 @@ impl PlainIndex {
         }
     }
 
-    /// Puts the number of each rule, by rank, in place of its rank, if there is one rule for an address, so that ranks
-    /// are not compared here, and returns whether it did.
-    // PERF: the numbers of many rules are in no near cache, and each decision would wait for them;
+    /// Puts the index of each rule in place of its rank, if every address has one rule at most, so that no ranks are
+    /// compared here, and returns whether it did. `order` has the index of each rank.
+    // PERF: the order of many rules is in no near cache, and each decision would wait for it;
     // longest-match-dependent/routing-table-ipv4-uniform/matcher.
-    pub(super) fn number_by(&mut self, numbers: &[u32]) -> bool {
+    pub(super) fn number_by(&mut self, order: &[u32]) -> bool {
         let Some(simple) = &mut self.simple else { return false };
-        simple.v4.change(|ranked| ranked.numbered_by(numbers));
-        simple.v6.change(|ranked| ranked.numbered_by(numbers));
+        simple.v4.change(|ranked| ranked.numbered_by(order));
+        simple.v6.change(|ranked| ranked.numbered_by(order));
         true
     }
 
