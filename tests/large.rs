@@ -248,9 +248,7 @@ fn a_rule_of_another_kind_among_whole_networks_decides_as_the_reference_does() {
     ];
     let mut list: Vec<FilterRule> =
         lists.iter().flat_map(|list| settings(&mut random, list).rules().to_vec()).collect();
-    for place in (1..list.len()).rev() {
-        list.swap(place, random.below(place + 1));
-    }
+    random.shuffle(&mut list);
     let mut inside = |ports| {
         Some(Endpoint::from_parts(Host::Address(address(&mut random, V4, 17), None), ports))
     };
@@ -285,6 +283,32 @@ fn a_rule_of_another_kind_among_whole_networks_decides_as_the_reference_does() {
         let flows: Vec<Flow<'_>> = flows.collect();
         agree(&format!("case {case}"), &FilterSettings::new(rules, Action::Allow), &flows);
     }
+}
+
+#[test]
+fn the_order_of_whole_networks_alone_is_not_kept() {
+    let mut random = Random(91);
+    let rule = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let address = Ipv4Addr::new(10, high, low, 0);
+        let network = Some(Endpoint::from(IpAddr::from(address)));
+        let (any, bits) = (Protocol::Any, 31 + u64::from(number % 2));
+        let rule = NetworkRule::remote_network(network, bits, None, 0, any, Direction::Any);
+        FilterRule::new(rule.unwrap(), Action::Drop)
+    };
+    let mut rules: Vec<FilterRule> = (0..1000).map(rule).collect();
+    random.shuffle(&mut rules);
+    let size = |rules: &[FilterRule], precedence| {
+        let settings = FilterSettings::new(rules.to_vec(), Action::Allow);
+        Matcher::builder().precedence(precedence).build(&settings).unwrap().size_bytes()
+    };
+    let [first, longest] = Precedence::ALL.map(|precedence| size(&rules, precedence));
+    assert_eq!(longest, first);
+    let any_host =
+        NetworkRule::remote_network(None, 0, None, 0, Protocol::Any, Direction::Outbound);
+    rules.push(FilterRule::new(any_host.unwrap(), Action::FilterData));
+    let [first, longest] = Precedence::ALL.map(|precedence| size(&rules, precedence));
+    assert_eq!(longest, first + 4 * rules.len());
 }
 
 /// Settings of a few rules, which are compared with flows one by one, also beyond the most of them that are

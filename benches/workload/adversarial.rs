@@ -29,7 +29,7 @@ fn nested(name: &str, family: AddressFamily) -> Workload {
             rules.push(remote_rule(&mut random, family, remote));
         }
     }
-    shuffle(&mut random, &mut rules);
+    random.shuffle(&mut rules);
     let settings = FilterSettings::new(rules, Action::Allow);
     let flow = |random: &mut Random, family, _: &FilterSettings| {
         let (host, port) = (hosts[random.below(64)], random.below(512) as u16 + 1);
@@ -137,10 +137,4 @@ fn remote_rule(random: &mut Random, family: AddressFamily, remote: Side) -> Filt
     let protocol = [Protocol::Any, Protocol::Tcp, Protocol::Udp][random.below(3)];
     let action = Action::ALL[random.below(3)];
     rule(family, remote, (None, Ports::ANY), protocol, Direction::Any, action)
-}
-
-fn shuffle(random: &mut Random, rules: &mut [FilterRule]) {
-    for last in (1..rules.len()).rev() {
-        rules.swap(last, random.below(last + 1));
-    }
 }

@@ -28,6 +28,13 @@ impl Random {
         from[self.below(from.len())].clone()
     }
 
+    /// Puts the elements in another order, each equally likely.
+    pub fn shuffle<T>(&mut self, elements: &mut [T]) {
+        for last in (1..elements.len()).rev() {
+            elements.swap(last, self.below(last + 1));
+        }
+    }
+
     /// Whether something happens that does so often, in percent.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
