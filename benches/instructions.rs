@@ -1,4 +1,4 @@
-//! Ten lookups whose instructions `scripts/instructions` counts: those of the one call of [`lookup`]
+//! Eleven lookups whose instructions `scripts/instructions` counts: those of the one call of [`lookup`]
 //! that there is in a run with the name of a lookup. A run without checks all answers and prints the
 //! names.
 
@@ -16,7 +16,7 @@ use flowsieve::{
     NetworkRule, Precedence, Protocol, Remote, reference,
 };
 use std::hint::black_box;
-use workload::{Workload, list};
+use workload::{Workload, list, networks};
 
 fn main() {
     let (v4, v6) = (AddressFamily::V4, AddressFamily::V6);
@@ -27,6 +27,7 @@ fn main() {
     count("ipv4-100k", || list("", v4, large), is_hit);
     count("ipv6-1k", || list("", v6, medium), is_hit);
     count("ipv6-100k", || list("", v6, large), is_hit);
+    count("networks-10k", || networks("", v4, 10_000), is_hit);
     count("local-side", || workload::five_tuple::all().next().unwrap(), is_hit);
     let of_any_host = |settings: &FilterSettings, decision: &Decision| {
         let rule = decision.rule().map(|rule| settings.rules()[rule].network_rule());

@@ -937,6 +937,21 @@ impl Job for DecideFew<'_> {
     }
 }
 
+/// The same by settings of rules of whole networks.
+struct DecideByNetwork<'a>(Decide<'a>);
+
+impl Job for DecideByNetwork<'_> {
+    type Output = Decision;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Decision {
+        let DecideByNetwork(Decide { matcher, flow }) = self;
+        let found = matcher.plain.of_network(lanes, flow.ends().0);
+        let best = select_unpredictable(Case::of(flow).is_uncommon(), Ranked::NONE, found);
+        matcher.decision(best, flow.is_loopback())
+    }
+}
+
 struct DecideUnbound<'a> {
     matcher: &'a Matcher,
     unbound: &'a Unbound,

@@ -8,7 +8,7 @@ use crate::matcher::cross;
 use crate::matcher::direct;
 use crate::matcher::hosts::HostIndex;
 use crate::matcher::intervals::Intervals;
-use crate::matcher::lanes::{Decider, Machine};
+use crate::matcher::lanes::{Decider, Machine, Rules};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Entry, Lists};
 use crate::matcher::locals::LocalPorts;
@@ -212,7 +212,8 @@ fn compile_within(
     // No rule that is kept elsewhere has a rank to compare with those of the index.
     let all_are_plain = plain.len() == rules.len() && !is_few;
     let mut plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
-    if precedence == Precedence::FirstMatch || (all_are_plain && plain.number_by(&order)) {
+    let all_are_networks = all_are_plain && plain.is_simple();
+    if precedence == Precedence::FirstMatch || (all_are_networks && plain.number_by(&order)) {
         order = Vec::new();
     }
     budget.take(plain.size_bytes() + memory::of_vec(&order))?;
@@ -222,6 +223,11 @@ fn compile_within(
     budget.take(unbound.as_deref().map_or(0, Unbound::size_bytes))?;
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;
+    let kind = match () {
+        () if is_few => Rules::Few,
+        () if all_are_networks => Rules::Networks,
+        () => Rules::Any,
+    };
     let mut matcher = Matcher {
         plain,
         local_ports: LocalPorts::new(&local_ports),
@@ -243,7 +249,7 @@ fn compile_within(
         precedence,
         strategy,
         machine,
-        decider: Decider::of(machine, is_few),
+        decider: Decider::of(machine, kind),
     };
     matcher.lists.shrink_to_fit();
     matcher.has.few = is_few;

@@ -23,7 +23,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{self, Block};
-use crate::matcher::{Decide, DecideFew, Vectors};
+use crate::matcher::{Decide, DecideByNetwork, DecideFew, Vectors};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
@@ -278,22 +278,46 @@ impl Machine {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decider(for<'a> unsafe fn(Decide<'a>) -> Decision);
 
+/// The rules that a [`Decider`] is for.
+// PERF: apart, as what decides by rules of all kinds saves most registers before it begins, and asks for each
+// kind whether there are some; decide/ipv4-10, longest-match/routing-table-ipv6-uniform/matcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// So few that flows are compared with all of them.
+    Few,
+    /// Those of whole networks only.
+    Networks,
+    Any,
+}
+
 impl Decider {
-    /// Returns the function, given whether it is for settings of a few rules.
-    // PERF: apart, as what decides by many rules saves most registers before it begins; decide/ipv4-10.
-    pub(super) fn of(machine: Machine, few: bool) -> Decider {
-        match machine {
-            Machine::Scalar(_) if few => Decider(|job| DecideFew(job).run(Scalar)),
-            Machine::Scalar(_) => Decider(|job| job.run(Scalar)),
+    /// Returns the function for settings of some rules.
+    pub(super) fn of(machine: Machine, rules: Rules) -> Decider {
+        Decider(match machine {
+            Machine::Scalar(_) => match rules {
+                Rules::Few => |job| DecideFew(job).run(Scalar),
+                Rules::Networks => |job| DecideByNetwork(job).run(Scalar),
+                Rules::Any => |job| job.run(Scalar),
+            },
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            Machine::Narrow(_) if few => Decider(|job| DecideFew(job).run(Narrow(()))),
-            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-            Machine::Narrow(_) => Decider(|job| job.run(Narrow(()))),
+            Machine::Narrow(_) => match rules {
+                Rules::Few => |job| DecideFew(job).run(Narrow(())),
+                Rules::Networks => |job| DecideByNetwork(job).run(Narrow(())),
+                Rules::Any => |job| job.run(Narrow(())),
+            },
             #[cfg(target_arch = "x86_64")]
-            Machine::Avx2(_) => Decider(if few { avx2::decide_few } else { avx2::decide }),
+            Machine::Avx2(_) => match rules {
+                Rules::Few => avx2::decide_few,
+                Rules::Networks => avx2::decide_by_network,
+                Rules::Any => avx2::decide,
+            },
             #[cfg(target_arch = "x86_64")]
-            Machine::Avx512(_) => Decider(if few { avx512::decide_few } else { avx512::decide }),
-        }
+            Machine::Avx512(_) => match rules {
+                Rules::Few => avx512::decide_few,
+                Rules::Networks => avx512::decide_by_network,
+                Rules::Any => avx512::decide,
+            },
+        })
     }
 
     #[inline(always)]

@@ -153,6 +153,24 @@ impl PlainIndex {
         true
     }
 
+    /// Whether the index has rules of whole networks only, for TCP and UDP and all directions, and every address
+    /// one of them at most.
+    pub(super) fn is_simple(&self) -> bool {
+        self.simple.is_some()
+    }
+
+    /// Returns the rule of the remote address for TCP and UDP, if there are [such](PlainIndex::is_simple) only.
+    #[inline(always)]
+    pub(super) fn of_network(&self, lanes: impl Lanes, remote: &End) -> Ranked {
+        let Some(simple) = &self.simple else { return Ranked::NONE };
+        let (high, low) = remote.folded_bits();
+        match remote.folded_family() {
+            Some(AddressFamily::V4) => *simple.v4.get_v4(lanes, low as u32),
+            Some(AddressFamily::V6) => *simple.v6.get_v6(lanes, high, low),
+            None => Ranked::NONE,
+        }
+    }
+
     /// Returns the leaf of an IPv4 address.
     #[inline(always)]
     pub(super) fn leaf_v4(&self, lanes: impl Lanes, address: u32) -> Leaf {

@@ -9,7 +9,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideFew};
+use crate::matcher::{Decide, DecideByNetwork, DecideFew};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -28,6 +28,12 @@ pub(super) fn decide(job: Decide<'_>) -> Decision {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_few(job: Decide<'_>) -> Decision {
     DecideFew(job).run(Avx2(()))
+}
+
+/// Does the same by settings of rules of whole networks.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn decide_by_network(job: Decide<'_>) -> Decision {
+    DecideByNetwork(job).run(Avx2(()))
 }
 
 impl Avx2 {
