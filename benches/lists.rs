@@ -17,9 +17,8 @@ use std::fmt::Write;
 
 fn main() {
     let mut criterion = measure::criterion();
-    let count = if measure::is_test() { 10_000 } else { 1_000_000 };
+    let (name, count) = if measure::is_test() { ("10k", 10_000) } else { ("300k", 300_000) };
     let text = list(count);
-    let name = if measure::is_test() { "10k" } else { "1m" };
     let read = || {
         let mut importer = Importer::new(Options::default());
         importer

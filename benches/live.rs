@@ -97,6 +97,7 @@ fn edit(criterion: &mut Criterion, workload: &Workload) {
 fn decide(criterion: &mut Criterion, workload: &Workload) {
     let flows = &workload.flows;
     let mut group = criterion.benchmark_group(format!("decide/{}-live", workload.name));
+    group.sample_size(20);
     group.throughput(Throughput::Elements(flows.len() as u64));
     let matcher = Matcher::new(&workload.settings).unwrap();
     group.bench_function("matcher", |bencher| {
