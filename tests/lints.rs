@@ -562,6 +562,9 @@ fn fine() -> Vec<(LintCode, Value)> {
             Shadowed,
             filter("allow", [(everything(), "drop"), (to("127.0.0.0", 8, "any"), "filterData")]),
         ),
+        (Shadowed, filter("allow", [(everything(), "drop"), (to("126.0.0.0", 7, "any"), "drop")])),
+        (Shadowed, filter("allow", [(everything(), "drop"), (to("1.2.3.4", 0, "any"), "drop")])),
+        (Shadowed, filter("allow", [(everything(), "drop"), (to("::1", 1, "any"), "drop")])),
         (Shadowed, filter("allow", [(everything(), "drop"), (host("localhost"), "allow")])),
         (
             Shadowed,

@@ -6,7 +6,7 @@
 //! hold, and a rule looks up itself, made as general as the shape, in each shape that could cover
 //! its own.
 
-use super::prefixes::names_loopback;
+use super::prefixes::holds_loopback;
 use super::{Edit, Entry, Lint, LintCode, RuleList, Rules, SuggestedRule, Suggestion};
 use crate::endpoint::{AddressFamily, Ports, Zone};
 use crate::flow::Direction;
@@ -17,28 +17,28 @@ use std::collections::HashMap;
 
 /// L-15: a rule all of whose flows one earlier rule matches.
 ///
-/// Flows between a loopback address and another are left out of account. In proxy settings excluded
-/// rules come before included ones (S-90).
+/// Flows between a loopback address and another are left out of account, and the lint says so where loopback
+/// flows that carry a name are. In proxy settings excluded rules come before included ones (S-90).
 pub(super) fn shadowed(rules: &Rules<'_>) -> Vec<Lint> {
     let mut earlier = Earlier::default();
     let mut lints = Vec::new();
     for (place, entry) in rules.entries.iter().enumerate() {
         let found = earlier.first_covering(entry.rule, place);
         lints.extend(
-            found.and_then(|found| {
-                Some(lint(entry, rules.entries.get(found.place)?, found.is_equal))
-            }),
+            found.and_then(|found| Some(lint(entry, rules.entries.get(found.place)?, &found))),
         );
     }
     lints
 }
 
-fn lint(entry: &Entry<'_>, earlier: &Entry<'_>, is_equal: bool) -> Lint {
+fn lint(entry: &Entry<'_>, earlier: &Entry<'_>, found: &Found) -> Lint {
+    let but_for = if found.is_but_for_loopback { ", but for loopback flows" } else { "" };
     let (message, suggestion) = match (entry.action, earlier.action) {
-        (Some(own), Some(other)) if own != other && !is_equal => (
+        (Some(own), Some(other)) if own != other && !found.is_equal => (
             format!(
-                "an earlier rule matches every flow that this rule matches, so its action {other} \
-                 is taken and {own} never: an exception stands before the rule that it is one from"
+                "an earlier rule matches every flow that this rule matches{but_for}, so its action \
+                 {other} is taken and {own} never: an exception stands before the rule that it is \
+                 one from"
             ),
             moved(entry, earlier.index),
         ),
@@ -49,11 +49,17 @@ fn lint(entry: &Entry<'_>, earlier: &Entry<'_>, is_equal: bool) -> Lint {
             entry.removed(),
         ),
         _ if entry.list == earlier.list => (
-            "another rule matches every flow that this rule matches, to the same effect".to_owned(),
+            format!(
+                "another rule matches every flow that this rule matches{but_for}, to the same \
+                 effect"
+            ),
             entry.removed(),
         ),
         _ => (
-            "an excluded rule matches every flow that this rule matches, and goes first".to_owned(),
+            format!(
+                "an excluded rule matches every flow that this rule matches{but_for}, and goes \
+                 first"
+            ),
             entry.removed(),
         ),
     };
@@ -95,6 +101,8 @@ struct Seen<'a> {
 struct Found {
     place: usize,
     is_equal: bool,
+    /// Loopback flows that carry the name of a host rule are not matched by the rule found.
+    is_but_for_loopback: bool,
 }
 
 impl<'a> Earlier<'a> {
@@ -106,9 +114,12 @@ impl<'a> Earlier<'a> {
         let covering = self.shapes.get(own).map_or(&[][..], |of_shape| &of_shape.covering);
         for number in covering {
             let Some(of_shape) = self.shapes.get(*number) else { continue };
-            if is_loopback && !of_shape.shape.is_explicit() {
+            let matches_loopback = of_shape.shape.is_explicit();
+            if is_loopback && !matches_loopback {
                 continue;
             }
+            let is_but_for_loopback =
+                !matches_loopback && matches!(rule.remote(), Remote::Host { .. });
             for (nth, content) in of_shape.shape.contents(rule, &names).enumerate() {
                 let Some(seen) = of_shape.rules.get(&content) else { continue };
                 let covers = seen.iter().find(|seen| ports_cover(seen.rule, rule));
@@ -117,7 +128,7 @@ impl<'a> Earlier<'a> {
                 {
                     // Only by its own name, which is the first, does it hold the same.
                     let is_equal = *number == own && nth == 0 && ports_cover(rule, seen.rule);
-                    found = Some(Found { place: seen.place, is_equal });
+                    found = Some(Found { place: seen.place, is_equal, is_but_for_loopback });
                 }
             }
         }
@@ -358,11 +369,11 @@ fn ports_cover(rule: &NetworkRule, other: &NetworkRule) -> bool {
         && cover(rule.local().ports(), other.local().ports())
 }
 
-/// Whether a rule is about loopback flows, which nil networks and wildcards do not match (S-18).
+/// Whether a rule matches loopback flows by their loopback address, or is about them by name, which nil networks and wildcards do not match (S-18).
 fn is_loopback(rule: &NetworkRule) -> bool {
     let names = |network: &Network| {
         let families = [AddressFamily::V4, AddressFamily::V6];
-        families.into_iter().any(|family| names_loopback(network, family))
+        families.into_iter().any(|family| holds_loopback(network, family))
     };
     let is_localhost = match rule.remote() {
         Remote::Network(network) => names(network),

@@ -2,11 +2,13 @@
 
 use crate::agreement::Shown;
 use flowsieve::{
-    Direction, Edit, FilterSettings, Flow, Lint, LintCode, Network, NetworkRule, Ports, Protocol,
-    Remote, RuleList, TransparentProxySettings, lint, lint_proxy,
+    Direction, Edit, FilterSettings, Flow, FlowEndpoint, Lint, LintCode, Network, NetworkRule,
+    Ports, Protocol, Remote, RuleList, TransparentProxySettings, lint, lint_proxy,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// Checks the lints of `settings`: that L-15 is where a rule by rule comparison finds it and true
 /// of the flows, that what never matches does not match them, and that the suggestion mends.
@@ -54,12 +56,24 @@ fn check_shadowed(settings: &FilterSettings, lints: &[Lint], flows: &[Flow<'_>])
         assert_eq!(found.get(&later).copied(), earlier, "rule {later} of {rules:#?}");
         let Some(earlier) = earlier else { continue };
         for flow in flows {
-            if rule.matches(flow) && (!flow.is_loopback() || is_loopback(rule)) {
+            if rule.matches(flow) && !is_left_out(rules[earlier], rule, flow) {
                 let matches = rules[earlier].matches(flow);
                 assert!(matches, "{earlier} covers {later}: {}", Shown(settings, flow));
             }
         }
     }
+}
+
+/// Whether the lint says nothing of a flow that the later of two rules matches: a loopback flow with a name, or
+/// between a loopback address and another.
+fn is_left_out(earlier: &NetworkRule, later: &NetworkRule, flow: &Flow<'_>) -> bool {
+    let is_loopback = |end: &FlowEndpoint| {
+        end.address().is_some_and(|address| LOOPBACK.contains(&address.to_canonical()))
+    };
+    let loopback_ends = [flow.remote(), flow.local()].into_iter().flatten().filter(is_loopback);
+    let is_between = loopback_ends.count() == 1;
+    let is_named = matches!(later.remote(), Remote::Host { .. });
+    flow.is_loopback() && !is_explicit(earlier) && (is_between || is_named)
 }
 
 /// Whether `rule` covers `other`, part by part.
@@ -79,15 +93,18 @@ fn covers(rule: &NetworkRule, other: &NetworkRule) -> bool {
         }
         (Remote::Host { .. }, Remote::Network(_)) => false,
     };
-    let is_explicit = match rule.remote() {
-        Remote::Network(network) => network.is_explicit() || rule.local().is_explicit(),
-        Remote::Host { .. } => true,
-    };
     protocol
         && (direction == Direction::Any || direction == other.match_direction())
         && remote
         && network_covers(rule.local(), other.local())
-        && (is_explicit || !is_loopback(other))
+        && (is_explicit(rule) || !is_loopback(other))
+}
+
+fn is_explicit(rule: &NetworkRule) -> bool {
+    match rule.remote() {
+        Remote::Network(network) => network.is_explicit() || rule.local().is_explicit(),
+        Remote::Host { .. } => true,
+    }
 }
 
 fn network_covers(own: &Network, other: &Network) -> bool {
@@ -105,12 +122,10 @@ fn ports_cover(own: Ports, other: Ports) -> bool {
     own.is_any() || (other.first() >= own.first() && other.last() <= own.last())
 }
 
-/// Whether the rule is about loopback: it names it, or the host `localhost`.
+/// Whether the rule holds a loopback address, or names the host `localhost`.
 fn is_loopback(rule: &NetworkRule) -> bool {
-    let addresses: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let names = |network: &Network| {
-        network.compared_bits() >= 8
-            && addresses.iter().any(|address| network.contains(*address, None))
+        network.is_explicit() && LOOPBACK.iter().any(|address| network.contains(*address, None))
     };
     let remote = match rule.remote() {
         Remote::Network(network) => names(network),
