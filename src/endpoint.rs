@@ -58,8 +58,13 @@ impl Endpoint {
 
     /// Makes an endpoint from parts, which also takes a range of ports.
     ///
-    /// A range is an extension beyond Apple; see [`Ports`].
+    /// A range is an extension beyond Apple; see [`Ports`]. A zone id of an IPv4 address is left out: only IPv6
+    /// addresses have one (S-50).
     pub fn from_parts(host: Host, ports: Ports) -> Endpoint {
+        let host = match host {
+            Host::Address(address @ IpAddr::V4(_), _) => Host::Address(address, None),
+            host => host,
+        };
         Endpoint { host, ports }
     }
 

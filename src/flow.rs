@@ -231,7 +231,8 @@ impl<'a> Flow<'a> {
         Ok(self)
     }
 
-    /// Sets the remote address and port (0: not known). Does not allocate without a zone id.
+    /// Sets the remote address and port (0: not known). Does not allocate without a zone id; one of an IPv4
+    /// address is left out, as only IPv6 addresses have one (S-50).
     #[inline]
     pub fn with_remote_address(
         mut self,
@@ -239,11 +240,12 @@ impl<'a> Flow<'a> {
         zone: Option<Zone>,
         port: u16,
     ) -> Flow<'a> {
-        self.set_remote(End::of_address(address, port), zone);
+        self.set_remote(End::of_address(address, port), zone.filter(|_| address.is_ipv6()));
         self
     }
 
-    /// Sets the local address and port (0: not known). Does not allocate without a zone id.
+    /// Sets the local address and port (0: not known). Does not allocate without a zone id; one of an IPv4
+    /// address is left out, as only IPv6 addresses have one (S-50).
     #[inline]
     pub fn with_local_address(
         mut self,
@@ -251,7 +253,7 @@ impl<'a> Flow<'a> {
         zone: Option<Zone>,
         port: u16,
     ) -> Flow<'a> {
-        self.set_local(End::of_address(address, port), zone);
+        self.set_local(End::of_address(address, port), zone.filter(|_| address.is_ipv6()));
         self
     }
 

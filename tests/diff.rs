@@ -6,6 +6,7 @@ use flowsieve::{
     Action, Decider, Decision, FilterSettings, Flow, Matcher, Precedence, diff, first_difference,
     reference,
 };
+use flowsieve_testkit::agreement::check_sayable;
 use flowsieve_testkit::config;
 use flowsieve_testkit::random::Random;
 use flowsieve_testkit::specs::{Case, RuleSpec, SettingsSpec};
@@ -92,6 +93,7 @@ fn check_flows(
             assert_eq!(matcher.decide(witness), decision);
         }
         assert_eq!(found.region_of(witness).as_ref(), Some(region));
+        check_sayable(witness);
         assert_ne!(region.before().1, region.after().1, "{region:?}");
     }
     for flow in flows {

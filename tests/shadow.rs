@@ -5,6 +5,7 @@
 use flowsieve::{
     Action, Decider, FilterRule, FilterSettings, Flow, Matcher, Precedence, Use, reference, shadow,
 };
+use flowsieve_testkit::agreement::check_sayable;
 use flowsieve_testkit::config;
 use flowsieve_testkit::random::Random;
 use flowsieve_testkit::specs::Case;
@@ -104,6 +105,7 @@ fn check_flows(settings: &FilterSettings, precedence: Precedence, flows: &[Flow<
             let decision = reference::decide(settings, precedence, witness);
             assert_eq!(decision.rule(), Some(rule), "{}", shown());
             assert_eq!(matcher.decide(witness), decision, "{}", shown());
+            check_sayable(witness);
         }
         let fewer = without(settings, &[rule]);
         let action = settings.rules()[rule].action();

@@ -358,7 +358,10 @@ impl Axes {
             Some(end) => end.folded_address().map_or(Point::Name, Point::of),
         };
         let (remote, local) = (flow.remote(), flow.local());
-        let zone = |axis, end: Option<FlowEndpoint>| match end.and_then(FlowEndpoint::zone) {
+        // An IPv4-mapped address counts as IPv4 (S-20), of which no rule asks for a zone id.
+        let is_v6 = |end: &FlowEndpoint| end.folded_address().is_some_and(|ip| ip.is_ipv6());
+        let zone_of = |end: FlowEndpoint| end.zone().filter(|_| is_v6(&end));
+        let zone = |axis, end: Option<FlowEndpoint>| match end.and_then(zone_of) {
             None => 0,
             Some(zone) => {
                 let zones = self.zones(axis);
@@ -441,9 +444,9 @@ impl Axes {
     }
 
     /// Takes what no flow can be out of the host sets of a region, and returns whether anything is
-    /// left: a nil endpoint with a port, one without
-    /// an address with a zone id, a name for an endpoint without a host name. For each such
-    /// point there is a flow that every rule takes for the same.
+    /// left: a nil endpoint with a port, one without an IPv6 address with a zone id, a name for an
+    /// endpoint without a host name. For each such point there is a flow that every rule takes for
+    /// the same.
     pub(crate) fn trim(&self, region: &mut PerAxis<Runs>) -> bool {
         let sides = [
             (Axis::Remote, Axis::RemotePort, Axis::RemoteZone),
@@ -454,8 +457,8 @@ impl Axes {
                 region[host] = region[host].minus(&Runs::one(0, 0));
             }
             if !region[zone].contains(0) {
-                let addresses = self.host_class(host, Point::V4(0));
-                region[host] = region[host].minus(&Runs::one(0, addresses - 1));
+                let zoned = self.host_class(host, Point::V6(0));
+                region[host] = region[host].minus(&Runs::one(0, zoned - 1));
             }
         }
         if region[Axis::Hostname] == Runs::one(0, 0) {

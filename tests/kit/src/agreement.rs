@@ -3,8 +3,8 @@
 use crate::completion;
 use crate::naive::{naive_is_loopback, naive_matches};
 use flowsieve::{
-    Crossing, Decision, FilterSettings, Flow, Matcher, MatcherBuilder, Precedence, Strategy,
-    Vectors, reference,
+    Crossing, Decision, Endpoint, FilterSettings, Flow, Host, Matcher, MatcherBuilder, Precedence,
+    Strategy, Vectors, reference,
 };
 use std::fmt;
 
@@ -15,6 +15,19 @@ use std::fmt;
 /// If one does not; the message has the rules, the flow and both answers.
 pub fn check_agreement(settings: &FilterSettings, flow: &Flow<'_>) {
     check_agreement_on(settings, std::slice::from_ref(flow));
+}
+
+/// Checks that text can say the endpoints of a flow that is shown to people.
+///
+/// # Panics
+///
+/// If the text of one is not read as the same host.
+pub fn check_sayable(flow: &Flow<'_>) {
+    for end in [flow.remote(), flow.local()].into_iter().flatten() {
+        let Some(address) = end.address() else { continue };
+        let read: Endpoint = end.to_string().parse().unwrap();
+        assert_eq!(*read.host(), Host::Address(address, end.zone()), "{flow}");
+    }
 }
 
 /// Checks what [`check_agreement`] does for several flows, compiling each matcher once.
