@@ -120,7 +120,16 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Endpoint, Error> {
         let invalid = || Error::new(ErrorKind::InvalidEndpoint { endpoint: text.to_owned() });
         let (host, ports) = split_ports(text).ok_or_else(invalid)?;
-        let host: Host = host.parse()?;
+        if ports.is_some_and(|ports| ports.starts_with("//")) {
+            // A URL, whose scheme is no host.
+            let host = text.to_owned();
+            return Err(Error::new(ErrorKind::InvalidHostname { host, found: ':' }));
+        }
+        let host: Host = host.parse().map_err(|error: Error| match error.kind() {
+            // What was cut off may be the end of a mistyped address.
+            ErrorKind::NotAnAddress { .. } if ports.is_some() => invalid(),
+            _ => error,
+        })?;
         // A name that ends in a number is a mistyped address, such as `10.0.0.256:80`.
         let is_numeric = |name: &HostName| {
             let last = name.trimmed().rsplit('.').next();
@@ -218,7 +227,7 @@ impl HostText<'_> {
             Ok(()) => Ok(HostText::Name(text)),
             // What looks like an address gets the message about addresses.
             Err(error) => Err(match error.kind() {
-                ErrorKind::InvalidHostname { .. } if text.contains(':') || looks_numeric(text) => {
+                ErrorKind::InvalidHostname { .. } if looks_like_v6(text) || looks_numeric(text) => {
                     not_an_address()
                 }
                 _ => error,
@@ -486,6 +495,11 @@ impl fmt::Display for AddressFamily {
             AddressFamily::V6 => "IPv6",
         })
     }
+}
+
+fn looks_like_v6(text: &str) -> bool {
+    let first = text.trim_start_matches('[').split_once(':').map(|(first, _)| first);
+    first.is_some_and(|first| first.len() <= 4 && first.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn looks_numeric(text: &str) -> bool {

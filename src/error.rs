@@ -2,7 +2,7 @@
 //! every message about it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What is wrong with a rule, a settings file or a flow, and where.
 ///
@@ -441,11 +441,19 @@ impl fmt::Display for ErrorKind {
                  prefix or port; names belong in a host rule",
                 Quoted(host)
             ),
+            AddressAsHostname { host } if is_v4_with_zone(host) => write!(
+                f,
+                "{} is an IPv4 address with a zone id, which only IPv6 addresses have",
+                Quoted(host)
+            ),
             AddressAsHostname { host } => write!(
                 f,
                 "{} is an IP address: a host rule takes a name, a network rule an address",
                 Quoted(host)
             ),
+            EmptyHostname { host } if host.is_empty() => {
+                f.write_str("the text is empty: expected an IP address or a host name")
+            }
             EmptyHostname { host } => write!(
                 f,
                 "host name {} is empty once leading and trailing dots and stars are trimmed",
@@ -634,6 +642,10 @@ impl fmt::Display for Quoted<'_> {
         }
         f.write_str(if self.0.chars().nth(MAX_CHARS).is_some() { "...`" } else { "`" })
     }
+}
+
+fn is_v4_with_zone(host: &str) -> bool {
+    host.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv4Addr>().is_ok())
 }
 
 #[cfg(test)]

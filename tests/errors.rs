@@ -74,6 +74,38 @@ fn a_wrong_rule_is_named_with_line_column_index_and_key() {
             "line 2, column 32: rule 0, key `destinationHost`: `203.0.113.7` is an IP address: a host rule takes a name, a network rule an address",
         ),
         (
+            r#"{"remoteNetwork": {"hostname": "10.0.0.1", "port": null}, "remotePrefix": 8, "protocol": "any"}"#,
+            "line 2, column 63: rule 0, key `port`: expected a port (a string or a number), found null",
+        ),
+        (
+            r#"{"remoteNetwork": "::ffff:001.2.3.4", "remotePrefix": 128, "protocol": "any"}"#,
+            "line 2, column 30: rule 0, key `remoteNetwork`: `::ffff:001.2.3.4` is not an endpoint: expected `address`, `address:port`, `[address]:port` or `name:port`",
+        ),
+        (
+            r#"{"remoteNetwork": "192.0.2.1%en0", "remotePrefix": 32, "protocol": "any"}"#,
+            "line 2, column 30: rule 0, key `remoteNetwork`: `192.0.2.1%en0` is an IPv4 address with a zone id, which only IPv6 addresses have",
+        ),
+        (
+            r#"{"remoteNetwork": "", "remotePrefix": 32, "protocol": "any"}"#,
+            "line 2, column 30: rule 0, key `remoteNetwork`: the text is empty: expected an IP address or a host name",
+        ),
+        (
+            r#"{"destinationNetwork": null, "destinationPrefix": 0, "protocol": "any"}"#,
+            "line 2, column 35: rule 0, key `destinationNetwork`: expected an endpoint (a string or an object), found null",
+        ),
+        (
+            r#"{"destinationHost": {"hostname": "https://a.b/", "port": "443"}, "protocol": "any"}"#,
+            "line 2, column 45: rule 0, key `hostname`: `https://a.b/` is not a host name: it holds `:`, and names hold letters, digits, `-`, `_`, `.` and `*`",
+        ),
+        (
+            r#"{"destinationHost": "https://a.b/", "protocol": "any"}"#,
+            "line 2, column 32: rule 0, key `destinationHost`: `https://a.b/` is not a host name: it holds `:`, and names hold letters, digits, `-`, `_`, `.` and `*`",
+        ),
+        (
+            r#"{"destinationHost": {"hostname": "a.example:80", "port": "0"}, "protocol": "any"}"#,
+            "line 2, column 45: rule 0, key `hostname`: `a.example:80` is not a host name: it holds `:`, and names hold letters, digits, `-`, `_`, `.` and `*`",
+        ),
+        (
             r#"{"destinationHost": null, "protocol": "any"}"#,
             "line 2, column 32: rule 0, key `destinationHost`: expected an endpoint (a string or an object), found null",
         ),

@@ -725,7 +725,8 @@ pub(crate) enum LinesFormat {
 pub(crate) enum PrecedenceArg {
     /// The first in the list, as Apple has it
     FirstMatch,
-    /// The one with the longest remote prefix; an extension
+    /// The one with the longest remote prefix, an extension: host rules, wildcards and nil have length 0, and
+    /// of one length the first decides
     LongestPrefix,
 }
 

@@ -227,6 +227,9 @@ impl<'a> Value<'a> {
         if self.is_string() {
             return self.parsed();
         }
+        if self.number().is_err() {
+            return Err(self.wrong_type("a port (a string or a number)"));
+        }
         let port = self.whole_number(u16::MAX.into())?;
         Ok(Ports::one(port as u16))
     }

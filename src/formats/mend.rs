@@ -14,10 +14,6 @@ pub(super) fn code_of(error: &Error, rule: Value<'_>, list: RuleList) -> Option<
     let is_host = network_rule_of(rule, list)?.field("destinationHost").is_some();
     let is_prefix = error.key().is_some_and(|key| key.ends_with("Prefix"));
     match error.kind() {
-        // What is taken for a port is the rest of a URL.
-        ErrorKind::InvalidPort { port } if port.starts_with("//") => {
-            (!is_host).then_some(LintCode::NameInNetwork)
-        }
         ErrorKind::NotAnAddress { .. } | ErrorKind::AddressAsHostname { .. } if is_host => {
             Some(LintCode::AddressInHostRule)
         }

@@ -225,7 +225,13 @@ pub(super) fn network_rule(value: Value<'_>, options: ReadOptions) -> Result<Net
         Initializer::DestinationNetwork => {
             let (network, prefix) =
                 side(SideKeys::DESTINATION, destination_network, destination_prefix, true)?;
-            let network = network.ok_or_else(|| missing("`destinationNetwork`"))?;
+            let network = network.ok_or_else(|| match destination_network {
+                // Nil is for the other initialiser.
+                Some(null) => null
+                    .wrong_type("an endpoint (a string or an object)")
+                    .for_key("destinationNetwork"),
+                None => missing("`destinationNetwork`"),
+            })?;
             match options.hostname_in_network {
                 true => NetworkRule::destination_network_or_host(network, prefix, protocol),
                 false => NetworkRule::destination_network(network, prefix, protocol),
