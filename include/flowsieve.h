@@ -46,7 +46,9 @@
  * that structs can grow at their end. A caller that was built with an older, smaller struct is served: what
  * it does not have reads as 0, or is not written. FSV_STATUS_INVALID_SIZE is for a size below the smallest
  * there ever was (FSV_..._MIN_SIZE), and for an input struct larger than this library knows with anything
- * but zero bytes in the part that it does not know. Of a larger output struct that part is left as it is.
+ * but zero bytes in the part that it does not know. Of a larger output struct that part is left as it is. It
+ * is also for a size over 4096, which was most likely not set, and in an array, where the size of the first
+ * is that of all, for one that is no multiple of the struct's alignment.
  *
  * Threads. Functions that take a `const` handle may be called from any number of threads at once. Those
  * that take another handle need it for themselves, save the fsv_live functions, which say so. A handle may
@@ -54,7 +56,10 @@
  *
  * Panics. The library does not panic as far as its tests can tell. If it does, every function catches it
  * and returns FSV_STATUS_PANIC, or the value that it returns for NULL. The library has to be built with
- * unwinding panics, as it is unless changed. The handles involved stay usable and can be freed.
+ * unwinding panics, as it is unless changed. The handles involved stay usable and can be freed. Rust's panic
+ * hook writes a line to stderr before. When memory runs out there is no status: the process is aborted, as by
+ * any program in Rust. What takes memory are settings, matchers and plans: limit the size of the text, and set
+ * fsv_matcher_options.max_bytes.
  *
  * What a content filter does on a status other than FSV_STATUS_OK is chosen when the matcher is made:
  * fsv_matcher_options.failure_action is FSV_ACTION_ALLOW (fail open), FSV_ACTION_DROP (fail closed, the
@@ -65,7 +70,8 @@
  * numbers are in the byte order of the host.
  *
  * The hot path. fsv_flow_set_*, fsv_matcher_decide, fsv_matcher_decide_batch and fsv_live_decide take no
- * lock. They do not allocate, save fsv_live_decide in its first call on a thread.
+ * lock. They do not allocate where they succeed, save fsv_live_decide in its first call on a thread; where a
+ * host, a name or a scope id is not valid, they allocate what its text takes, and free it.
  *
  * The words are Apple's: numbers of actions, directions and NSNotFound are those of NetworkExtension. S-nn
  * names a clause of the rules' semantics, as the Rust documentation does.
@@ -106,7 +112,7 @@ enum {
     FSV_STATUS_INVALID_SIZE = 3,      /* the size of a struct; see Structs above */
     FSV_STATUS_INVALID_ARGUMENT = 4,  /* a number that is none of its enumeration */
     FSV_STATUS_NOT_UTF8 = 5,          /* text that is not UTF-8 */
-    FSV_STATUS_TOO_LARGE = 6,         /* a length over the limit of its text, or of memory */
+    FSV_STATUS_TOO_LARGE = 6,         /* a length over the limit of its text, or of an array */
     FSV_STATUS_BUFFER_TOO_SMALL = 7,  /* `needed` says how large it has to be */
     FSV_STATUS_INVALID_FLOW = 8,      /* an fsv_flow that contradicts itself or knows an unknown bit */
     FSV_STATUS_INVALID_HOST = 9,      /* a host that is neither address nor name, or not the one needed */
@@ -537,8 +543,8 @@ typedef struct fsv_live fsv_live;
 fsv_status fsv_live_new(const fsv_settings *settings, const fsv_matcher_options *options,
                         fsv_live **live, fsv_error **error);
 
-/* Frees a live matcher. No thread may use it any more. Matchers of fsv_live_matcher stay, without the
- * labels of decisions made before. NULL is taken. */
+/* Frees a live matcher. No thread may use it any more. Matchers of fsv_live_matcher stay. The labels of
+ * decisions that fsv_live_decide made are freed. NULL is taken. */
 void fsv_live_free(fsv_live *live);
 
 /* Returns the action for flows that cannot be decided; FSV_ACTION_DROP for NULL. */
@@ -551,7 +557,8 @@ fsv_action fsv_live_failure_action(const fsv_live *live);
  *
  * Several replacements at once are done one after the other. The old generation is freed by a later
  * replacement, not by a thread that decides. Counters begin at 0. Labels are kept until the live matcher is
- * freed, equal ones once. */
+ * freed, equal ones once: with labels that are others each time, of a date say, memory grows with each
+ * replacement, which no size and no max_bytes counts. */
 fsv_status fsv_live_replace(const fsv_live *live, const fsv_settings *settings, uint64_t *generation,
                             fsv_error **error);
 

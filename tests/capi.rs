@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
@@ -271,9 +271,17 @@ fn a_matcher_fits_the_size_that_it_says_and_no_smaller() {
         {
             options.0.max_bytes = max_bytes as u64;
             let mut made = CMatcher(null_mut());
+            let mut error = null_mut();
             let status =
-                fsv_matcher_new(settings.0, &raw const options.0, &raw mut made.0, null_mut());
+                fsv_matcher_new(settings.0, &raw const options.0, &raw mut made.0, &raw mut error);
             assert_eq!(status, expected, "{max_bytes} of {size}");
+            if status != FSV_STATUS_OK {
+                // In bytes of what was asked for, counters and labels included.
+                let message = CStr::from_ptr(fsv_error_message(error)).to_str().unwrap();
+                assert!(message.contains(&format!(" {size} bytes")), "{message}");
+                assert!(message.ends_with(&max_bytes.to_string()), "{message}");
+                fsv_error_free(error);
+            }
         }
     }
 }

@@ -383,6 +383,10 @@ pub(super) unsafe fn structs<'a, T: Sized32>(
     }
     // SAFETY: the contract of the header for the first of them.
     let size = unsafe { out_struct(first) }?.size() as usize;
+    // Or the size of the second could not be read.
+    if !size.is_multiple_of(align_of::<T>()) {
+        return Err(FSV_STATUS_INVALID_SIZE);
+    }
     match size.checked_mul(count).is_some_and(|bytes| bytes <= isize::MAX as usize) {
         true => Ok(Structs { first, size, count, array: PhantomData }),
         false => Err(FSV_STATUS_TOO_LARGE),
@@ -401,7 +405,7 @@ impl<T: Sized32> Structs<'_, T> {
             let pointer = self.first.byte_add(index * self.size);
             (pointer, claimed_size(pointer.cast_const()))
         };
-        match size == self.size && pointer.is_aligned() {
+        match size == self.size {
             true => Ok(pointer),
             false => Err(FSV_STATUS_INVALID_SIZE),
         }

@@ -99,12 +99,21 @@ impl fsv_matcher {
             + if options.count_hits { Counters::size_bytes(rule_count) } else { 0 }
             + if options.keep_settings { settings_bytes(settings) } else { 0 };
         let mut builder = Matcher::builder().precedence(options.precedence);
-        if let Some(limit) = options.max_bytes {
+        let limit = options.max_bytes;
+        if let Some(limit) = limit {
             let too_large = || Error::new(ErrorKind::MatcherTooLarge { bytes: beside, limit });
             builder = builder.max_bytes(limit.checked_sub(beside).ok_or_else(too_large)?);
         }
+        // In the caller's bytes, which count what is beside the matcher too.
+        let counted = |error: Error| match (error.kind(), limit) {
+            (ErrorKind::MatcherTooLarge { bytes, .. }, Some(limit)) => {
+                let bytes = bytes.saturating_add(beside);
+                Error::new(ErrorKind::MatcherTooLarge { bytes, limit })
+            }
+            _ => error,
+        };
         Ok(fsv_matcher {
-            matcher: builder.build(settings)?,
+            matcher: builder.build(settings).map_err(counted)?,
             labels,
             counters: options.count_hits.then(|| Box::new(Counters::new(rule_count))),
             settings: options.keep_settings.then(|| Arc::clone(settings)),

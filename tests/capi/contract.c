@@ -304,6 +304,9 @@ static void decisions_refuse(const fsv_matcher *matcher, const fsv_live *live) {
     CHECK_STATUS(fsv_live_decide_batch(live, NULL, 3, decisions), NULL_STATUS);
     CHECK_STATUS(fsv_live_decide_batch(live, flows, 3, NULL), NULL_STATUS);
     CHECK_STATUS(fsv_live_decide_batch(live, flows, 3, decisions), FSV_STATUS_NOT_UTF8);
+    /* The second struct of this size would stand where none may. */
+    flows[0].size = FSV_FLOW_MIN_SIZE + 1;
+    CHECK_STATUS(fsv_matcher_decide_batch(matcher, flows, 3, decisions), FSV_STATUS_INVALID_SIZE);
     CHECK_OK(fsv_matcher_decide_batch(matcher, NULL, 0, NULL));
     CHECK_OK(fsv_live_decide_batch(live, NULL, 0, NULL));
     for (index = 0; index < 3; index++) {
