@@ -32,6 +32,11 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
     return NO;
 }
 
+/// Returns an error also where a subclass gave none: to the framework, nil is success.
+static NSError *madeIfNil(NSError *_Nullable error) {
+    return error ?: FSVMakeError(FSV_STATUS_INVALID_SETTINGS, NULL);
+}
+
 @implementation FSVFilterDataProvider {
     // Set in init and never again; NULL if no matcher could be made, and then every flow gets the failure
     // action.
@@ -56,7 +61,9 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
     _lock = OS_UNFAIR_LOCK_INIT;
     _reloads = dispatch_queue_create("flowsieve.reloads", DISPATCH_QUEUE_SERIAL);
     fsv_matcher_options options = self.matcherOptions;
-    _failureAction = options.failure_action;
+    fsv_action action = options.failure_action;
+    BOOL isOther = action == FSV_ACTION_ALLOW || action == FSV_ACTION_FILTER_DATA;
+    _failureAction = isOther ? action : FSV_ACTION_DROP;
     _precedence = options.precedence;
     // Until settings are in force, flows get the failure action.
     fsv_settings *settings = NULL;
@@ -114,20 +121,30 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
     return [settings firstStageWithLimit:1000 precedence:_precedence error:error];
 }
 
-- (NEFilterNewFlowVerdict *)handleFilteredFlow:(NEFilterSocketFlow *)__unused flow
-                                      decision:(const fsv_decision *)__unused decision {
+- (fsv_action)filteredActionForFlow:(NEFilterSocketFlow *)__unused flow
+                           decision:(const fsv_decision *)__unused decision {
+    return FSV_ACTION_FILTER_DATA;
+}
+
+- (NEFilterNewFlowVerdict *)handleFilteredFlow:(NEFilterSocketFlow *)flow
+                                      decision:(const fsv_decision *)decision {
+    fsv_action action = [self filteredActionForFlow:flow decision:decision];
+    if (action != FSV_ACTION_FILTER_DATA) {
+        return action == FSV_ACTION_ALLOW ? [NEFilterNewFlowVerdict allowVerdict]
+                                          : [NEFilterNewFlowVerdict dropVerdict];
+    }
     return [NEFilterNewFlowVerdict filterDataVerdictWithFilterInbound:YES
                                                      peekInboundBytes:NEFilterFlowBytesMax
                                                        filterOutbound:YES
                                                     peekOutboundBytes:NEFilterFlowBytesMax];
 }
 
-- (NEFilterDataVerdict *)handleFilteredDataFromFlow:(NEFilterSocketFlow *)__unused flow
+- (NEFilterDataVerdict *)handleFilteredDataFromFlow:(NEFilterSocketFlow *)flow
                                           direction:(NETrafficDirection)__unused direction
                                              offset:(NSUInteger)__unused offset
                                           readBytes:(NSData *)__unused readBytes
-                                           decision:(const fsv_decision *)__unused decision {
-    return [NEFilterDataVerdict allowVerdict];
+                                           decision:(const fsv_decision *)decision {
+    return [self dataVerdictOfFilteredFlow:flow decision:decision];
 }
 
 #pragma mark What is called from outside
@@ -140,11 +157,16 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
         dispatch_semaphore_t applied = dispatch_semaphore_create(0);
         [self install:settings
             completionHandler:^(NSError *_Nullable error) {
-                completionHandler(error);
+                // Before the handler, which may wait for another reload.
                 dispatch_semaphore_signal(applied);
+                completionHandler(error);
             }];
         dispatch_semaphore_wait(applied, DISPATCH_TIME_FOREVER);
     });
+}
+
+- (fsv_status)getMatcher:(fsv_matcher *_Nullable *_Nonnull)matcher {
+    return fsv_live_matcher(_live, matcher);
 }
 
 - (FSVFilterStatistics)statistics {
@@ -171,6 +193,7 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
     NSError *error = nil;
     FSVFilterSettings *settings = [self loadSettingsWithError:&error];
     if (settings == nil) {
+        error = madeIfNil(error);
         os_log_error(OS_LOG_DEFAULT, "not started: %{public}@", error.localizedDescription);
         completionHandler(error);
         return;
@@ -193,18 +216,18 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
     fsv_decision decision = FSV_DECISION_INIT;
     BOOL isKnown = YES;
     fsv_action action = [self decide:flow into:&decision isLocalEndpointKnown:&isKnown];
-    if (decision.action != FSV_ACTION_NONE && !decision.is_final && !isKnown && [self mustWait]) {
+    if (!decision.is_final && !isKnown && [self mustWait]) {
         // Of either side, whichever comes first: by then the socket is bound.
         return [NEFilterNewFlowVerdict filterDataVerdictWithFilterInbound:YES
                                                          peekInboundBytes:1
                                                            filterOutbound:YES
                                                         peekOutboundBytes:1];
     }
-    if (action == FSV_ACTION_FILTER_DATA && decision.action != FSV_ACTION_NONE) {
+    if (action == FSV_ACTION_FILTER_DATA && [flow isKindOfClass:[NEFilterSocketFlow class]]) {
         return [self handleFilteredFlow:(NEFilterSocketFlow *)flow decision:&decision];
     }
-    return action == FSV_ACTION_DROP ? [NEFilterNewFlowVerdict dropVerdict]
-                                     : [NEFilterNewFlowVerdict allowVerdict];
+    return action == FSV_ACTION_ALLOW ? [NEFilterNewFlowVerdict allowVerdict]
+                                      : [NEFilterNewFlowVerdict dropVerdict];
 }
 
 - (NEFilterDataVerdict *)handleInboundDataFromFlow:(NEFilterFlow *)flow
@@ -229,7 +252,8 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
 
 #pragma mark How it is done
 
-/// Returns the action, and writes the decision if there is one.
+/// Returns the action, and writes the decision; where there is none, it has the action alone. Where that is
+/// FSV_ACTION_FILTER_DATA, the callers drop flows of other kinds, as nobody could be asked about their data.
 - (fsv_action)decide:(NEFilterFlow *)flow
                     into:(fsv_decision *)decision
     isLocalEndpointKnown:(BOOL *)isKnown {
@@ -269,6 +293,8 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
         os_log_error(OS_LOG_DEFAULT, "%llu flows could not be decided, now: %{public}s", count,
                      fsv_status_message(status));
     }
+    decision->action = _failureAction;
+    decision->is_final = 1;
     return _failureAction;
 }
 
@@ -281,15 +307,25 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
     fsv_decision decision = FSV_DECISION_INIT;
     BOOL isKnown = YES;
     fsv_action action = [self decide:flow into:&decision isLocalEndpointKnown:&isKnown];
-    if (action == FSV_ACTION_FILTER_DATA && decision.action != FSV_ACTION_NONE && readBytes != nil) {
+    if (action == FSV_ACTION_FILTER_DATA && [flow isKindOfClass:[NEFilterSocketFlow class]]) {
+        if (readBytes == nil) {
+            return [self dataVerdictOfFilteredFlow:(NEFilterSocketFlow *)flow decision:&decision];
+        }
         return [self handleFilteredDataFromFlow:(NEFilterSocketFlow *)flow
                                       direction:direction
                                          offset:offset
                                       readBytes:(NSData *)readBytes
                                        decision:&decision];
     }
-    return action == FSV_ACTION_DROP ? [NEFilterDataVerdict dropVerdict]
-                                     : [NEFilterDataVerdict allowVerdict];
+    return action == FSV_ACTION_ALLOW ? [NEFilterDataVerdict allowVerdict]
+                                      : [NEFilterDataVerdict dropVerdict];
+}
+
+- (NEFilterDataVerdict *)dataVerdictOfFilteredFlow:(NEFilterSocketFlow *)flow
+                                          decision:(const fsv_decision *)decision {
+    fsv_action action = [self filteredActionForFlow:flow decision:decision];
+    BOOL passes = action == FSV_ACTION_ALLOW || action == FSV_ACTION_FILTER_DATA;
+    return passes ? [NEFilterDataVerdict allowVerdict] : [NEFilterDataVerdict dropVerdict];
 }
 
 /// Whether a rule has a local side: if none has, a flow that is not final lacks a host name, and that does
@@ -320,6 +356,10 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
     uint64_t generation = 0;
     fsv_status status = fsv_live_replace(_live, settings.handle, &generation, &failure);
     if (!FSVSucceeded(status, failure, error)) {
+        os_unfair_lock_lock(&_lock);
+        FSVFilterSettings *kept = _settings;
+        os_unfair_lock_unlock(&_lock);
+        [self setSettings:kept hasLocalRules:kept != nil && hasLocalRules(kept)];
         return NO;
     }
     [self setSettings:settings hasLocalRules:hasLocal];
@@ -334,6 +374,7 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
     FSVFilterSettings *former = _settings;
     os_unfair_lock_unlock(&_lock);
     if (framework == nil || ![self replace:settings error:&error]) {
+        error = madeIfNil(error);
         os_log_error(OS_LOG_DEFAULT, "settings not taken: %{public}@", error.localizedDescription);
         completionHandler(error);
         return;

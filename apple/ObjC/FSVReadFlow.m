@@ -76,6 +76,9 @@ fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Null
     NSString *name = flow.remoteHostname;
     if (name != nil) {
         NSData *text = [name dataUsingEncoding:NSUTF8StringEncoding];
+        if (text == nil) {
+            return FSV_STATUS_NOT_UTF8;
+        }
         [kept addObject:text];
         status = fsv_flow_set_remote_hostname(&made, text.bytes, text.length);
     }
@@ -96,8 +99,11 @@ fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Null
             FSVEndpointState state = FSVRemoteHostEndpoint(flow, &endpoint);
             if (endpoint != nil) {
                 NSData *text = [endpoint.hostname dataUsingEncoding:NSUTF8StringEncoding];
-                [kept addObject:text];
                 const char *port = endpoint.port.UTF8String;
+                if (text == nil || port == NULL) {
+                    return FSV_STATUS_NOT_UTF8;
+                }
+                [kept addObject:text];
                 status = fsv_flow_set_remote(&made, text.bytes, text.length, port, strlen(port));
             } else if (state != FSVEndpointStateUnknown) {
                 status = FSV_STATUS_INVALID_FLOW;

@@ -27,10 +27,8 @@ final class FilterDataProvider: FlowsieveDataProvider, @unchecked Sendable {
     override var log: Logger { Logger(subsystem: "com.example.OutgoingTCP", category: "filter") }
 
     /// The one flow that is asked about is logged; nothing has to be seen of its data.
-    override func handleFilteredFlow(
-        _ flow: NEFilterSocketFlow, decision: Decision
-    ) -> NEFilterNewFlowVerdict {
+    override func filteredAction(for flow: NEFilterSocketFlow, decision: Decision) -> FilterAction {
         log.notice("a flow by rule \(decision.label ?? "without label", privacy: .public)")
-        return .allow()
+        return .allow
     }
 }

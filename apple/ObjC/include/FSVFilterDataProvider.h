@@ -4,6 +4,8 @@
 
 #if __has_feature(modules)
 @import CFlowsieve;
+#elif __has_include(<CFlowsieve/flowsieve.h>)
+#include <CFlowsieve/flowsieve.h>
 #else
 #include "flowsieve.h"
 #endif
@@ -75,12 +77,20 @@ fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Null
 - (nullable FSVFilterSettings *)firstStageForSettings:(FSVFilterSettings *)settings
                                                 error:(NSError **)error;
 
-/// Answers a new flow to which the settings give filterData. The default asks for its data.
+/// Returns what is done with a flow to which the settings give filterData: FSV_ACTION_ALLOW, FSV_ACTION_DROP,
+/// or FSV_ACTION_FILTER_DATA, as the default has it, and its data is looked at. Both methods below ask this, so
+/// where the data does not matter it is all there is to override. It is asked again for a flow that had to wait
+/// for its local endpoint, and for each piece of data.
+- (fsv_action)filteredActionForFlow:(NEFilterSocketFlow *)flow decision:(const fsv_decision *)decision;
+
+/// Answers a new flow to which the settings give filterData. The default does what the method above says, and
+/// asks for the data where that is filterData. A flow that has to wait for its local endpoint does not come
+/// here, but to the method below at once: override both or none.
 - (NEFilterNewFlowVerdict *)handleFilteredFlow:(NEFilterSocketFlow *)flow
                                       decision:(const fsv_decision *)decision;
 
-/// Answers data of such a flow. The default allows the flow. A flow that had to wait for its local endpoint
-/// comes here without the method above.
+/// Answers data of such a flow. The default drops the flow where filteredActionForFlow: says so, and else
+/// allows it. A flow that had to wait for its local endpoint comes here without the method above.
 - (NEFilterDataVerdict *)handleFilteredDataFromFlow:(NEFilterSocketFlow *)flow
                                           direction:(NETrafficDirection)direction
                                              offset:(NSUInteger)offset
@@ -93,6 +103,10 @@ fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Null
 /// former settings stay or are put back. Reloads are done one after the other.
 - (void)reloadSettings:(FSVFilterSettings *)settings
      completionHandler:(void (^)(NSError *_Nullable error))completionHandler;
+
+/// Gives the matcher that decides now, which explains flows and has the hits of each rule; to be freed with
+/// fsv_matcher_free.
+- (fsv_status)getMatcher:(fsv_matcher *_Nullable *_Nonnull)matcher;
 
 /// What was done so far.
 @property(readonly) FSVFilterStatistics statistics;

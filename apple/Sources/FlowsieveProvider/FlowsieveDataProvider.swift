@@ -16,14 +16,17 @@
         // Set in init, before anybody else has the provider, and never again. Nil if no matcher could be
         // made, and then every flow gets the failure action.
         private var live: LiveFlowMatcher?
+        // Set in init as well.
+        private var options = MatcherOptions()
         private let state = State()
 
         public override init() {
             super.init()
+            options = matcherOptions
             // Until settings are in force, flows get the failure action.
             do throws(FlowsieveError) {
-                let settings = try FilterSettings(rules: [], defaultAction: matcherOptions.failureAction)
-                live = try LiveFlowMatcher(settings, options: matcherOptions)
+                let settings = try FilterSettings(rules: [], defaultAction: options.failureAction)
+                live = try LiveFlowMatcher(settings, options: options)
                 state.settings = settings
             } catch {
                 log.fault("cannot make a matcher: \(error.message, privacy: .public)")
@@ -56,23 +59,42 @@
         /// What the framework is given.
         open var firstStage: FirstStage { .automatic }
 
-        /// Answers a new flow to which the settings give `filterData`. The default asks for its data.
+        /// Returns what is done with a flow to which the settings give `filterData`: it is allowed or dropped, or
+        /// with `filterData`, as the default has it, its data is looked at.
+        ///
+        /// Both methods below ask this, so where the data does not matter it is all there is to override. It is
+        /// asked again for a flow that had to wait for its local endpoint, and for each piece of data.
+        open func filteredAction(for flow: NEFilterSocketFlow, decision: Decision) -> FilterAction {
+            .filterData
+        }
+
+        /// Answers a new flow to which the settings give `filterData`. The default does what
+        /// ``filteredAction(for:decision:)`` says, and asks for the data where that is `filterData`.
+        ///
+        /// A flow that has to wait for its local endpoint does not come here, but to
+        /// ``handleFilteredData(from:direction:offset:readBytes:decision:)`` at once: override both or none.
         open func handleFilteredFlow(
             _ flow: NEFilterSocketFlow, decision: Decision
         ) -> NEFilterNewFlowVerdict {
-            .filterDataVerdict(
-                withFilterInbound: true, peekInboundBytes: Int.max, filterOutbound: true,
-                peekOutboundBytes: Int.max)
+            switch filteredAction(for: flow, decision: decision) {
+            case .allow: .allow()
+            case .drop: .drop()
+            case .filterData:
+                .filterDataVerdict(
+                    withFilterInbound: true, peekInboundBytes: Int.max, filterOutbound: true,
+                    peekOutboundBytes: Int.max)
+            }
         }
 
-        /// Answers data of a flow to which the settings give `filterData`. The default allows the flow.
+        /// Answers data of a flow to which the settings give `filterData`. The default drops the flow where
+        /// ``filteredAction(for:decision:)`` says so, and else allows it.
         ///
         /// A flow that had to wait for its local endpoint comes here without ``handleFilteredFlow(_:decision:)``.
         open func handleFilteredData(
             from flow: NEFilterSocketFlow, direction: NETrafficDirection, offset: Int, readBytes: Data,
             decision: Decision
         ) -> NEFilterDataVerdict {
-            .allow()
+            filteredAction(for: flow, decision: decision) == .drop ? .drop() : .allow()
         }
 
         /// Where is logged.
@@ -105,6 +127,14 @@
         /// Decides a flow by the current settings; for a flow that cannot be decided, by the failure action.
         public final func decide(_ flow: NEFilterSocketFlow) -> Decision {
             read(flow).decision
+        }
+
+        /// Returns the matcher that decides now, which explains flows and has the hits of each rule.
+        public final func matcher() throws(FlowsieveError) -> FlowMatcher {
+            guard let live else {
+                throw FlowsieveError(code: .invalidSettings, message: "there is no matcher")
+            }
+            return try live.matcher()
         }
 
         /// What was done so far.
@@ -142,7 +172,7 @@
 
         open override func handleNewFlow(_ flow: NEFilterFlow) -> NEFilterNewFlowVerdict {
             guard let flow = flow as? NEFilterSocketFlow else {
-                return newFlowVerdict(ofOtherKind())
+                return ofOtherKind() == .allow ? .allow() : .drop()
             }
             let (decision, isLocalEndpointKnown) = read(flow)
             if logsFlows {
@@ -189,14 +219,14 @@
                 if let live {
                     decision = live.decide(&read)
                 } else {
-                    decision = Decision(failed: .invalidSettings, action: matcherOptions.failureAction)
+                    decision = Decision(failed: .invalidSettings, action: options.failureAction)
                 }
                 guard case .failure(let code) = decision.reason else {
                     return (decision, read.isLocalEndpointKnown)
                 }
                 countFailure(code.message)
             } catch {
-                decision = Decision(failed: error.code, action: matcherOptions.failureAction)
+                decision = Decision(failed: error.code, action: options.failureAction)
                 countFailure(error.message)
             }
             return (decision, true)
@@ -208,7 +238,7 @@
             from flow: NEFilterFlow, _ direction: NETrafficDirection?, _ offset: Int, _ readBytes: Data
         ) -> NEFilterDataVerdict {
             guard let flow = flow as? NEFilterSocketFlow else {
-                return ofOtherKind() == .drop ? .drop() : .allow()
+                return ofOtherKind() == .allow ? .allow() : .drop()
             }
             let decision = decide(flow)
             switch (decision.action, direction) {
@@ -217,7 +247,9 @@
                 return handleFilteredData(
                     from: flow, direction: direction, offset: offset, readBytes: readBytes,
                     decision: decision)
-            case (.filterData, .none), (.allow, _): return .allow()
+            case (.filterData, .none):
+                return filteredAction(for: flow, decision: decision) == .drop ? .drop() : .allow()
+            case (.allow, _): return .allow()
             }
         }
 
@@ -226,10 +258,11 @@
         }
 
         /// Flows other than socket flows are not seen on macOS as far as its documentation goes. No rule can
-        /// match them, so they get the failure action.
+        /// match them, so they get the failure action; nobody could be asked about their data, so that
+        /// `filterData` drops them.
         private func ofOtherKind() -> FilterAction {
             state.with { $0.counters.otherKinds += 1 }
-            return matcherOptions.failureAction
+            return options.failureAction
         }
 
         /// Whether a rule has a local side: if none has, a flow that is not final lacks a host name, and that
@@ -275,10 +308,11 @@
                         state.reloads.removeFirst()
                         return state.reloads.isEmpty
                     }
-                    completionHandler(error)
+                    // Before the handler, which may wait for another reload.
                     if !isLast {
                         self.nextReload()
                     }
+                    completionHandler(error)
                 }
             }
         }
@@ -293,7 +327,7 @@
                 guard let live else {
                     throw FlowsieveError(code: .invalidSettings, message: "there is no matcher")
                 }
-                let precedence = matcherOptions.precedence
+                let precedence = options.precedence
                 first = try NEFilterSettings(
                     try firstStage.settings(for: settings, precedence: precedence))
                 // Before they are in force, so that no flow that should be waited for is not.
@@ -304,6 +338,7 @@
                     (state.settings, state.hasLocalRules) = (settings, hasLocalRules)
                 }
             } catch {
+                state.with { $0.hasLocalRules = $0.settings?.hasLocalRules ?? false }
                 log.error("settings not taken: \(error.message, privacy: .public)")
                 completionHandler(error)
                 return

@@ -57,11 +57,36 @@ static NEFilterSocketFlow *makeFlow(End remote, End local) {
 /// A provider whose first stage sends every flow, if it is told to.
 @interface TestProvider : FSVFilterDataProvider
 @property BOOL sendsEverything;
+@property BOOL hasNoFirstStage;
+@property fsv_action filtered;
 @end
+
+/// What providers do with what they cannot decide.
+static fsv_action failureAction = FSV_ACTION_DROP;
 
 @implementation TestProvider
 
+- (instancetype)init {
+    self = [super init];
+    _filtered = FSV_ACTION_FILTER_DATA;
+    return self;
+}
+
+- (fsv_matcher_options)matcherOptions {
+    fsv_matcher_options options = super.matcherOptions;
+    options.failure_action = failureAction;
+    return options;
+}
+
+- (fsv_action)filteredActionForFlow:(NEFilterSocketFlow *)__unused flow
+                           decision:(const fsv_decision *)__unused decision {
+    return self.filtered;
+}
+
 - (nullable FSVFilterSettings *)firstStageForSettings:(FSVFilterSettings *)settings error:(NSError **)error {
+    if (self.hasNoFirstStage) {
+        return nil;
+    }
     if (!self.sendsEverything) {
         return [super firstStageForSettings:settings error:error];
     }
@@ -127,10 +152,13 @@ static NSString *const story =
      "\"remotePrefix\": 32, \"localNetwork\": null, \"localPrefix\": 0, \"protocol\": \"TCP\","
      "\"direction\": \"outbound\"}, \"action\": \"filterData\"}], \"defaultAction\": \"allow\"}";
 
-static NSString *const dropFromOneAddress =
-    @"{\"rules\": [{\"networkRule\": {\"remoteNetwork\": null, \"remotePrefix\": 0, \"localNetwork\":"
-     "{\"hostname\": \"192.168.1.5\", \"port\": \"0\"}, \"localPrefix\": 32, \"protocol\": \"TCP\","
-     "\"direction\": \"outbound\"}, \"action\": \"drop\"}], \"defaultAction\": \"allow\"}";
+#define DROP_FROM_ONE_ADDRESS                                                                          \
+    @"{\"rules\": [{\"networkRule\": {\"remoteNetwork\": null, \"remotePrefix\": 0, \"localNetwork\":"   \
+     "{\"hostname\": \"192.168.1.5\", \"port\": \"0\"}, \"localPrefix\": 32, \"protocol\": \"TCP\","    \
+     "\"direction\": \"outbound\"}, \"action\": \"drop\"}], \"defaultAction\": "
+
+static NSString *const dropFromOneAddress = DROP_FROM_ONE_ADDRESS "\"allow\"}";
+static NSString *const dropFromOneAddressAndFilter = DROP_FROM_ONE_ADDRESS "\"filterData\"}";
 
 static void outgoingTCPToOneHostIsAskedAboutAndNothingElseIs(void) {
     TestProvider *provider = [[TestProvider alloc] init];
@@ -184,6 +212,58 @@ static void outboundTCPIsWaitedForUntilItIsBound(void) {
     NEFilterSocketFlow *bound = makeFlow((End){"198.51.100.7", 443}, (End){"192.168.1.5", 50000});
     EXPECT([provider handleNewFlow:bound].stubKind == StubVerdictDrop);
     EXPECT(provider.statistics.waited == 3);
+}
+
+static void aFlowThatWaitedIsFilteredAsOneThatDidNot(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    provider.sendsEverything = YES;
+    EXPECT(start(provider, dropFromOneAddressAndFilter) == nil);
+    struct {
+        fsv_action filtered;
+        StubVerdict verdict;
+    } cases[] = {{FSV_ACTION_DROP, StubVerdictDrop}, {FSV_ACTION_ALLOW, StubVerdictAllow}};
+    for (size_t index = 0; index < sizeof cases / sizeof *cases; index++) {
+        provider.filtered = cases[index].filtered;
+        NEFilterSocketFlow *bound = makeFlow((End){"198.51.100.7", 443}, (End){"10.0.0.2", 50000});
+        EXPECT([provider handleNewFlow:bound].stubKind == cases[index].verdict);
+        NEFilterSocketFlow *flow = makeFlow((End){"198.51.100.7", 443}, unbound);
+        EXPECT(isWaitedFor([provider handleNewFlow:flow]));
+        setEnd(flow, NO, (End){"10.0.0.2", 50000});
+        EXPECT(dataOf(provider, flow) == cases[index].verdict);
+        // Nor does one pass that ends before there is data.
+        EXPECT([provider handleOutboundDataCompleteForFlow:flow].stubKind == cases[index].verdict);
+    }
+}
+
+static void failuresToBeFilteredAreAskedAboutAndOtherKindsDropped(void) {
+    failureAction = FSV_ACTION_FILTER_DATA;
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, story) == nil);
+    NEFilterSocketFlow *flow = makeFlow((End){"198.51.100.7", 443}, unbound);
+    flow.socketProtocol = 256;
+    EXPECT(isAskedAbout([provider handleNewFlow:flow]));
+    provider.filtered = FSV_ACTION_DROP;
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    EXPECT(dataOf(provider, flow) == StubVerdictDrop);
+    provider.filtered = FSV_ACTION_FILTER_DATA;
+    EXPECT([provider handleNewFlow:[[NEFilterFlow alloc] init]].stubKind == StubVerdictDrop);
+
+    // No action at all: no matcher is made, and nothing passes.
+    failureAction = (fsv_action)9;
+    provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, story) != nil);
+    EXPECT([provider handleNewFlow:makeFlow((End){"198.51.100.7", 443}, unbound)].stubKind == StubVerdictDrop);
+    failureAction = FSV_ACTION_DROP;
+}
+
+static void aFirstStageThatIsNotMadeIsAnError(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    provider.hasNoFirstStage = YES;
+    EXPECT(start(provider, story).code == FSV_STATUS_INVALID_SETTINGS);
+    EXPECT(provider.stubApplied == nil);
+    fsv_matcher *matcher = NULL;
+    EXPECT([provider getMatcher:&matcher] == FSV_STATUS_OK && fsv_matcher_generation(matcher) == 0);
+    fsv_matcher_free(matcher);
 }
 
 static void aNameIsReadFromTheFlowAndFromItsEndpoint(void) {
@@ -340,6 +420,9 @@ int main(void) {
     } tests[] = {
         TEST(outgoingTCPToOneHostIsAskedAboutAndNothingElseIs),
         TEST(outboundTCPIsWaitedForUntilItIsBound),
+        TEST(aFlowThatWaitedIsFilteredAsOneThatDidNot),
+        TEST(failuresToBeFilteredAreAskedAboutAndOtherKindsDropped),
+        TEST(aFirstStageThatIsNotMadeIsAnError),
         TEST(aNameIsReadFromTheFlowAndFromItsEndpoint),
         TEST(aNameLivesAsLongAsWhatWasReturnedWithIt),
         TEST(aScopeIsReadAsTheNameOfItsInterface),

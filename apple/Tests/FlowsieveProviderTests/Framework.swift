@@ -13,16 +13,26 @@ final class TestProvider: FlowsieveDataProvider, @unchecked Sendable {
     var load: () throws -> FilterSettings
     var stage = FirstStage.automatic
     var isLogging = false
+    var filtered = FilterAction.filterData
+    let maxBytes: UInt64?
+    private(set) var optionsAsked = 0
 
-    init(failure: FilterAction = .drop, load: @escaping () throws -> FilterSettings) {
-        (self.failure, self.load) = (failure, load)
+    init(
+        failure: FilterAction = .drop, maxBytes: UInt64? = nil, load: @escaping () throws -> FilterSettings
+    ) {
+        (self.failure, self.maxBytes, self.load) = (failure, maxBytes, load)
         super.init()
     }
 
     override var matcherOptions: MatcherOptions {
+        optionsAsked += 1
         var options = super.matcherOptions
-        options.failureAction = failure
+        (options.failureAction, options.maxBytes) = (failure, maxBytes)
         return options
+    }
+
+    override func filteredAction(for flow: NEFilterSocketFlow, decision: Decision) -> FilterAction {
+        filtered
     }
 
     override func loadSettings() throws -> FilterSettings { try load() }

@@ -109,6 +109,21 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
         #expect(verdict.stubKind == .allow)
     }
 
+    @Test func aFlowThatWaitedIsFilteredAsOneThatDidNot() async throws {
+        let framework = try await started(rules, .filterData, stage: .everything)
+        let provider = framework.provider
+        for (filtered, verdict) in [(FilterAction.drop, NEFilterDataVerdict.StubKind.drop), (.allow, .allow)] {
+            provider.filtered = filtered
+            let bound = NEFilterSocketFlow.make(to: ("198.51.100.7", 443), from: ("10.0.0.2", 50000))
+            #expect(try framework.run(bound) == .provider(filtered, atData: false))
+            let flow = NEFilterSocketFlow.make(to: ("198.51.100.7", 443))
+            let waited = try framework.run(flow, bind: ("10.0.0.2", 50000))
+            #expect(waited == .provider(filtered, atData: true))
+            // Nor does one pass that ends before there is data.
+            #expect(provider.handleOutboundDataComplete(for: flow).stubKind == verdict)
+        }
+    }
+
     @Test func aDecisionThatIsFinalDoesNotWait() async throws {
         let framework = try await started(
             [rule(.drop, to: "203.0.113.0", 24)] + rules, .allow, stage: .everything)
@@ -330,6 +345,31 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
         }
     }
 
+    @Test func failuresToBeFilteredAreAskedAboutAndOtherKindsDropped() async throws {
+        let framework = try await started([], .allow, stage: .everything, failure: .filterData)
+        let provider = framework.provider
+        let flow = NEFilterSocketFlow.make(to: ("198.51.100.7", 443), protocolNumber: 256)
+        for (filtered, verdict) in [(FilterAction.filterData, asked), (.drop, .drop), (.allow, .allow)] {
+            provider.filtered = filtered
+            #expect(provider.handleNewFlow(flow).stubKind == verdict)
+        }
+        provider.filtered = .filterData
+        #expect(provider.handleNewFlow(NEFilterFlow()).stubKind == .drop)
+        let data = Data([1])
+        let verdict = provider.handleOutboundData(
+            from: NEFilterFlow(), readBytesStartOffset: 0, readBytes: data)
+        #expect(verdict.stubKind == .drop)
+    }
+
+    @Test func optionsAreAskedForOnce() async throws {
+        let framework = try await started([], .drop, stage: .everything)
+        let provider = framework.provider
+        let unreadable = NEFilterSocketFlow.make(to: ("198.51.100.7", 443), protocolNumber: 256)
+        #expect(provider.handleNewFlow(unreadable).stubKind == .drop)
+        #expect(provider.handleNewFlow(NEFilterFlow()).stubKind == .drop)
+        #expect(provider.optionsAsked == 1)
+    }
+
     @Test func flowsBeforeTheStartGetTheFailureAction() throws {
         for (failure, verdict) in [(FilterAction.drop, NEFilterNewFlowVerdict.StubKind.drop), (.allow, .allow)] {
             let provider = TestProvider(failure: failure) { try FilterSettings() }
@@ -385,6 +425,22 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
 }
 
 @Suite struct ReloadTests {
+    @Test func settingsThatAreTooLargeLeaveNobodyWaiting() async throws {
+        let provider = TestProvider(maxBytes: 60_000) { try FilterSettings(rules: [], defaultAction: .allow) }
+        provider.stage = .everything
+        let framework = Framework(provider)
+        let host = NetworkRule(destinationHost: endpoint("example.com", "443"), protocol: .TCP)
+        let named = try FilterSettings(
+            rules: [FilterRule(networkRule: host, action: .drop)], defaultAction: .allow)
+        #expect(await provider.reload(named) == nil)
+        let many = (0..<3000).map { rule(.drop, to: nil, 0, from: "10.1.\($0 / 100).\($0 % 100 * 2)", 32) }
+        let tooLarge = await provider.reload(try FilterSettings(rules: many, defaultAction: .allow))
+        #expect((tooLarge as? FlowsieveError)?.code == .matcherTooLarge)
+        let flow = NEFilterSocketFlow.make(to: ("198.51.100.7", 443))
+        #expect(try framework.run(flow) == .provider(.allow, atData: false))
+        #expect(try provider.matcher().generation == provider.statistics().generation)
+    }
+
     @Test func reloadsWhileFlowsAreDecidedGiveOneAnswerOrTheOther() async throws {
         // Either all hosts of the network are dropped or none is, so that each decision tells.
         let closed = try FilterSettings(rules: [rule(.drop, to: "10.0.0.0", 24)], defaultAction: .allow)
