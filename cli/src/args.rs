@@ -236,9 +236,9 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) examples: usize,
 
-    /// Threads that decide [default: as many as there are processors]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
+    /// Threads that decide, up to 1024; 0 for as many as there are processors
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
+    pub(crate) threads: u16,
 }
 
 /// A format of logs that can be asked for.

@@ -22,8 +22,8 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// That a list cannot be read to its end, in which case nothing is written, or that something
-/// cannot be written. Entries that are rejected make the status [`BadInput`](Status::BadInput).
+/// That a list cannot be read to its end or that no list has an entry, in which case nothing is
+/// written, or that something cannot be written. Entries that are rejected make the status [`BadInput`](Status::BadInput).
 pub(crate) fn run(args: &ImportArgs) -> Result<Status, Failure> {
     let is_piped = args.output.as_deref().is_some_and(input::is_stdin);
     let mut report = Report::new(args, is_piped);
@@ -47,6 +47,10 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Status, Failure> {
     let imported = importer.finish(&mut |event| progress.aside(|| report.event(event, args.merge)));
     let counts = imported.counts();
     let (mut made, lists) = (imported.settings, imported.lists);
+    if counts.entries == 0 && args.output.is_some() {
+        // Such as what is left of a list that could not be fetched.
+        return Err(Failure::BadInput("the lists have no entries: nothing is written".to_owned()));
+    }
     let before = made.rules().len();
     if args.merge {
         progress.says("merging");
@@ -56,7 +60,11 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Status, Failure> {
     progress.says("writing");
     let written = match &args.output {
         Some(path) if input::is_stdin(path) => {
-            settings::write_to(&made, &mut io::stdout().lock())?;
+            match settings::write_to(&made, &mut io::stdout().lock()) {
+                // Whoever reads it has had enough; what was rejected was rejected.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                written => written?,
+            }
             None
         }
         Some(path) => Some((path, write(path, &made).map_err(|error| in_file(path, error))?)),

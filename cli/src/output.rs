@@ -8,35 +8,61 @@ use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 /// Standard output, written in large pieces, or after each line where someone waits for it.
+///
+/// Where its reader leaves before the end, as `head` does, the rest is not written, and the exit status is still
+/// what it would have been; only what might have no end, ends.
 pub(crate) struct Output {
     stdout: BufWriter<AutoStream<StdoutLock<'static>>>,
     is_live: bool,
+    may_be_endless: bool,
+    is_unread: bool,
 }
 
 impl Output {
     /// Opens standard output; styles are printed on a terminal only, and not with `NO_COLOR`.
     ///
-    /// `is_live` says that a line is to be seen as soon as it is finished. On a terminal it
-    /// always is.
+    /// `is_live` says that what is read may have no end, and that a line is to be seen as soon as it
+    /// is finished. On a terminal it always is.
     pub(crate) fn new(is_live: bool) -> Output {
-        let is_live = is_live || is_terminal();
-        Output { stdout: BufWriter::new(AutoStream::auto(io::stdout().lock())), is_live }
+        Output::of(AutoStream::auto(io::stdout().lock()), is_live)
     }
 
     /// Opens standard output for text without styles, which is passed on as it is.
     pub(crate) fn plain(is_live: bool) -> Output {
-        let is_live = is_live || is_terminal();
-        Output { stdout: BufWriter::new(AutoStream::always_ansi(io::stdout().lock())), is_live }
+        Output::of(AutoStream::always_ansi(io::stdout().lock()), is_live)
+    }
+
+    fn of(stdout: AutoStream<StdoutLock<'static>>, may_be_endless: bool) -> Output {
+        let is_live = may_be_endless || is_terminal();
+        Output { stdout: BufWriter::new(stdout), is_live, may_be_endless, is_unread: false }
     }
 
     /// Writes a line.
     ///
     /// # Errors
     ///
-    /// Those of standard output, such as that nobody reads it any more.
+    /// Those of standard output; that nobody reads it any more only where what is read may have no end.
     pub(crate) fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
-        writeln!(self.stdout, "{line}")?;
-        if self.is_live { self.flush() } else { Ok(()) }
+        self.unless_unread(|output| {
+            writeln!(output.stdout, "{line}")?;
+            if output.is_live { output.stdout.flush() } else { Ok(()) }
+        })
+    }
+
+    fn unless_unread(
+        &mut self,
+        write: impl FnOnce(&mut Output) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.is_unread {
+            return Ok(());
+        }
+        match write(self) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !self.may_be_endless => {
+                self.is_unread = true;
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// Writes one line of JSON.
@@ -54,7 +80,7 @@ impl Output {
     ///
     /// As for [`Output::line`].
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.stdout.flush()
+        self.unless_unread(|output| output.stdout.flush())
     }
 }
 

@@ -90,10 +90,10 @@ enum Done {
 }
 
 fn replay(args: &ReplayArgs, judge: &Judge<'_>, options: &Arc<LogOptions>) -> Totals {
-    let threads = args
-        .threads
-        .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let threads = threads.max(1);
+    let threads = match args.threads {
+        0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads.into(),
+    };
     // As many pieces may be under way as keep every thread busy, however unequal they are.
     let window = 4 * threads;
     let (work, todo) = mpsc::sync_channel(window);

@@ -20,6 +20,20 @@ fn rules(path: &Path) -> Vec<String> {
     settings.rules().iter().map(shown).collect()
 }
 
+/// What is left of a list that could not be fetched does not take the place of the last good one.
+#[test]
+fn lists_without_entries_are_not_written() {
+    let output = file("import_empty", "settings.json", "as it was");
+    for text in ["", "# nothing today\n"] {
+        let ended =
+            import("import_empty", text, &["--as", "hosts", "-o", output.to_str().unwrap()]);
+        assert_eq!(ended.status, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("no entries: nothing is written"), "{ended:?}");
+        assert_eq!(fs::read_to_string(&output).unwrap(), "as it was");
+    }
+    assert_eq!(import("import_empty", "", &["--as", "hosts"]).status, Some(0));
+}
+
 #[test]
 fn settings_are_written_and_what_is_rejected_makes_the_status_2() {
     let output = directory("import_writes").join("settings.json");

@@ -59,6 +59,32 @@ fn closed_pipe_ends_every_command_quietly() {
     }
 }
 
+/// Or a pipeline that looks at the first lines would hide what is wrong.
+#[test]
+fn closed_pipe_leaves_the_status_as_it_is() {
+    let settings = example("prefix-0.json");
+    let failing = "{\"flow\": \"192.0.2.1:80\", \"expect\": {\"action\": \"drop\"}}\n";
+    let cases = file("closed_status", "cases.jsonl", failing.repeat(5000));
+    let list = file("closed_status", "list.txt", "192.0.2.0/24\n192.0.2.0/33\n");
+    let [cases, list] = [&cases, &list].map(|path| path.to_str().unwrap());
+    for (args, status) in [
+        (&["lint", &settings, "--deny", "L-01"] as &[&str], 1),
+        (&["diff", &settings, &example("prefix-32.json"), "--format", "jsonl"], 1),
+        (&["test", &settings, cases], 1),
+        (&["import", list, "--as", "addresses", "-o", "-"], 2),
+    ] {
+        let unread = || {
+            let (reader, writer) = pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        let ended = command(args).stdout(unread()).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(status), "{args:?}");
+        let whole = command(args).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!(whole.status.code(), Some(status), "{args:?}");
+    }
+}
+
 #[test]
 fn pipe_that_closes_midway_ends_a_stream() {
     let mut child =
