@@ -58,8 +58,8 @@ pub(crate) fn networks(name: &str, family: AddressFamily, size: usize) -> Worklo
     Workload::new(name.to_owned(), family, settings, &mut random, flow)
 }
 
-/// `networks-10k`, whose rules ask for a network only, `wide-100k`, of which 10,000 rules are for a port of any host, and `unbound-10k` and
-/// `unbound-firewall-1k`, whose flows have no local address yet.
+/// `networks-10k`, whose rules ask for a network only; `wide-100k`, of which 10,000 rules are for a port of
+/// any host; and `unbound-10k` and `unbound-firewall-1k`, whose flows have no local address yet.
 fn other_lists() -> impl Iterator<Item = Workload> {
     let networks = std::iter::once_with(|| networks("networks-10k", AddressFamily::V4, 10_000));
     let wide = std::iter::once_with(|| {

@@ -23,7 +23,8 @@ use std::path::Path;
 /// # Errors
 ///
 /// That a list cannot be read to its end or that no list has an entry, in which case nothing is
-/// written, or that something cannot be written. Entries that are rejected make the status [`BadInput`](Status::BadInput).
+/// written, or that something cannot be written. Entries that are rejected make the status
+/// [`BadInput`](Status::BadInput).
 pub(crate) fn run(args: &ImportArgs) -> Result<Status, Failure> {
     let is_piped = args.output.as_deref().is_some_and(input::is_stdin);
     let mut report = Report::new(args, is_piped);

@@ -369,7 +369,8 @@ fn ports_cover(rule: &NetworkRule, other: &NetworkRule) -> bool {
         && cover(rule.local().ports(), other.local().ports())
 }
 
-/// Whether a rule matches loopback flows by their loopback address, or is about them by name, which nil networks and wildcards do not match (S-18).
+/// Whether a rule matches loopback flows by their loopback address, or is about them by name: flows that nil
+/// networks and wildcards do not match (S-18).
 fn is_loopback(rule: &NetworkRule) -> bool {
     let names = |network: &Network| {
         let families = [AddressFamily::V4, AddressFamily::V6];

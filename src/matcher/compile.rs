@@ -223,10 +223,10 @@ fn compile_within(
     budget.take(unbound.as_deref().map_or(0, Unbound::size_bytes))?;
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;
-    let kind = match () {
-        () if is_few => Rules::Few,
-        () if all_are_networks => Rules::Networks,
-        () => Rules::Any,
+    let kind = match (is_few, all_are_networks) {
+        (true, _) => Rules::Few,
+        (false, true) => Rules::Networks,
+        (false, false) => Rules::Any,
     };
     let mut matcher = Matcher {
         plain,
