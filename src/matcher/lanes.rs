@@ -224,7 +224,8 @@ impl Machine {
             // One block takes three quarters of the instructions of the index, two take as many and more.
             Vectors::Bits128 if cfg!(target_arch = "aarch64") => scan::LANES,
             Vectors::Bits128 => 8,
-            Vectors::Bits256 | Vectors::Bits512 => 80,
+            Vectors::Bits256 => 80,
+            Vectors::Bits512 => 7 * scan::LANES,
         }
     }
 

@@ -1,4 +1,4 @@
-//! [`Scan`]: rules of the addresses of one family in order of rank, compared sixteen at a time.
+//! [`Scan`]: rules of the addresses of one family, compared sixteen at a time.
 //!
 //! For settings of a few rules.
 
@@ -19,7 +19,7 @@ pub(super) const LANES: usize = 16;
 // PERF: decide-batch/ipv4-10. At 48 IPv4 rules the steps of the index take as long, at 64 IPv6 rules.
 pub(super) const MAX_IN_GROUPS: usize = 3 * LANES;
 
-/// Sixteen rules, field by field.
+/// Sixteen rules in order of rank, field by field.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Block<const W: usize> {
@@ -40,6 +40,8 @@ pub(super) struct Block<const W: usize> {
     // PERF: so that what a mask of eight bits, eight that are 0, and the other eight leads to is read without putting
     // them together, and what one without bits leads to without a choice; decide-dependent/ipv4-10.
     pub(super) ranked: [Ranked; 2 * LANES + 1],
+    /// Whether there is a rule that asks for a remote port.
+    pub(super) with_port: bool,
     /// A bit for each rule that has a local side.
     pub(super) with_local: u32,
 }
@@ -81,6 +83,7 @@ impl<const W: usize> Block<W> {
         local_first: [0; LANES],
         local_more: [0; LANES],
         ranked: [Ranked::NONE; 2 * LANES + 1],
+        with_port: false,
         with_local: 0,
     };
 
@@ -102,6 +105,7 @@ impl<const W: usize> Block<W> {
         let (first, last) = rule.local_ports;
         self.local_first[lane] = first;
         self.local_more[lane] = last - first;
+        self.with_port |= !leaf.is_any_port();
         self.with_local |= u32::from(rule.has_local) << lane;
         self.ranked[lane] = leaf.ranked;
         if lane >= LANES / 2 {
@@ -196,16 +200,21 @@ fn differ<const W: usize>(
     }
 }
 
-/// Rules in blocks.
+/// Rules in blocks. Which block has which of them says nothing about their order.
 #[derive(Debug)]
 pub(super) struct Scan<const W: usize> {
     blocks: Vec<Block<W>>,
 }
 
 impl<const W: usize> Scan<W> {
-    /// Takes rules in ascending rank.
+    /// Takes rules in any order.
+    // PERF: those that ask for ports, or have a local side, in as few blocks as possible, as the others need no
+    // comparison of these; decide-dependent/ipv6-100, and at 80 rules with AVX2 as well.
     pub(super) fn new(rules: &[SidedRule]) -> Scan<W> {
-        let blocks = rules.chunks(LANES).map(|rules| {
+        let mut rules: Vec<&SidedRule> = rules.iter().collect();
+        rules.sort_by_key(|rule| (rule.has_local, !rule.leaf.is_any_port()));
+        let blocks = rules.chunks_mut(LANES).map(|rules| {
+            rules.sort_by_key(|rule| rule.leaf.ranked);
             let mut block = Block::EMPTY;
             for (lane, rule) in rules.iter().enumerate() {
                 block.set(lane, rule);
@@ -228,7 +237,8 @@ impl<const W: usize> Scan<W> {
     pub(super) fn find_group(&self, lanes: impl Lanes, columns: &Columns<'_>) -> [Ranked; GROUP] {
         let (remote, local) = (columns.words(Which::Remote), columns.words(Which::Local));
         let mut best = [Ranked::NONE.bits(); GROUP];
-        for block in self.blocks.iter().rev() {
+        for block in &self.blocks {
+            let mut best_of_block = [Ranked::NONE.bits(); GROUP];
             for rule in (0..LANES).rev().filter(|rule| block.ranked[*rule] != Ranked::NONE) {
                 // Of TCP and UDP the other number is 0.
                 let traits = u32::from(block.traits[rule]);
@@ -241,7 +251,11 @@ impl<const W: usize> Scan<W> {
                     outside(&mut fails, &columns.local_port, first, block.local_more[rule]);
                     differ(&mut fails, &local, &block.local_value, &block.local_mask, rule);
                 }
-                best = lanes.choose(&fails, u32::MAX, &best, &[block.ranked[rule].bits(); GROUP]);
+                let ranked = [block.ranked[rule].bits(); GROUP];
+                best_of_block = lanes.choose(&fails, u32::MAX, &best_of_block, &ranked);
+            }
+            for (best, of_block) in best.iter_mut().zip(best_of_block) {
+                *best = of_block.min(*best);
             }
         }
         best.map(Ranked::of_bits)
@@ -251,11 +265,11 @@ impl<const W: usize> Scan<W> {
     #[inline(always)]
     pub(super) fn find_unbound(&self, lanes: impl Lanes, flow: &Flow<'_>) -> (Ranked, bool) {
         let mut best = (Ranked::NONE, false);
-        for block in self.blocks.iter().rev() {
+        for block in &self.blocks {
             let bits = lanes.compare_remote(block, flow);
             let first = bits & bits.wrapping_neg();
             let found = (block.first(bits), block.with_local & first != 0);
-            best = select_unpredictable(bits != 0, found, best);
+            best = select_unpredictable(found.0 < best.0, found, best);
         }
         best
     }

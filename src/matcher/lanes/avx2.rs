@@ -174,11 +174,17 @@ fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn find_in_block<const W: usize>(
+fn find_in_first<const W: usize>(
     block: &Block<W>,
     flow: &Flow<'_>,
     spread: &Spread<__m256i, W>,
 ) -> Ranked {
+    block.first(matching(block, flow, spread))
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn matching<const W: usize>(block: &Block<W>, flow: &Flow<'_>, spread: &Spread<__m256i, W>) -> u32 {
     let (values, masks) = (&block.remote_value, &block.remote_mask);
     let mut differ = [0, 1].map(|number| differing(&spread.remote, values, masks, number));
     let mut fails = spread.remote_fails(block);
@@ -191,7 +197,7 @@ fn find_in_block<const W: usize>(
         }
         fails = _mm256_or_si256(fails, local.fails(block));
     }
-    block.first(holds_by_halves(differ, fails))
+    holds_by_halves(differ, fails)
 }
 
 /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.

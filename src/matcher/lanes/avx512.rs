@@ -277,13 +277,34 @@ fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
-fn find_in_block<const W: usize>(
+fn find_in_first<const W: usize>(
     block: &Block<W>,
     flow: &Flow<'_>,
     spread: &Spread<__m512i, W>,
 ) -> Ranked {
-    // PERF: in two vectors before they become masks, since each step of a mask waits for the one before,
-    // and without a load that waits for the mask; decide-dependent/ipv4-10.
+    // PERF: without a load that waits for the mask; decide-dependent/ipv4-10.
+    let none = _mm512_set1_epi32(-1);
+    let holds = holds(block, flow, spread);
+    let first = _mm512_mask_compress_epi32(none, holds, line(&block.ranked));
+    Ranked::of_bits(_mm512_cvtsi512_si32(first) as u32)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn matching<const W: usize>(block: &Block<W>, flow: &Flow<'_>, spread: &Spread<__m512i, W>) -> u32 {
+    holds(block, flow, spread).into()
+}
+
+/// A bit for each rule that matches.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn holds<const W: usize>(
+    block: &Block<W>,
+    flow: &Flow<'_>,
+    spread: &Spread<__m512i, W>,
+) -> __mmask16 {
+    // PERF: in two vectors before they become masks, since each step of a mask waits for the one before;
+    // decide-dependent/ipv4-10.
     let mut differ = differing(&spread.remote, &block.remote_value, &block.remote_mask);
     let mut fails = spread.remote_fails(block);
     if block.with_local != 0 {
@@ -292,10 +313,7 @@ fn find_in_block<const W: usize>(
         differ = _mm512_or_si512(differ, locals);
         fails = _mm256_or_si256(fails, local.fails(block));
     }
-    let holds = _mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails);
-    let none = _mm512_set1_epi32(-1);
-    let first = _mm512_mask_compress_epi32(none, holds, line(&block.ranked));
-    Ranked::of_bits(_mm512_cvtsi512_si32(first) as u32)
+    _mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails)
 }
 
 /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.
