@@ -57,11 +57,24 @@ public final class FilterSettings: @unchecked Sendable {
     public var ruleCount: Int { fsv_settings_rule_count(handle) }
 
     /// The rules, read back. Linear in their number.
+    ///
+    /// - Throws: for a rule of a newer library with what this version of the package has no name for.
     public var rules: [FilterRule] {
-        (0..<ruleCount).compactMap { index in
-            var rule = fsv_rule()
-            rule.size = UInt32(MemoryLayout<fsv_rule>.size)
-            return fsv_settings_rule(handle, index, &rule) == FSV_STATUS_OK ? FilterRule(rule) : nil
+        get throws(FlowsieveError) {
+            var rules: [FilterRule] = []
+            rules.reserveCapacity(ruleCount)
+            for index in 0..<ruleCount {
+                var rule = fsv_rule()
+                rule.size = UInt32(MemoryLayout<fsv_rule>.size)
+                let status = fsv_settings_rule(handle, index, &rule)
+                guard status == FSV_STATUS_OK, let rule = FilterRule(rule) else {
+                    throw FlowsieveError(
+                        code: status == FSV_STATUS_OK ? .invalidSettings : .init(rawValue: status),
+                        message: "rule \(index) cannot be read back")
+                }
+                rules.append(rule)
+            }
+            return rules
         }
     }
 
@@ -150,9 +163,10 @@ extension FilterSettings {
 }
 
 extension FilterRule {
-    fileprivate init?(_ rule: fsv_rule) {
+    init?(_ rule: fsv_rule) {
         guard let action = FilterAction(rawValue: rule.action),
             let direction = TrafficDirection(rawValue: rule.direction),
+            let number = RuleProtocol(number: rule.protocol),
             let initializer = NetworkRule.Initializer(rawValue: rule.kind)
         else { return nil }
         let remote =
@@ -164,13 +178,15 @@ extension FilterRule {
         let prefix = { (bits: UInt64) in bits > 128 ? nil : Int(bits) }
         let network = NetworkRule(
             initializer, remote: remote, prefix(rule.remote_prefix), local: local,
-            prefix(rule.local_prefix), .init(number: rule.protocol), direction)
+            prefix(rule.local_prefix), number, direction)
         let label = rule.label.map { label in
             String(decoding: UnsafeRawBufferPointer(start: label, count: Int(rule.label_len)), as: UTF8.self)
         }
         self.init(networkRule: network, action: action, label: label)
     }
 }
+
+private typealias RuleProtocol = NetworkRule.`Protocol`
 
 extension NetworkRule.`Protocol` {
     fileprivate var number: fsv_protocol {
@@ -182,12 +198,13 @@ extension NetworkRule.`Protocol` {
         }
     }
 
-    fileprivate init(number: fsv_protocol) {
+    fileprivate init?(number: fsv_protocol) {
         switch Int(number) {
+        case FSV_PROTOCOL_ANY: self = .any
         case FSV_PROTOCOL_TCP: self = .TCP
         case FSV_PROTOCOL_UDP: self = .UDP
         case 0..<256: self = .number(UInt8(number))
-        default: self = .any
+        default: return nil
         }
     }
 }

@@ -74,7 +74,7 @@
             _ settings: FilterSettings, rule: (NetworkRule) throws(FlowsieveError) -> NENetworkRule
         ) throws(FlowsieveError) {
             var rules: [NEFilterRule] = []
-            for filterRule in settings.rules {
+            for filterRule in try settings.rules {
                 let network = try rule(filterRule.networkRule)
                 rules.append(NEFilterRule(networkRule: network, action: filterRule.action.framework))
             }

@@ -44,7 +44,8 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
         let package = URL(fileURLWithPath: #filePath).appendingPathComponent("../../..").standardized
         let file = package.appendingPathComponent("Examples/OutgoingTCP/settings.json")
         let settings = try FilterSettings(json: Data(contentsOf: file))
-        #expect(settings.rules.first?.networkRule.matchRemotePrefix == 32)
+        let rules = try settings.rules
+        #expect(rules.first?.networkRule.matchRemotePrefix == 32)
         let framework = Framework(TestProvider { settings })
         #expect(await framework.provider.start() == nil)
         #expect(framework.ruleCount == 1)
@@ -213,12 +214,13 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
         #expect(old.rules.allSatisfy { $0.networkRule.stubTookHostEndpoints })
         #expect(!new.rules.contains { $0.networkRule.stubTookHostEndpoints })
         let (readNew, readOld) = (try Framework.read(new), try Framework.read(old))
-        #expect(readNew.rules == readOld.rules)
+        let (rules, oldRules, given) = (try readNew.rules, try readOld.rules, try settings.rules)
+        #expect(rules == oldRules)
         #expect(readNew.defaultAction == .drop)
-        #expect(readNew.rules.map(\.action) == settings.rules.map(\.action))
-        #expect(readNew.rules.first?.networkRule == host.networkRule)
-        #expect(readNew.rules[1].networkRule.matchDirection == .outbound)
-        #expect(readNew.rules[2].networkRule == settings.rules[2].networkRule)
+        #expect(rules.map(\.action) == given.map(\.action))
+        #expect(rules.first?.networkRule == host.networkRule)
+        #expect(rules[1].networkRule.matchDirection == .outbound)
+        #expect(rules[2].networkRule == given[2].networkRule)
     }
 
     @Test func rulesThatTheFrameworkCannotExpressAreErrors() throws {
@@ -303,7 +305,8 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
         let settings = try FilterSettings(
             rules: [rule(.drop, to: "10.0.0.0", 8), rule(.allow, to: "10.1.0.0", 16)], defaultAction: .drop)
         let first = try FirstStage.automatic.settings(for: settings)
-        #expect(first.rules == settings.rules)
+        let (rules, given) = (try first.rules, try settings.rules)
+        #expect(rules == given)
         let planned = try FirstStage.automatic.settings(for: settings, precedence: .longestPrefix)
         let flow = try SocketFlow(NEFilterSocketFlow.make(to: ("10.1.0.1", 443)))
         #expect(try FlowMatcher(planned).decide(flow).action != .drop)

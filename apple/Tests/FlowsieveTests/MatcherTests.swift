@@ -49,11 +49,30 @@ func flow(
 
     @Test func rulesBuiltInCodeAreThoseReadFromText() throws {
         let built = try FilterSettings(rules: sampleRules, defaultAction: .drop)
-        #expect(built.rules == sampleRules)
+        let rules = try built.rules
+        #expect(rules == sampleRules)
         #expect(built.defaultAction == .drop)
         let read = try FilterSettings(json: built.json())
-        #expect(read.rules == sampleRules)
+        let readRules = try read.rules
+        #expect(readRules == sampleRules)
         #expect(read.defaultAction == .drop)
+    }
+
+    /// As a newer library may have; a rule left out, or one of any protocol in its place, would change verdicts.
+    @Test func aRuleWithUnknownNumbersIsNone() {
+        var known = fsv_rule()
+        known.kind = UInt8(FSV_RULE_DESTINATION_NETWORK)
+        (known.action, known.direction) = (FilterAction.drop.rawValue, TrafficDirection.outbound.rawValue)
+        known.protocol = fsv_protocol(FSV_PROTOCOL_ANY)
+        #expect(FilterRule(known)?.networkRule.matchProtocol == .any)
+        let changes: [(inout fsv_rule) -> Void] = [
+            { $0.kind = 77 }, { $0.action = 77 }, { $0.direction = 77 }, { $0.protocol = 7777 },
+        ]
+        for change in changes {
+            var rule = known
+            change(&rule)
+            #expect(FilterRule(rule) == nil)
+        }
     }
 
     @Test func settingsSayWhetherTheLocalEndpointCanMatter() throws {
