@@ -8,8 +8,8 @@ use crate::output::{self, DIMMED, HEADING, Output, Painted, Printable, action_st
 use crate::settings_file;
 use crate::status::{Failure, Status};
 use crate::summary::Tally;
-use flowsieve::formats::read_flow;
 use flowsieve::formats::verdict_lines::{self, Verdict};
+use flowsieve::formats::{log_lines, read_flow};
 use flowsieve::{FilterSettings, Flow, Matcher};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -89,6 +89,9 @@ impl Check<'_> {
                 Ok(None) => return Ok(ControlFlow::Continue(())),
                 Err(error) => return self.unreadable(&name, error),
             };
+            if line.text.as_ref().is_ok_and(|text| log_lines::is_frame(text)) {
+                continue;
+            }
             let protocol = self.args.settings.protocol;
             let flow = line.text.and_then(|text| read_flow(text, protocol).map_err(BadLine::from));
             match flow {

@@ -50,6 +50,14 @@ pub fn read(line: &str, protocol: IpProtocol) -> Result<Flow<'_>, Error> {
     Ok(flow)
 }
 
+/// Whether a line is one of those that `log show` and `log stream` put around the messages: the predicate, the heads
+/// of the columns, what was skipped, and a ruled line.
+pub fn is_frame(line: &str) -> bool {
+    const FRAMES: [&str; 4] =
+        ["Timestamp  ", "Filtering the log data using ", "Skipping ", "====="];
+    FRAMES.into_iter().any(|frame| line.starts_with(frame)) || line.starts_with("-----")
+}
+
 /// A word of a line: up to a comma, white space or the end.
 struct Word<'a> {
     line: &'a str,

@@ -27,6 +27,20 @@ fn verdict_lines_are_those_of_the_formats() {
     assert_eq!((ended.status, ended.stdout.as_str()), (Some(0), expected), "{ended:?}");
 }
 
+/// `log stream` prints its predicate and the heads of its columns before the messages.
+#[test]
+fn frames_of_the_macos_log_are_no_lines_of_flows() {
+    let path = file("log_stream", "rules.json", SETTINGS);
+    let log = "Filtering the log data using \"process == \"MyFilter\"\"
+Timestamp                       Thread     Type        Activity             PID    TTL  \n\
+2021-06-02 06:58:53.333438-0700 0x1bf8     Default     0x0                  666    0    MyFilter: Got a new flow \
+with local endpoint 0.0.0.0:0, remote endpoint 10.0.0.1:80, direction outbound\n";
+    let args = ["check", path.to_str().unwrap(), "--flows", "-"];
+    let ended = run_with(&args, log.as_bytes());
+    assert_eq!((ended.status, ended.stdout.lines().count()), (Some(0), 1), "{ended:?}");
+    assert_eq!((ended.count("flows "), ended.count("bad lines")), (1, 0), "{ended:?}");
+}
+
 #[test]
 fn summary_counts_actions_rules_defaults_loopback_and_pending() {
     let settings = r#"{"rules": [

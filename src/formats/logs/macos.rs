@@ -32,7 +32,7 @@ pub(super) fn line<'a>(
     block.finish(options).into_iter().for_each(&mut *sink);
     let entry = if line.trim_ascii().is_empty() {
         Entry::Other(Other::Blank)
-    } else if is_frame(line) {
+    } else if log_lines::is_frame(line) {
         Entry::Other(Other::Header)
     } else {
         message(line, options).unwrap_or_else(|error| Entry::Rejected(error.on_line(number)))
@@ -123,13 +123,6 @@ pub(super) fn is_redacted_after(line: &str, marker: &str) -> bool {
 pub(super) fn is_redacted(value: &str) -> bool {
     let value = value.trim_start();
     value.starts_with("<private>") || value.starts_with("<mask")
-}
-
-/// The lines that `log show` and `log stream` put around messages.
-fn is_frame(line: &str) -> bool {
-    const FRAMES: [&str; 4] =
-        ["Timestamp  ", "Filtering the log data using ", "Skipping ", "====="];
-    FRAMES.into_iter().any(|frame| line.starts_with(frame)) || line.starts_with("-----")
 }
 
 /// Where the text can be cut, of which the rest need not be known: behind the last line that does
