@@ -98,7 +98,7 @@ pub(crate) struct ExplainArgs {
 #[derive(Args, Debug)]
 #[command(after_help = SHADOW_HELP)]
 pub(crate) struct ShadowArgs {
-    /// Settings file, or a rule set in the neutral form (.rules)
+    /// Settings file, a rule set in the neutral form (.rules), or - for standard input
     pub(crate) settings: PathBuf,
 
     #[command(flatten)]
@@ -121,10 +121,10 @@ pub(crate) struct ShadowArgs {
 #[derive(Args, Debug)]
 #[command(after_help = DIFF_HELP)]
 pub(crate) struct DiffArgs {
-    /// Settings file, or a rule set in the neutral form (.rules)
+    /// Settings file, a rule set in the neutral form (.rules), or - for standard input
     pub(crate) old: PathBuf,
 
-    /// Settings file, or a rule set in the neutral form (.rules)
+    /// The same
     pub(crate) new: PathBuf,
 
     #[command(flatten)]
@@ -147,7 +147,7 @@ pub(crate) struct DiffArgs {
 #[derive(Args, Debug)]
 #[command(after_help = PLAN_HELP)]
 pub(crate) struct PlanArgs {
-    /// Settings file, or a rule set in the neutral form (.rules)
+    /// Settings file, a rule set in the neutral form (.rules), or - for standard input
     pub(crate) settings: PathBuf,
 
     #[command(flatten)]
@@ -303,7 +303,7 @@ pub(crate) enum Emit {
 #[derive(Args, Debug)]
 #[command(after_help = MAP_HELP)]
 pub(crate) struct MapArgs {
-    /// Settings file, or a rule set in the neutral form (.rules)
+    /// Settings file, a rule set in the neutral form (.rules), or - for standard input
     pub(crate) settings: PathBuf,
 
     #[command(flatten)]
@@ -378,7 +378,7 @@ pub(crate) struct RulesArgs {
 /// The settings, and how they are applied.
 #[derive(Args, Debug)]
 pub(crate) struct SettingsArgs {
-    /// Settings file: an NEFilterSettings as JSON
+    /// Settings file: an NEFilterSettings as JSON, or - for standard input
     pub(crate) settings: PathBuf,
 
     /// Which of several matching rules decides
@@ -406,7 +406,7 @@ pub(crate) struct SettingsArgs {
 #[command(after_help = LINT_HELP)]
 pub(crate) struct LintArgs {
     /// Settings file: an NEFilterSettings, or the includedNetworkRules and excludedNetworkRules of
-    /// a transparent proxy, as JSON
+    /// a transparent proxy, as JSON; or - for standard input
     pub(crate) settings: PathBuf,
 
     /// What the settings are for [default: what their keys say]
@@ -536,7 +536,7 @@ impl FromStr for SelectArg {
 #[derive(Args, Debug)]
 #[command(after_help = EXPORT_HELP)]
 pub(crate) struct ExportArgs {
-    /// Settings file, or a rule set in the neutral form (.rules)
+    /// Settings file, a rule set in the neutral form (.rules), or - for standard input
     pub(crate) settings: PathBuf,
 
     /// Take a host name in a network rule as a host rule

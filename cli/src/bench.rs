@@ -1,6 +1,7 @@
 //! `flowsieve bench`: how fast flows are decided by a rule set, and whether rightly.
 
 use crate::args::BenchArgs;
+use crate::input;
 use crate::neutral::{self, RuleSet};
 use crate::output::Output;
 use crate::settings_file;
@@ -8,6 +9,7 @@ use crate::status::{Failure, Status};
 use flowsieve::formats::{read_flow, settings};
 use flowsieve::{Decision, FilterSettings, Flow, IpProtocol, Matcher, Precedence, reference};
 use serde::Serialize;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -189,8 +191,9 @@ fn with_exp(path: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Failure::BadInput(format!("{}: {error}", path.display())))
+    let mut text = String::new();
+    let read = input::open(path).and_then(|mut input| input.read_to_string(&mut text));
+    read.map(|_| text).map_err(|error| settings_file::in_file(path, error))
 }
 
 fn read_flows<'a>(text: &'a str, path: &Path) -> Result<Vec<Flow<'a>>, Failure> {

@@ -139,7 +139,7 @@ impl Check<'_> {
 /// Says in one line what the settings hold.
 fn count_rules(args: &CheckArgs, settings: &FilterSettings) -> Result<Status, Failure> {
     let count = settings.rules().len();
-    let name = args.settings.settings.display().to_string();
+    let name = input::name(&args.settings.settings);
     let (name, default) = (Printable(&name), settings.default_action());
     let rules = if count == 1 { "rule" } else { "rules" };
     let mut output = Output::new(false);

@@ -6,6 +6,7 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is read, decompressed.
 pub(crate) type Input = Box<dyn BufRead + Send>;
@@ -18,8 +19,21 @@ pub(crate) type Input = Box<dyn BufRead + Send>;
 /// Those of opening the file and of reading its first bytes.
 pub(crate) fn open(path: &Path) -> io::Result<Input> {
     match is_stdin(path) {
-        true => decompress(BufReader::with_capacity(BUFFER, io::stdin())),
+        true => decompress(BufReader::with_capacity(BUFFER, stdin()?)),
         false => decompress(BufReader::with_capacity(BUFFER, File::open(path)?)),
+    }
+}
+
+/// Returns standard input, for one of the arguments.
+///
+/// # Errors
+///
+/// That another has it: there is nothing left for this one, which would look like an empty file.
+pub(crate) fn stdin() -> io::Result<io::Stdin> {
+    static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+    match IS_TAKEN.swap(true, Ordering::Relaxed) {
+        true => Err(io::Error::other("standard input is read already")),
+        false => Ok(io::stdin()),
     }
 }
 

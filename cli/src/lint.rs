@@ -2,6 +2,7 @@
 
 use crate::args::{Deny, LintArgs, LintFormat};
 use crate::diagnostics;
+use crate::input;
 use crate::output::{Output, Printable};
 use crate::settings_file;
 use crate::snippet::Snippet;
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &LintArgs) -> Result<Status, Failure> {
         LintFormat::Jsonl => print_jsonl(&report)?,
     }
     for error in &report.errors {
-        diagnostics::error(&format!("{}: {error}", args.settings.display()));
+        diagnostics::error(&format!("{}: {error}", input::name(&args.settings)));
     }
     let is_denied = report.lints.iter().any(|found| args.deny.iter().any(|deny| deny.is(found)));
     Ok(match (report.errors.is_empty(), is_denied) {
@@ -68,7 +69,7 @@ pub(crate) fn print_errors(path: &Path, text: &[u8]) {
                 message = lint.message(),
                 clause = lint.code().clause(),
             ));
-            diagnostics::at(&path.display().to_string(), *line, *column);
+            diagnostics::at(&input::name(path), *line, *column);
             if let Some(suggestion) = lint.suggestion() {
                 diagnostics::help(&in_words(suggestion).join(" "));
             }
@@ -82,7 +83,7 @@ pub(crate) fn print_errors(path: &Path, text: &[u8]) {
 }
 
 fn print_text(args: &LintArgs, report: &Report<'_>) -> Result<(), Failure> {
-    let file = Printable(&args.settings.display().to_string()).to_string();
+    let file = Printable(&input::name(&args.settings)).to_string();
     let mut output = Output::new(false);
     for found in &report.lints {
         let lint = &found.lint;

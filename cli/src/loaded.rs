@@ -1,6 +1,7 @@
 //! [`Loaded`]: settings, and where in their file each rule stands.
 
 use crate::args::{PrecedenceArg, RulesArgs};
+use crate::input;
 use crate::neutral;
 use crate::output::Printable;
 use crate::settings_file;
@@ -26,7 +27,7 @@ impl Loaded {
     /// A message with the file, and the place in it where there is one.
     pub(crate) fn read(path: &Path, hostname_in_network: bool) -> Result<Loaded, Failure> {
         let text = settings_file::read_whole(path)?;
-        let name = path.display().to_string();
+        let name = input::name(path);
         if path.extension().is_some_and(|extension| extension == "rules") {
             let text = std::str::from_utf8(&text);
             let text = text.map_err(|error| settings_file::in_file(path, error))?;

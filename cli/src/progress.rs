@@ -48,7 +48,7 @@ impl Progress {
     /// Those of [`input::open`].
     pub(crate) fn open(&self, path: &Path) -> io::Result<Input> {
         let source: Box<dyn Read + Send> = match input::is_stdin(path) {
-            true => Box::new(io::stdin()),
+            true => Box::new(input::stdin()?),
             false => Box::new(File::open(path)?),
         };
         let counted = Counted { source, progress: self.clone() };

@@ -8,12 +8,10 @@ use crate::output::{ERROR, HEADING, Output, Painted, Printable, action_style};
 use crate::sentences::sentences;
 use crate::settings_file;
 use crate::status::{Failure, Status};
-use flowsieve::formats::settings::MAX_BYTES;
 use flowsieve::{
     Decision, Explanation, FilterSettings, Flow, Matcher, Outcome as RuleFate, Precedence, explain,
 };
 use serde::Serialize;
-use std::io::Read;
 
 /// Runs the cases of a file.
 ///
@@ -27,7 +25,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Status, Failure> {
     let matcher = Matcher::builder().precedence(precedence).build(&settings);
     let matcher =
         matcher.map_err(|error| settings_file::in_file(&args.settings.settings, error))?;
-    let text = read_whole(args)?;
+    let text = settings_file::read_whole(&args.cases)?;
     let name = input::name(&args.cases);
     let output = match args.format {
         TestFormat::Text => Output::new(false),
@@ -66,20 +64,6 @@ pub(crate) fn run(args: &TestArgs) -> Result<Status, Failure> {
     }
     run.output.flush()?;
     Ok(status)
-}
-
-fn read_whole(args: &TestArgs) -> Result<Vec<u8>, Failure> {
-    if !input::is_stdin(&args.cases) {
-        return settings_file::read_whole(&args.cases);
-    }
-    let limit = MAX_BYTES as u64;
-    let mut text = Vec::new();
-    let read = std::io::stdin().lock().take(limit + 1).read_to_end(&mut text);
-    match read {
-        Ok(len) if len as u64 <= limit => Ok(text),
-        Ok(_) => Err(Failure::BadInput(format!("<stdin>: input exceeds {limit} bytes"))),
-        Err(error) => Err(Failure::BadInput(format!("<stdin>: {error}"))),
-    }
 }
 
 /// A run over all cases.

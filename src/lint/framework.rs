@@ -18,8 +18,8 @@ pub(super) fn of_filter(settings: &FilterSettings, rules: &Rules<'_>) -> Vec<Lin
         Some(match *kind {
             FrameworkIssueKind::TooManyRules { .. } => {
                 let message = format!(
-                    "{message}, the most that the framework takes: fold them into fewer prefixes \
-                     and let the provider decide what these catch too much"
+                    "{message}, the most that the framework takes: fold them into fewer prefixes, as a \
+                     plan does, and let the provider decide what these catch too much"
                 );
                 Lint::of_settings(LintCode::TooManyRules, Some("rules"), message)
             }

@@ -2,6 +2,7 @@
 
 use crate::program::{directory, example, file, flow_line, run, run_with};
 use std::fs::File;
+use std::io::Write;
 
 #[test]
 fn error_in_settings_has_file_line_column_rule_and_key() {
@@ -44,6 +45,46 @@ fn settings_over_the_limit_are_refused_unread() {
         assert_eq!(ended.stderr, expected);
     }
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn settings_may_come_from_standard_input_and_compressed() {
+    let text = std::fs::read_to_string(example("prefix-32.json")).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    for settings in [text.as_bytes(), &gzip] {
+        let ended = run_with(&["check", "-"], settings);
+        let expected = (Some(0), "<stdin>: 1 rule, default allow\n");
+        assert_eq!((ended.status, ended.stdout.as_str()), expected, "{ended:?}");
+        let ended = run_with(&["lint", "-"], settings);
+        assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+        let ended = run_with(&["plan", "-"], settings);
+        assert_eq!(ended.status, Some(0), "{ended:?}");
+    }
+    let path = file("compressed_settings", "rules.json.gz", &gzip);
+    let ended = run(&["diff", path.to_str().unwrap(), &example("prefix-32.json")]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+
+    let bad = run_with(&["check", "-"], b"{");
+    assert!(bad.stderr.starts_with("error: <stdin>: line 1, column 1: "), "{bad:?}");
+}
+
+/// What is left of it for the second would look like an empty file.
+#[test]
+fn standard_input_is_for_one_argument() {
+    let settings = std::fs::read_to_string(example("prefix-32.json")).unwrap();
+    for args in [
+        &["check", "-", "--flows", "-"] as &[&str],
+        &["replay", "-", "-"],
+        &["test", "-", "-"],
+        &["explain", "-", "-"],
+        &["diff", "-", "-"],
+    ] {
+        let ended = run_with(args, settings.as_bytes());
+        assert_eq!(ended.status, Some(2), "{args:?} {ended:?}");
+        assert!(ended.stderr.contains("standard input is read already"), "{args:?} {ended:?}");
+    }
 }
 
 #[test]
