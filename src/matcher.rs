@@ -78,7 +78,10 @@ pub use crate::matcher::frozen::FrozenTable;
 ///
 /// # Complexity
 ///
-/// A flow costs one look-up of its remote address, whatever the number of rules: one step for IPv4
+/// Where rules are few, up to some hundreds or 2,000 by the machine's vectors, a single flow is compared with all of
+/// them, or with those that hold addresses near its own, sixteen at a time ([`Strategy`]).
+///
+/// Otherwise a flow costs one look-up of its remote address, whatever the number of rules: one step for IPv4
 /// after the first 16 bits, up to three for IPv6, each the comparison of a cache line, of two where
 /// there are many networks, and of one more for each eight or sixteen times as many. Then it reads the
 /// rules of the networks that contain the address, in order, up to the deciding one: at most 16 in
@@ -190,16 +193,20 @@ pub enum Strategy {
     /// Compares a flow with all rules, sixteen at a time, unless there are host rules or zone ids;
     /// then as [`Intervals`](Strategy::Intervals) does. Fastest for few rules.
     Blocks,
+    /// Compares a flow with all rules that hold some of a range of remote addresses in which its own is, sixteen
+    /// or less, and with those of any address, up to 48. Otherwise as [`Intervals`](Strategy::Intervals) does,
+    /// as with host rules, zone ids and in batches.
+    Ranges,
 }
 
 impl Strategy {
     /// All strategies.
-    pub const ALL: [Strategy; 4] =
-        [Strategy::Scan, Strategy::Trie, Strategy::Intervals, Strategy::Blocks];
+    pub const ALL: [Strategy; 5] =
+        [Strategy::Scan, Strategy::Trie, Strategy::Intervals, Strategy::Blocks, Strategy::Ranges];
 
     /// Whether the rules are found by intervals of addresses, but for those of `Blocks`.
     fn has_intervals(self) -> bool {
-        matches!(self, Strategy::Intervals | Strategy::Blocks)
+        matches!(self, Strategy::Intervals | Strategy::Blocks | Strategy::Ranges)
     }
 }
 
@@ -369,13 +376,13 @@ impl Matcher {
 
     /// Does the same by settings of a few rules.
     #[inline(always)]
-    fn decide_few(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
+    fn decide_few(&self, lanes: impl Lanes, flow: &Flow<'_>, in_ranges: bool) -> Decision {
         match flow.ends().0.folded_family() {
             Some(family @ AddressFamily::V4) => {
-                self.decide_by_scan(lanes, family, &self.few_v4, flow)
+                self.decide_by_scan(lanes, family, &self.few_v4, flow, in_ranges)
             }
             Some(family @ AddressFamily::V6) => {
-                self.decide_by_scan(lanes, family, &self.few_v6, flow)
+                self.decide_by_scan(lanes, family, &self.few_v6, flow, in_ranges)
             }
             None => self.decide_fully(flow, Leaf::NONE),
         }
@@ -389,11 +396,13 @@ impl Matcher {
         family: AddressFamily,
         few: &Scan<W>,
         flow: &Flow<'_>,
+        in_ranges: bool,
     ) -> Decision {
         let (_, local) = flow.ends();
         let is_of_family = local.folded_family() == Some(family);
         let is_known = (local.folded_bits() != (0, 0)) & (local.port() != 0);
         let best = match is_of_family & is_known {
+            true if in_ranges => few.find_in_ranges(lanes, flow),
             true => few.find_in_all(lanes, flow),
             false => {
                 let (best, has_local) = few.find_unbound(lanes, flow);
@@ -933,7 +942,20 @@ impl Job for DecideFew<'_> {
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Decision {
         let DecideFew(Decide { matcher, flow }) = self;
-        matcher.decide_few(lanes, flow)
+        matcher.decide_few(lanes, flow, false)
+    }
+}
+
+/// The same by settings of rules in ranges of addresses.
+struct DecideInRanges<'a>(Decide<'a>);
+
+impl Job for DecideInRanges<'_> {
+    type Output = Decision;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Decision {
+        let DecideInRanges(Decide { matcher, flow }) = self;
+        matcher.decide_few(lanes, flow, true)
     }
 }
 

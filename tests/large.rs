@@ -303,7 +303,8 @@ fn the_order_of_whole_networks_alone_is_not_kept() {
     random.shuffle(&mut rules);
     let size = |rules: &[FilterRule], precedence| {
         let settings = FilterSettings::new(rules.to_vec(), Action::Allow);
-        Matcher::builder().precedence(precedence).build(&settings).unwrap().size_bytes()
+        let builder = Matcher::builder().precedence(precedence).strategy(Strategy::Intervals);
+        builder.build(&settings).unwrap().size_bytes()
     };
     let [first, longest] = Precedence::ALL.map(|precedence| size(&rules, precedence));
     assert_eq!(longest, first);

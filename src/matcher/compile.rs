@@ -74,9 +74,10 @@ fn compile_within(
     }
     let precedence = options.precedence;
     let machine = Machine::up_to(options.vectors.unwrap_or(Vectors::Bits512));
-    let strategy = options.strategy.unwrap_or(match rules.len() <= machine.few() {
-        true => Strategy::Blocks,
-        false => Strategy::Intervals,
+    let strategy = options.strategy.unwrap_or(match rules.len() {
+        len if len <= machine.few() => Strategy::Blocks,
+        len if len <= machine.in_ranges() => Strategy::Ranges,
+        _ => Strategy::Intervals,
     });
     let has_intervals = strategy.has_intervals();
 
@@ -194,10 +195,16 @@ fn compile_within(
     if !has_intervals {
         sided.clear();
     }
-    let is_few = strategy == Strategy::Blocks && hosts.is_empty() && !has.zones;
-    let every = if is_few { all_of(rules, &order) } else { Vec::new() };
-    let few_v4 = Scan::new(&sided_of(AddressFamily::V4, &every));
-    let few_v6 = Scan::new(&sided_of(AddressFamily::V6, &every));
+    let few = match hosts.is_empty() && !has.zones {
+        true => few_of(strategy, rules, &order),
+        false => None,
+    };
+    let is_few = few.is_some();
+    let (few_v4, few_v6) = few.unwrap_or_else(|| (Scan::new(&[]), Scan::new(&[])));
+    let strategy = match is_few || options.strategy.is_some() {
+        false if strategy == Strategy::Ranges => Strategy::Intervals,
+        _ => strategy,
+    };
     lists.shrink_to_fit();
     let mut budget = Budget::new(options.max_bytes);
     budget.take(few_v4.size_bytes() + few_v6.size_bytes() + lists.size_bytes())?;
@@ -224,6 +231,7 @@ fn compile_within(
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;
     let kind = match (is_few, all_are_networks) {
+        (true, _) if strategy == Strategy::Ranges => Rules::InRanges,
         (true, _) => Rules::Few,
         (false, true) => Rules::Networks,
         (false, false) => Rules::Any,
@@ -253,7 +261,8 @@ fn compile_within(
     };
     matcher.lists.shrink_to_fit();
     matcher.has.few = is_few;
-    matcher.has.few_in_groups = is_few && rules.len() <= scan::MAX_IN_GROUPS;
+    matcher.has.few_in_groups =
+        is_few && strategy == Strategy::Blocks && rules.len() <= scan::MAX_IN_GROUPS;
     matcher.has.groups = options.look_ahead.unwrap_or(true);
     let lens = matcher.sided_v4.len() + matcher.sided_v6.len();
     matcher.has.sided_groups = lens > rules.len() / 8;
@@ -304,6 +313,19 @@ fn all_of<'a>(
         Some((ranked, rule.network_rule().remote_side()?, rule.network_rule()))
     });
     all.collect()
+}
+
+/// Returns all rules of each family as they are compared with flows; `None` if another way is taken.
+fn few_of(strategy: Strategy, rules: &[FilterRule], order: &[u32]) -> Option<(Scan<1>, Scan<4>)> {
+    if !matches!(strategy, Strategy::Blocks | Strategy::Ranges) {
+        return None;
+    }
+    let every = all_of(rules, order);
+    let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| sided_of(family, &every));
+    Some(match strategy {
+        Strategy::Ranges => (Scan::by_ranges(&v4)?, Scan::by_ranges(&v6)?),
+        _ => (Scan::new(&v4), Scan::new(&v6)),
+    })
 }
 
 /// The rules of which both sides can hold addresses of `family`.

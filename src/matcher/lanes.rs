@@ -23,7 +23,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{self, Block};
-use crate::matcher::{Decide, DecideByNetwork, DecideFew, Vectors};
+use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInRanges, Vectors};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
@@ -44,6 +44,18 @@ pub(super) trait Lanes: Copy {
     fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize;
     /// The same.
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
+    /// Returns how many lanes hold less than `x`.
+    #[inline(always)]
+    fn below_u32(self, lanes: &[u32; 16], x: u32) -> usize {
+        lanes.iter().filter(|lane| **lane < x).count()
+    }
+
+    /// The same.
+    #[inline(always)]
+    fn below_u64(self, lanes: &[u64; 8], x: u64) -> usize {
+        lanes.iter().filter(|lane| **lane < x).count()
+    }
+
     /// Returns the [words](Flow::words) of a group of flows, field by field.
     #[inline(always)]
     fn take_apart(self, flows: &[Flow<'_>; GROUP]) -> [[u32; GROUP]; FlowWords::COUNT] {
@@ -86,10 +98,15 @@ pub(super) trait Lanes: Copy {
         block.compare(flow)
     }
 
-    /// Returns the first rule of all blocks that matches a flow whose local end is known. Goes through all of
+    /// Returns the first rule of a block and others that matches a flow whose local end is known. Goes through all of
     /// them, without a branch on what matches, which no machine could foresee.
     #[inline(always)]
-    fn find_in_blocks<const W: usize>(self, blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
+    fn find_in_blocks<const W: usize>(
+        self,
+        block: &Block<W>,
+        others: &[Block<W>],
+        flow: &Flow<'_>,
+    ) -> Ranked {
         let in_block = |block: &Block<W>| {
             let bits = match block.with_local {
                 0 => self.compare_remote(block, flow),
@@ -97,7 +114,7 @@ pub(super) trait Lanes: Copy {
             };
             block.first(bits)
         };
-        blocks.iter().map(in_block).fold(Ranked::NONE, Ranked::min)
+        others.iter().map(in_block).fold(in_block(block), Ranked::min)
     }
 
     /// Does what [`Chunk::matching`] does. Of the [`ROW_BITS`](Lanes::ROW_BITS) for each rule, the
@@ -224,8 +241,16 @@ impl Machine {
             // One block takes three quarters of the instructions of the index, two take as many and more.
             Vectors::Bits128 if cfg!(target_arch = "aarch64") => scan::LANES,
             Vectors::Bits128 => 8,
-            Vectors::Bits256 => 80,
-            Vectors::Bits512 => 7 * scan::LANES,
+            Vectors::Bits256 | Vectors::Bits512 => 80,
+        }
+    }
+
+    /// Returns the number of rules up to which comparing those of a range of addresses is the fastest.
+    pub(super) fn in_ranges(self) -> usize {
+        match self.vectors() {
+            Vectors::Scalar | Vectors::Bits128 => 0,
+            Vectors::Bits256 => 500,
+            Vectors::Bits512 => 2000,
         }
     }
 
@@ -286,6 +311,8 @@ pub(super) struct Decider(for<'a> unsafe fn(Decide<'a>) -> Decision);
 pub(super) enum Rules {
     /// So few that flows are compared with all of them.
     Few,
+    /// Those of ranges of addresses.
+    InRanges,
     /// Those of whole networks only.
     Networks,
     Any,
@@ -297,24 +324,28 @@ impl Decider {
         Decider(match machine {
             Machine::Scalar(_) => match rules {
                 Rules::Few => |job| DecideFew(job).run(Scalar),
+                Rules::InRanges => |job| DecideInRanges(job).run(Scalar),
                 Rules::Networks => |job| DecideByNetwork(job).run(Scalar),
                 Rules::Any => |job| job.run(Scalar),
             },
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Machine::Narrow(_) => match rules {
                 Rules::Few => |job| DecideFew(job).run(Narrow(())),
+                Rules::InRanges => |job| DecideInRanges(job).run(Narrow(())),
                 Rules::Networks => |job| DecideByNetwork(job).run(Narrow(())),
                 Rules::Any => |job| job.run(Narrow(())),
             },
             #[cfg(target_arch = "x86_64")]
             Machine::Avx2(_) => match rules {
                 Rules::Few => avx2::decide_few,
+                Rules::InRanges => avx2::decide_in_ranges,
                 Rules::Networks => avx2::decide_by_network,
                 Rules::Any => avx2::decide,
             },
             #[cfg(target_arch = "x86_64")]
             Machine::Avx512(_) => match rules {
                 Rules::Few => avx512::decide_few,
+                Rules::InRanges => avx512::decide_in_ranges,
                 Rules::Networks => avx512::decide_by_network,
                 Rules::Any => avx512::decide,
             },
@@ -391,6 +422,7 @@ mod tests {
     use crate::matcher::scan::Scan;
     use crate::matcher::sided::SidedRule;
     use crate::rule::{Action, Protocol};
+    use ipnet::IpNet;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     fn check(lanes: impl Lanes) {
@@ -431,6 +463,11 @@ mod tests {
             check_gather(lanes);
             check_take_apart(lanes);
             check_nonzero(lanes);
+            check_below(lanes);
+            check_ranges::<1>(lanes);
+            check_ranges::<4>(lanes);
+            check_ends_of_ranges::<1>(lanes);
+            check_ends_of_ranges::<4>(lanes);
             check_blocks::<1>(lanes, ["192.0.2.77", "198.51.100.9"]);
             check_blocks::<4>(lanes, ["2001:db8:1:2:3:4:5:6", "fd00:a:b:c:d:e:f:10"]);
         }
@@ -511,6 +548,148 @@ mod tests {
             ] {
                 assert_eq!(scan.find_in_all(lanes, &other), Ranked::NONE, "{other:?}");
             }
+        }
+    }
+
+    fn check_below(lanes: impl Lanes) {
+        let numbers = [0, 1, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, u32::MAX];
+        for (x, others) in numbers.into_iter().flat_map(|x| numbers.map(|other| (x, other))) {
+            for below in 0..=16 {
+                // In no order, as what is counted needs none.
+                let line =
+                    std::array::from_fn(|lane| if lane * 7 % 16 < below { others } else { x });
+                let expected = if others < x { below } else { 0 };
+                assert_eq!(lanes.below_u32(&line, x), expected, "{line:x?} {x:x}");
+                let [first, _] = [0, 8].map(|from| line[from..from + 8].to_vec());
+                let long: [u64; 8] = std::array::from_fn(|lane| {
+                    u64::from(first[lane]) << 32 | u64::from(first[lane])
+                });
+                let expected = first.iter().filter(|own| **own < x).count();
+                let x = u64::from(x) << 32 | u64::from(x);
+                assert_eq!(lanes.below_u64(&long, x), expected, "{long:x?} {x:x}");
+            }
+        }
+    }
+
+    /// Networks within each other, hosts beside each other, the ends of the space, and rules of any address; flows at
+    /// the first and the last address of each and beside them.
+    fn check_ranges<const W: usize>(lanes: impl Lanes) {
+        let bits = if W == 1 { 32 } else { 128 };
+        let address = |number: u128| match W {
+            1 => IpAddr::from(Ipv4Addr::from_bits(number as u32)),
+            _ => IpAddr::from(Ipv6Addr::from_bits(number)),
+        };
+        let greatest = if W == 1 { u32::MAX.into() } else { u128::MAX };
+        let mut state = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
+        let mut random = || {
+            state = state.wrapping_mul(0xda94_2042_e4dd_58b5).wrapping_add(1);
+            state >> (128 - bits)
+        };
+        let mut nets: Vec<IpNet> = Vec::new();
+        for number in 0..150_u8 {
+            let prefix = match number % 5 {
+                0 => bits as u8 / 2 - number % 3,
+                1 => (bits * 3 / 4) as u8,
+                _ => bits as u8,
+            };
+            // Every other one within or beside the one before.
+            let own = match (number % 2, nets.last()) {
+                (1, Some(net)) => number_of(net.network()) ^ u128::from(number % 4),
+                _ => random(),
+            };
+            nets.push(IpNet::new(address(own), prefix).unwrap().trunc());
+        }
+        nets.push(IpNet::new(address(0), bits as u8).unwrap());
+        nets.push(IpNet::new(address(greatest), bits as u8).unwrap());
+        nets.extend([IpNet::new(address(0), 0).unwrap(); 20]);
+        let rule = |(rank, net): (usize, &IpNet)| SidedRule {
+            leaf: Leaf::new(
+                Ranked::new(rank as u32 * 37 % 172, Action::Drop),
+                match rank % 3 {
+                    0 => Ports::range(443, 443 + rank as u16 % 2).unwrap(),
+                    _ => Ports::ANY,
+                },
+                [Protocol::Any, Protocol::Tcp, Protocol::Udp][rank % 3],
+                [Direction::Any, Direction::Outbound][rank % 2],
+            ),
+            remote: *net,
+            local: match rank % 9 {
+                0 => IpNet::new(address(greatest / 3), bits as u8 / 2).unwrap().trunc(),
+                _ => IpNet::new(address(0), 0).unwrap(),
+            },
+            local_ports: (0, u16::MAX),
+            zones: [None; 2],
+            may_be_loopback: false,
+            has_local: rank % 9 == 0,
+        };
+        let rules: Vec<SidedRule> = nets.iter().enumerate().map(rule).collect();
+        let (all, ranges) = (Scan::<W>::new(&rules), Scan::<W>::by_ranges(&rules).unwrap());
+        assert!(ranges.range_count() > 9, "{}", ranges.range_count());
+        let mut found = 0;
+        for net in &nets {
+            let (first, last) = (number_of(net.network()), number_of(net.broadcast()));
+            let ends = [first, last, first.wrapping_sub(1), last.wrapping_add(1), first ^ 1];
+            for remote in ends.map(|number| address(number & greatest)) {
+                for (port, protocol) in [(443, 6), (444, 17), (80, 6), (80, 89)] {
+                    let flow = Flow::new(IpProtocol(protocol), Direction::Outbound)
+                        .with_remote_address(remote, None, port);
+                    let local = address(greatest / 3 - u128::from(port % 2 == 0));
+                    let bound = flow.clone().with_local_address(local, None, 1);
+                    let expected = all.find_in_all(lanes, &bound);
+                    assert_eq!(ranges.find_in_ranges(lanes, &bound), expected, "{bound:?}");
+                    found += usize::from(expected != Ranked::NONE);
+                    let expected = all.find_unbound(lanes, &flow);
+                    assert_eq!(ranges.find_unbound(lanes, &flow), expected, "{flow:?}");
+                }
+            }
+        }
+        assert!(found > 500, "{found}");
+    }
+
+    /// A network that ends where a range begins belongs to this one too; and a range has room for sixteen rules.
+    fn check_ends_of_ranges<const W: usize>(lanes: impl Lanes) {
+        let rule = |rank: u32, number: u128, bits: u8, port: u16| SidedRule {
+            leaf: Leaf::new(
+                Ranked::new(rank, Action::Drop),
+                if port == 0 { Ports::ANY } else { Ports::range(port, port).unwrap() },
+                Protocol::Any,
+                Direction::Any,
+            ),
+            remote: match W {
+                1 => IpNet::new(Ipv4Addr::from_bits(number as u32).into(), 32 - bits).unwrap(),
+                _ => IpNet::new(Ipv6Addr::from_bits(number << 64).into(), 64 - bits).unwrap(),
+            },
+            local: IpNet::new(
+                if W == 1 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() },
+                0,
+            )
+            .unwrap(),
+            local_ports: (0, u16::MAX),
+            zones: [None; 2],
+            may_be_loopback: false,
+            has_local: false,
+        };
+        let mut rules: Vec<SidedRule> =
+            (0..15).map(|rank| rule(rank, 64 + u128::from(rank), 0, 0)).collect();
+        rules.extend([rule(20, 80, 1, 0), rule(15, 81, 0, 443), rule(16, 81, 0, 444)]);
+        let ranges = Scan::<W>::by_ranges(&rules).unwrap();
+        assert_eq!(ranges.range_count(), 2);
+        let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+            .with_remote_address(rules[17].remote.network(), None, 80)
+            .with_local_address(rules[0].remote.network(), None, 1);
+        assert_eq!(ranges.find_in_ranges(lanes, &flow), Ranked::new(20, Action::Drop));
+
+        let on_one = |count: u32| -> Vec<SidedRule> {
+            (0..count).map(|rank| rule(rank, 99, 0, 1000 + rank as u16)).collect()
+        };
+        assert_eq!(Scan::<W>::by_ranges(&on_one(16)).map(|scan| scan.range_count()), Some(1));
+        assert!(Scan::<W>::by_ranges(&on_one(17)).is_none());
+    }
+
+    fn number_of(address: IpAddr) -> u128 {
+        match address {
+            IpAddr::V4(address) => address.to_bits().into(),
+            IpAddr::V6(address) => address.to_bits(),
         }
     }
 

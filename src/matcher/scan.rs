@@ -4,7 +4,7 @@
 
 use crate::flow::{Flow, FlowTraits};
 use crate::matcher::columns::{Column, Columns, Which};
-use crate::matcher::intervals::GROUP;
+use crate::matcher::intervals::{GROUP, bounds};
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::memory;
@@ -71,7 +71,27 @@ impl<const W: usize> Probe<W> {
     }
 }
 
+/// The most rules of any address beside those of ranges.
+const MAX_ANYWHERE: usize = 3 * LANES;
+
+/// Puts rules in blocks, those that are alike together.
+fn in_blocks<const W: usize>(rules: &mut [&SidedRule]) -> Vec<Block<W>> {
+    rules.sort_by_key(|rule| (rule.has_local, !rule.leaf.is_any_port()));
+    rules.chunks(LANES).map(|rules| Block::new(rules.iter().copied())).collect()
+}
+
 impl<const W: usize> Block<W> {
+    /// Takes up to [`LANES`] rules.
+    fn new<'a>(rules: impl Iterator<Item = &'a SidedRule>) -> Block<W> {
+        let mut rules: Vec<&SidedRule> = rules.collect();
+        rules.sort_by_key(|rule| rule.leaf.ranked);
+        let mut block = Block::EMPTY;
+        for (lane, rule) in rules.into_iter().enumerate() {
+            block.set(lane, rule);
+        }
+        block
+    }
+
     const EMPTY: Block<W> = Block {
         remote_value: [[0; LANES]; W],
         remote_mask: [[0; LANES]; W],
@@ -203,7 +223,89 @@ fn differ<const W: usize>(
 /// Rules in blocks. Which block has which of them says nothing about their order.
 #[derive(Debug)]
 pub(super) struct Scan<const W: usize> {
+    /// Compared with all flows.
     blocks: Vec<Block<W>>,
+    /// A block for each range of remote addresses, with all other rules that hold some of it; of none if all
+    /// rules are above.
+    ranges: Ranges<W>,
+}
+
+/// The ranges of remote addresses that have a block each.
+#[derive(Debug)]
+struct Ranges<const W: usize> {
+    blocks: Vec<Block<W>>,
+    /// The last of each but the last one, after these the greatest number there is: of an IPv4 address all, of an
+    /// IPv6 address the first half.
+    ends_v4: Vec<[u32; LANES]>,
+    ends_v6: Vec<[u64; LANES / 2]>,
+}
+
+impl<const W: usize> Ranges<W> {
+    fn none() -> Ranges<W> {
+        Ranges { blocks: Vec::new(), ends_v4: Vec::new(), ends_v6: Vec::new() }
+    }
+
+    /// Takes rules; `None` if a range would need more than one block, or the ranges more blocks than all rules
+    /// and a half.
+    fn new(rules: &[&SidedRule]) -> Option<Ranges<W>> {
+        if rules.is_empty() {
+            return Some(Ranges::none());
+        }
+        // The high half of an address, or all of an IPv4 address, as the networks' first and last.
+        let part = |bits: u128| if W == 1 { bits >> 96 } else { bits >> 64 } as u64;
+        let mut rules: Vec<(u64, u64, &SidedRule)> = rules
+            .iter()
+            .map(|rule| {
+                let (first, last) = bounds(rule.remote);
+                (part(first), part(last), *rule)
+            })
+            .collect();
+        rules.sort_by_key(|(first, ..)| *first);
+        let most = rules.len().div_ceil(LANES) * 3 / 2 + 1;
+        let (mut blocks, mut ends): (Vec<Block<W>>, Vec<u64>) = (Vec::new(), Vec::new());
+        // The rules of the range at hand: their last parts.
+        let mut own: Vec<(u64, &SidedRule)> = Vec::with_capacity(2 * LANES);
+        for of_start in rules.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let start = of_start.first()?.0;
+            if own.len() + of_start.len() > LANES && start > 0 {
+                blocks.push(Block::new(own.iter().map(|(_, rule)| *rule)));
+                ends.push(start - 1);
+                own.retain(|(last, _)| *last >= start);
+            }
+            own.extend(of_start.iter().map(|(_, last, rule)| (*last, *rule)));
+            if own.len() > LANES || blocks.len() >= most {
+                return None;
+            }
+        }
+        blocks.push(Block::new(own.iter().map(|(_, rule)| *rule)));
+        let mut ranges = Ranges { blocks, ..Ranges::none() };
+        match W {
+            1 => ranges.ends_v4 = in_lines(ends.iter().map(|end| *end as u32), u32::MAX),
+            _ => ranges.ends_v6 = in_lines(ends.iter().copied(), u64::MAX),
+        }
+        Some(ranges)
+    }
+
+    /// Returns the block of the range that holds the remote address of a flow of the family.
+    #[inline(always)]
+    fn block(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Option<&Block<W>> {
+        let (high, low) = flow.ends().0.folded_bits();
+        // PERF: all ends compared, by vectors that do not wait for each other; decide-dependent/ipv6-1k.
+        self.blocks.get(match W {
+            1 => self.ends_v4.iter().map(|ends| lanes.below_u32(ends, low as u32)).sum::<usize>(),
+            _ => self.ends_v6.iter().map(|ends| lanes.below_u64(ends, high)).sum(),
+        })
+    }
+}
+
+/// Puts numbers in lines, and `after` behind the last of them.
+fn in_lines<T: Copy, const N: usize>(
+    numbers: impl ExactSizeIterator<Item = T>,
+    after: T,
+) -> Vec<[T; N]> {
+    let mut lines = vec![[after; N]; numbers.len().div_ceil(N)];
+    lines.as_flattened_mut().iter_mut().zip(numbers).for_each(|(to, number)| *to = number);
+    lines
 }
 
 impl<const W: usize> Scan<W> {
@@ -212,22 +314,40 @@ impl<const W: usize> Scan<W> {
     // comparison of these; decide-dependent/ipv6-100, and at 80 rules with AVX2 as well.
     pub(super) fn new(rules: &[SidedRule]) -> Scan<W> {
         let mut rules: Vec<&SidedRule> = rules.iter().collect();
-        rules.sort_by_key(|rule| (rule.has_local, !rule.leaf.is_any_port()));
-        let blocks = rules.chunks_mut(LANES).map(|rules| {
-            rules.sort_by_key(|rule| rule.leaf.ranked);
-            let mut block = Block::EMPTY;
-            for (lane, rule) in rules.iter().enumerate() {
-                block.set(lane, rule);
-            }
-            block
-        });
-        Scan { blocks: blocks.collect() }
+        Scan { blocks: in_blocks(&mut rules), ranges: Ranges::none() }
+    }
+
+    /// Does the same, so that a flow is compared with no more than three blocks and another of its range of
+    /// addresses; `None` if that cannot be.
+    pub(super) fn by_ranges(rules: &[SidedRule]) -> Option<Scan<W>> {
+        let (mut anywhere, others): (Vec<&SidedRule>, Vec<&SidedRule>) =
+            rules.iter().partition(|rule| rule.remote.prefix_len() == 0);
+        if anywhere.len() > MAX_ANYWHERE {
+            return None;
+        }
+        let ranges = Ranges::new(&others)?;
+        Some(Scan { blocks: in_blocks(&mut anywhere), ranges })
+    }
+
+    #[cfg(test)]
+    pub(super) fn range_count(&self) -> usize {
+        self.ranges.blocks.len()
     }
 
     /// Returns the first rule that matches a flow whose local end is known.
     #[inline(always)]
     pub(super) fn find_in_all(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
-        lanes.find_in_blocks(&self.blocks, flow)
+        let Some((block, others)) = self.blocks.split_first() else { return Ranked::NONE };
+        lanes.find_in_blocks(block, others, flow)
+    }
+
+    /// Does the same where there are ranges.
+    #[inline(always)]
+    pub(super) fn find_in_ranges(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
+        match self.ranges.block(lanes, flow) {
+            Some(block) => lanes.find_in_blocks(block, &self.blocks, flow),
+            None => self.find_in_all(lanes, flow),
+        }
     }
 
     /// Returns the first rule that matches each of a group of usual flows of the family: each rule is compared
@@ -265,7 +385,7 @@ impl<const W: usize> Scan<W> {
     #[inline(always)]
     pub(super) fn find_unbound(&self, lanes: impl Lanes, flow: &Flow<'_>) -> (Ranked, bool) {
         let mut best = (Ranked::NONE, false);
-        for block in &self.blocks {
+        for block in self.blocks.iter().chain(self.ranges.block(lanes, flow)) {
             let bits = lanes.compare_remote(block, flow);
             let first = bits & bits.wrapping_neg();
             let found = (block.first(bits), block.with_local & first != 0);
@@ -276,6 +396,10 @@ impl<const W: usize> Scan<W> {
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
+        let Ranges { blocks, ends_v4, ends_v6, .. } = &self.ranges;
         memory::of_vec(&self.blocks)
+            + memory::of_vec(blocks)
+            + memory::of_vec(ends_v4)
+            + memory::of_vec(ends_v6)
     }
 }

@@ -9,7 +9,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideByNetwork, DecideFew};
+use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInRanges};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -28,6 +28,12 @@ pub(super) fn decide(job: Decide<'_>) -> Decision {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_few(job: Decide<'_>) -> Decision {
     DecideFew(job).run(Avx2(()))
+}
+
+/// Does the same by settings of rules in ranges of addresses.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn decide_in_ranges(job: Decide<'_>) -> Decision {
+    DecideInRanges(job).run(Avx2(()))
 }
 
 /// Does the same by settings of rules of whole networks.
@@ -73,25 +79,50 @@ fn first_at_least_u16(lanes: &[u16; 32], x: u16) -> usize {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn first_at_least_u32(lanes: &[u32; 16], x: u32) -> usize {
+    at_least_u32(lanes, x).trailing_zeros() as usize
+}
+
+/// A bit for each lane that holds `x` or more.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn at_least_u32(lanes: &[u32; 16], x: u32) -> u32 {
     let x = _mm256_set1_epi32(x as i32);
     let mask = |half| {
         let holds = _mm256_cmpeq_epi32(_mm256_max_epu32(half, x), half);
         _mm256_movemask_ps(_mm256_castsi256_ps(holds)) as u32
     };
-    (mask(half(lanes, 0)) | mask(half(lanes, 1)) << 8).trailing_zeros() as usize
+    mask(half(lanes, 0)) | mask(half(lanes, 1)) << 8
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+#[inline]
+fn below_u32(lanes: &[u32; 16], x: u32) -> usize {
+    lanes.len() - at_least_u32(lanes, x).count_ones() as usize
 }
 
 #[target_feature(enable = "avx2")]
 #[inline]
 fn first_at_least_u64(lanes: &[u64; 8], x: u64) -> usize {
+    (!less_u64(lanes, x)).trailing_zeros() as usize
+}
+
+/// A bit for each lane that holds less than `x`.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn less_u64(lanes: &[u64; 8], x: u64) -> u32 {
     let sign = _mm256_set1_epi64x(i64::MIN);
     let x = _mm256_set1_epi64x((x ^ 1 << 63) as i64);
-    let below = |half| {
-        let below = _mm256_cmpgt_epi64(x, _mm256_xor_si256(half, sign));
-        _mm256_movemask_pd(_mm256_castsi256_pd(below)) as u32
+    let less = |half| {
+        let less = _mm256_cmpgt_epi64(x, _mm256_xor_si256(half, sign));
+        _mm256_movemask_pd(_mm256_castsi256_pd(less)) as u32
     };
-    let below = below(half(lanes, 0)) | below(half(lanes, 1)) << 4;
-    (!below).trailing_zeros() as usize
+    less(half(lanes, 0)) | less(half(lanes, 1)) << 4
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+#[inline]
+fn below_u64(lanes: &[u64; 8], x: u64) -> usize {
+    less_u64(lanes, x).count_ones() as usize
 }
 
 #[target_feature(enable = "avx2")]

@@ -9,7 +9,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideByNetwork, DecideFew};
+use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInRanges};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
@@ -31,6 +31,13 @@ pub(super) fn decide(job: Decide<'_>) -> Decision {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_few(job: Decide<'_>) -> Decision {
     DecideFew(job).run(Avx512(()))
+}
+
+/// Does the same by settings of rules in ranges of addresses.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn decide_in_ranges(job: Decide<'_>) -> Decision {
+    DecideInRanges(job).run(Avx512(()))
 }
 
 /// Does the same by settings of rules of whole networks.
@@ -176,6 +183,18 @@ fn first_at_least_u32(lanes: &[u32; 16], x: u32) -> usize {
 fn first_at_least_u64(lanes: &[u64; 8], x: u64) -> usize {
     let mask = _mm512_cmpge_epu64_mask(line(lanes), _mm512_set1_epi64(x as i64));
     u32::from(mask).trailing_zeros() as usize
+}
+
+#[target_feature(enable = "avx512f,popcnt")]
+#[inline]
+fn below_u32(lanes: &[u32; 16], x: u32) -> usize {
+    _mm512_cmplt_epu32_mask(line(lanes), _mm512_set1_epi32(x as i32)).count_ones() as usize
+}
+
+#[target_feature(enable = "avx512f,popcnt")]
+#[inline]
+fn below_u64(lanes: &[u64; 8], x: u64) -> usize {
+    _mm512_cmplt_epu64_mask(line(lanes), _mm512_set1_epi64(x as i64)).count_ones() as usize
 }
 
 #[target_feature(enable = "avx512f")]

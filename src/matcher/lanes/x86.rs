@@ -37,6 +37,18 @@ macro_rules! impl_lanes {
             }
 
             #[inline(always)]
+            fn below_u32(self, lanes: &[u32; 16], x: u32) -> usize {
+                // SAFETY: as before.
+                unsafe { below_u32(lanes, x) }
+            }
+
+            #[inline(always)]
+            fn below_u64(self, lanes: &[u64; 8], x: u64) -> usize {
+                // SAFETY: as before.
+                unsafe { below_u64(lanes, x) }
+            }
+
+            #[inline(always)]
             fn gather<T: Packed<N>, const N: usize>(
                 self,
                 values: &[T],
@@ -73,11 +85,12 @@ macro_rules! impl_lanes {
             #[inline(always)]
             fn find_in_blocks<const W: usize>(
                 self,
-                blocks: &[Block<W>],
+                block: &Block<W>,
+                others: &[Block<W>],
                 flow: &Flow<'_>,
             ) -> Ranked {
                 // SAFETY: as before.
-                unsafe { find_in_blocks(blocks, flow) }
+                unsafe { find_in_blocks(block, others, flow) }
             }
 
             #[inline(always)]
@@ -166,12 +179,15 @@ macro_rules! define_spread {
 
         #[target_feature(enable = $features)]
         #[inline]
-        fn find_in_blocks<const W: usize>(blocks: &[Block<W>], flow: &Flow<'_>) -> Ranked {
+        fn find_in_blocks<const W: usize>(
+            block: &Block<W>,
+            others: &[Block<W>],
+            flow: &Flow<'_>,
+        ) -> Ranked {
             let spread = spread(flow);
             // PERF: the first apart, as the one of many settings, so that no choice waits for it, and by other
             // instructions, which take less time until they are done and more of the machine's;
             // decide-dependent/ipv4-10, ipv4-100.
-            let Some((block, others)) = blocks.split_first() else { return Ranked::NONE };
             let mut best = find_in_first(block, flow, &spread);
             for block in others {
                 best = block.first(matching(block, flow, &spread)).min(best);

@@ -103,7 +103,8 @@ pub fn matchers(settings: &FilterSettings, precedence: Precedence) -> Vec<Matche
             Vectors::Bits128 => Crossing::Pairs,
             _ => Crossing::Phases,
         };
-        [intervals.crossing(crossing), builder.strategy(Strategy::Blocks)]
+        let others = [Strategy::Blocks, Strategy::Ranges].map(|other| builder.strategy(other));
+        [intervals.crossing(crossing)].into_iter().chain(others)
     });
     let others = [Crossing::Off, Crossing::Pairs]
         .map(|crossing| builder.strategy(Strategy::Intervals).crossing(crossing).look_ahead(true));
