@@ -405,7 +405,10 @@ impl Matcher {
             true if in_ranges => few.find_in_ranges(lanes, flow),
             true => few.find_in_all(lanes, flow),
             false => {
-                let (best, has_local) = few.find_unbound(lanes, flow);
+                let (best, has_local) = match in_ranges {
+                    true => few.find_unbound_in_ranges(lanes, flow),
+                    false => few.find_unbound(lanes, flow),
+                };
                 // Rules with a local side of the other family are not among the few.
                 if has_local | (!is_of_family & self.has.local) {
                     return self.decide_beside_scan(flow);

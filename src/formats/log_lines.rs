@@ -51,11 +51,16 @@ pub fn read(line: &str, protocol: IpProtocol) -> Result<Flow<'_>, Error> {
 }
 
 /// Whether a line is one of those that `log show` and `log stream` put around the messages: the predicate, the heads
-/// of the columns, what was skipped, and a ruled line.
+/// of the columns, what was skipped, a ruled line, and the counts at the end. A message that begins alike is none.
 pub fn is_frame(line: &str) -> bool {
     const FRAMES: [&str; 4] =
-        ["Timestamp  ", "Filtering the log data using ", "Skipping ", "====="];
-    FRAMES.into_iter().any(|frame| line.starts_with(frame)) || line.starts_with("-----")
+        ["Timestamp  ", "Filtering the log data using ", "Log      - ", "Activity - "];
+    let is_skipped = line.starts_with("Skipping ") && line.contains(" messages, pass --");
+    let is_ruled = |rule: char| line.len() >= 5 && line.trim_end().chars().all(|one| one == rule);
+    FRAMES.into_iter().any(|frame| line.starts_with(frame))
+        || is_skipped
+        || is_ruled('=')
+        || is_ruled('-')
 }
 
 /// A word of a line: up to a comma, white space or the end.
@@ -86,5 +91,34 @@ impl<'a> Word<'a> {
             let before = self.line.get(..self.start).unwrap_or("");
             error.for_key(key).at(1, before.chars().count() as u64 + 1)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_told_from_messages_that_begin_alike() {
+        for frame in [
+            "Timestamp                       Thread     Type        Activity             PID    TTL  ",
+            "Filtering the log data using \"eventMessage CONTAINS \"remote endpoint \"\"",
+            "Skipping info and debug messages, pass --info and/or --debug to include.",
+            "--------------------",
+            "====================",
+            "Log      - Default:          2, Info:                0, Debug:             0",
+            "Activity - Create:           0, Transition:          0, Actions:           0",
+        ] {
+            assert!(is_frame(frame), "{frame}");
+        }
+        for message in [
+            "",
+            "Skipping flow with local endpoint 0.0.0.0:0, remote endpoint 192.0.2.1:80",
+            "----- remote endpoint 192.0.2.1:80",
+            "===== new flow: remote endpoint 192.0.2.1:80",
+            "Logged remote endpoint 192.0.2.1:80",
+        ] {
+            assert!(!is_frame(message), "{message}");
+        }
     }
 }

@@ -44,6 +44,7 @@ pub(super) trait Lanes: Copy {
     fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize;
     /// The same.
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
+
     /// Returns how many lanes hold less than `x`.
     #[inline(always)]
     fn below_u32(self, lanes: &[u32; 16], x: u32) -> usize {
@@ -246,6 +247,8 @@ impl Machine {
     }
 
     /// Returns the number of rules up to which comparing those of a range of addresses is the fastest.
+    // PERF: decide-dependent/ipv4-1k. With AVX2, 1,000 IPv4 rules take as long by the index, and less one after the
+    // other; with AVX-512, 3,000.
     pub(super) fn in_ranges(self) -> usize {
         match self.vectors() {
             Vectors::Scalar | Vectors::Bits128 => 0,
@@ -556,17 +559,14 @@ mod tests {
         for (x, others) in numbers.into_iter().flat_map(|x| numbers.map(|other| (x, other))) {
             for below in 0..=16 {
                 // In no order, as what is counted needs none.
-                let line =
+                let line: [u32; 16] =
                     std::array::from_fn(|lane| if lane * 7 % 16 < below { others } else { x });
                 let expected = if others < x { below } else { 0 };
                 assert_eq!(lanes.below_u32(&line, x), expected, "{line:x?} {x:x}");
-                let [first, _] = [0, 8].map(|from| line[from..from + 8].to_vec());
-                let long: [u64; 8] = std::array::from_fn(|lane| {
-                    u64::from(first[lane]) << 32 | u64::from(first[lane])
-                });
-                let expected = first.iter().filter(|own| **own < x).count();
-                let x = u64::from(x) << 32 | u64::from(x);
-                assert_eq!(lanes.below_u64(&long, x), expected, "{long:x?} {x:x}");
+                let twice = |word: u32| u64::from(word) << 32 | u64::from(word);
+                let long: [u64; 8] = std::array::from_fn(|lane| twice(line[lane]));
+                let expected = line[..8].iter().filter(|own| **own < x).count();
+                assert_eq!(lanes.below_u64(&long, twice(x)), expected, "{long:x?} {x:x}");
             }
         }
     }
@@ -639,7 +639,7 @@ mod tests {
                     assert_eq!(ranges.find_in_ranges(lanes, &bound), expected, "{bound:?}");
                     found += usize::from(expected != Ranked::NONE);
                     let expected = all.find_unbound(lanes, &flow);
-                    assert_eq!(ranges.find_unbound(lanes, &flow), expected, "{flow:?}");
+                    assert_eq!(ranges.find_unbound_in_ranges(lanes, &flow), expected, "{flow:?}");
                 }
             }
         }

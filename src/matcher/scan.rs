@@ -263,7 +263,7 @@ impl<const W: usize> Ranges<W> {
         rules.sort_by_key(|(first, ..)| *first);
         let most = rules.len().div_ceil(LANES) * 3 / 2 + 1;
         let (mut blocks, mut ends): (Vec<Block<W>>, Vec<u64>) = (Vec::new(), Vec::new());
-        // The rules of the range at hand: their last parts.
+        // The rules of the range at hand, with their last parts.
         let mut own: Vec<(u64, &SidedRule)> = Vec::with_capacity(2 * LANES);
         for of_start in rules.chunk_by(|(one, ..), (other, ..)| one == other) {
             let start = of_start.first()?.0;
@@ -278,6 +278,7 @@ impl<const W: usize> Ranges<W> {
             }
         }
         blocks.push(Block::new(own.iter().map(|(_, rule)| *rule)));
+        blocks.shrink_to_fit();
         let mut ranges = Ranges { blocks, ..Ranges::none() };
         match W {
             1 => ranges.ends_v4 = in_lines(ends.iter().map(|end| *end as u32), u32::MAX),
@@ -384,8 +385,28 @@ impl<const W: usize> Scan<W> {
     /// Returns the first rule that matches whatever the local side, and whether it has one.
     #[inline(always)]
     pub(super) fn find_unbound(&self, lanes: impl Lanes, flow: &Flow<'_>) -> (Ranked, bool) {
+        Self::find_unbound_in(self.blocks.iter(), lanes, flow)
+    }
+
+    /// Does the same where there are ranges.
+    #[inline(always)]
+    pub(super) fn find_unbound_in_ranges(
+        &self,
+        lanes: impl Lanes,
+        flow: &Flow<'_>,
+    ) -> (Ranked, bool) {
+        let near = self.ranges.block(lanes, flow);
+        Self::find_unbound_in(self.blocks.iter().chain(near), lanes, flow)
+    }
+
+    #[inline(always)]
+    fn find_unbound_in<'a>(
+        blocks: impl Iterator<Item = &'a Block<W>>,
+        lanes: impl Lanes,
+        flow: &Flow<'_>,
+    ) -> (Ranked, bool) {
         let mut best = (Ranked::NONE, false);
-        for block in self.blocks.iter().chain(self.ranges.block(lanes, flow)) {
+        for block in blocks {
             let bits = lanes.compare_remote(block, flow);
             let first = bits & bits.wrapping_neg();
             let found = (block.first(bits), block.with_local & first != 0);
