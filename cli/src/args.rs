@@ -596,7 +596,7 @@ pub(crate) struct MatchVectorArgs {
 #[derive(Args, Debug)]
 #[command(after_help = BENCH_HELP)]
 pub(crate) struct BenchArgs {
-    /// Settings file, or a rule set in the neutral form (.rules)
+    /// Settings file, a rule set in the neutral form (.rules), or - for standard input
     pub(crate) rules: PathBuf,
 
     /// File of flows: JSON or log lines, or a trace in the neutral form (.trace)
