@@ -82,7 +82,7 @@ fn decide(criterion: &mut Criterion, workload: &Workload) {
     }
     for strategy in Strategy::ALL {
         let goes_through_all = matches!(strategy, Strategy::Scan | Strategy::Blocks);
-        let is_not_for_so_many = strategy == Strategy::Ranges && rule_count > 10_000;
+        let is_not_for_so_many = strategy == Strategy::Buckets && rule_count > 10_000;
         if goes_through_all && rule_count > SCANNED_RULES || is_not_for_so_many {
             continue;
         }

@@ -1,6 +1,7 @@
 //! [`Matcher`]: the compiled, immutable form of settings, and the hot path.
 
 mod address;
+mod buckets;
 mod classes;
 mod columns;
 mod compile;
@@ -193,20 +194,21 @@ pub enum Strategy {
     /// Compares a flow with all rules, sixteen at a time, unless there are host rules or zone ids;
     /// then as [`Intervals`](Strategy::Intervals) does. Fastest for few rules.
     Blocks,
-    /// Compares a flow with all rules that hold some of a range of remote addresses in which its own is, sixteen
-    /// or less, and with those of any address, up to 48. Otherwise as [`Intervals`](Strategy::Intervals) does,
-    /// as with host rules, zone ids and in batches.
-    Ranges,
+    /// Compares a flow with all rules that hold some address with the same bits in one place as its remote address,
+    /// mostly sixteen or less, and with those of any address, up to 96. Otherwise as
+    /// [`Intervals`](Strategy::Intervals) does, as with host rules and zone ids, where no bits tell the rules apart
+    /// well enough, and in batches.
+    Buckets,
 }
 
 impl Strategy {
     /// All strategies.
     pub const ALL: [Strategy; 5] =
-        [Strategy::Scan, Strategy::Trie, Strategy::Intervals, Strategy::Blocks, Strategy::Ranges];
+        [Strategy::Scan, Strategy::Trie, Strategy::Intervals, Strategy::Blocks, Strategy::Buckets];
 
     /// Whether the rules are found by intervals of addresses, but for those of `Blocks`.
     fn has_intervals(self) -> bool {
-        matches!(self, Strategy::Intervals | Strategy::Blocks | Strategy::Ranges)
+        matches!(self, Strategy::Intervals | Strategy::Blocks | Strategy::Buckets)
     }
 }
 
@@ -376,13 +378,13 @@ impl Matcher {
 
     /// Does the same by settings of a few rules.
     #[inline(always)]
-    fn decide_few(&self, lanes: impl Lanes, flow: &Flow<'_>, in_ranges: bool) -> Decision {
+    fn decide_few(&self, lanes: impl Lanes, flow: &Flow<'_>, in_buckets: bool) -> Decision {
         match flow.ends().0.folded_family() {
             Some(family @ AddressFamily::V4) => {
-                self.decide_by_scan(lanes, family, &self.few_v4, flow, in_ranges)
+                self.decide_by_scan(lanes, family, &self.few_v4, flow, in_buckets)
             }
             Some(family @ AddressFamily::V6) => {
-                self.decide_by_scan(lanes, family, &self.few_v6, flow, in_ranges)
+                self.decide_by_scan(lanes, family, &self.few_v6, flow, in_buckets)
             }
             None => self.decide_fully(flow, Leaf::NONE),
         }
@@ -396,17 +398,17 @@ impl Matcher {
         family: AddressFamily,
         few: &Scan<W>,
         flow: &Flow<'_>,
-        in_ranges: bool,
+        in_buckets: bool,
     ) -> Decision {
         let (_, local) = flow.ends();
         let is_of_family = local.folded_family() == Some(family);
         let is_known = (local.folded_bits() != (0, 0)) & (local.port() != 0);
         let best = match is_of_family & is_known {
-            true if in_ranges => few.find_in_ranges(lanes, flow),
+            true if in_buckets => few.find_in_buckets(lanes, flow),
             true => few.find_in_all(lanes, flow),
             false => {
-                let (best, has_local) = match in_ranges {
-                    true => few.find_unbound_in_ranges(lanes, flow),
+                let (best, has_local) = match in_buckets {
+                    true => few.find_unbound_in_buckets(lanes, flow),
                     false => few.find_unbound(lanes, flow),
                 };
                 // Rules with a local side of the other family are not among the few.
@@ -949,15 +951,15 @@ impl Job for DecideFew<'_> {
     }
 }
 
-/// The same by settings of rules in ranges of addresses.
-struct DecideInRanges<'a>(Decide<'a>);
+/// The same by settings of rules in buckets.
+struct DecideInBuckets<'a>(Decide<'a>);
 
-impl Job for DecideInRanges<'_> {
+impl Job for DecideInBuckets<'_> {
     type Output = Decision;
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> Decision {
-        let DecideInRanges(Decide { matcher, flow }) = self;
+        let DecideInBuckets(Decide { matcher, flow }) = self;
         matcher.decide_few(lanes, flow, true)
     }
 }

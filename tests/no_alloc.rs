@@ -232,6 +232,23 @@ fn rules_are_crossed_as_the_budget_leaves_room() {
 }
 
 #[test]
+fn buckets_are_left_out_where_the_budget_has_no_room() {
+    let settings = block_list(1000);
+    let matcher = Matcher::new(&settings).unwrap();
+    if matcher.vectors() < Vectors::Bits256 {
+        assert_eq!(matcher.strategy(), Strategy::Intervals);
+        return;
+    }
+    assert_eq!(matcher.strategy(), Strategy::Buckets);
+    let builder = Matcher::builder().max_bytes(matcher.size_bytes() - 1);
+    let smaller = builder.build(&settings).unwrap();
+    assert_eq!(smaller.strategy(), Strategy::Intervals);
+    assert!(smaller.size_bytes() < matcher.size_bytes());
+    let error = builder.strategy(Strategy::Buckets).build(&settings).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::MatcherTooLarge { .. }), "{error}");
+}
+
+#[test]
 fn what_a_small_budget_has_no_room_for_is_not_begun() {
     // Whether they are crossed or not; the first steps of what finds their classes would take 256 KiB alone.
     for (count, bits) in [(140, 7), (300, 7), (600, 5)] {

@@ -23,7 +23,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{self, Block};
-use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInRanges, Vectors};
+use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInBuckets, Vectors};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
@@ -44,18 +44,6 @@ pub(super) trait Lanes: Copy {
     fn first_at_least_u32(self, lanes: &[u32; 16], x: u32) -> usize;
     /// The same.
     fn first_at_least_u64(self, lanes: &[u64; 8], x: u64) -> usize;
-
-    /// Returns how many lanes hold less than `x`.
-    #[inline(always)]
-    fn below_u32(self, lanes: &[u32; 16], x: u32) -> usize {
-        lanes.iter().filter(|lane| **lane < x).count()
-    }
-
-    /// The same.
-    #[inline(always)]
-    fn below_u64(self, lanes: &[u64; 8], x: u64) -> usize {
-        lanes.iter().filter(|lane| **lane < x).count()
-    }
 
     /// Returns the [words](Flow::words) of a group of flows, field by field.
     #[inline(always)]
@@ -102,20 +90,20 @@ pub(super) trait Lanes: Copy {
     /// Returns the first rule of a block and others that matches a flow whose local end is known. Goes through all of
     /// them, without a branch on what matches, which no machine could foresee.
     #[inline(always)]
-    fn find_in_blocks<const W: usize>(
+    fn find_in_blocks<const W: usize, const N: usize>(
         self,
         block: &Block<W>,
-        others: &[Block<W>],
+        others: [&[Block<W>]; N],
         flow: &Flow<'_>,
     ) -> Ranked {
         let in_block = |block: &Block<W>| {
-            let bits = match block.with_local {
-                0 => self.compare_remote(block, flow),
-                _ => self.compare(block, flow),
+            let bits = match block.asks_local {
+                false => self.compare_remote(block, flow),
+                true => self.compare(block, flow),
             };
             block.first(bits)
         };
-        others.iter().map(in_block).fold(in_block(block), Ranked::min)
+        others.into_iter().flatten().map(in_block).fold(in_block(block), Ranked::min)
     }
 
     /// Does what [`Chunk::matching`] does. Of the [`ROW_BITS`](Lanes::ROW_BITS) for each rule, the
@@ -182,23 +170,32 @@ fn choose_by_turns(of: &Column, bits: u32, first: &Column, second: &Column) -> C
 
 /// Begins to load what `value` stands in into the cache.
 #[inline(always)]
-#[allow(unsafe_code, reason = "a hint, which pays in the benchmarks of batches")]
 pub(super) fn prefetch<T>(value: Option<&T>) {
-    let Some(value) = value else { return };
+    if let Some(value) = value {
+        prefetch_at(value);
+    }
+}
+
+#[inline(always)]
+#[allow(
+    unsafe_code,
+    reason = "a hint, which pays in the benchmarks of batches and of flows in a row"
+)]
+fn prefetch_at<T>(pointer: *const T) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 has SSE; the hint reads nothing that the program could see.
+    // SAFETY: every x86-64 has SSE; the hint reads nothing that the program could see, and does nothing where there is
+    // no memory.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+        _mm_prefetch::<_MM_HINT_T0>(pointer.cast());
     }
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: the hint reads nothing that the program could see.
+    // SAFETY: the hint reads nothing that the program could see, and does nothing where there is no memory.
     unsafe {
-        let pointer = std::ptr::from_ref(value);
         std::arch::asm!("prfm pldl1keep, [{}]", in(reg) pointer, options(nostack, readonly, preserves_flags));
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = value;
+    let _ = pointer;
 }
 
 /// Which of the implementations to use; see [`Vectors`].
@@ -238,6 +235,14 @@ impl Machine {
     /// Returns the number of rules up to which comparing all of them is the fastest.
     pub(super) fn few(self) -> usize {
         match self.vectors() {
+            Vectors::Bits256 | Vectors::Bits512 => 48,
+            _ => self.compared(),
+        }
+    }
+
+    /// Returns the number of rules up to which comparing all of them is faster than an index.
+    pub(super) fn compared(self) -> usize {
+        match self.vectors() {
             Vectors::Scalar => 4,
             // One block takes three quarters of the instructions of the index, two take as many and more.
             Vectors::Bits128 if cfg!(target_arch = "aarch64") => scan::LANES,
@@ -246,14 +251,12 @@ impl Machine {
         }
     }
 
-    /// Returns the number of rules up to which comparing those of a range of addresses is the fastest.
-    // PERF: decide-dependent/ipv4-1k. With AVX2, 1,000 IPv4 rules take as long by the index, and less one after the
-    // other; with AVX-512, 3,000.
-    pub(super) fn in_ranges(self) -> usize {
+    /// Returns the number of rules up to which comparing those of a bucket is the fastest.
+    // PERF: decide-dependent/ipv4-1k.
+    pub(super) fn in_buckets(self) -> usize {
         match self.vectors() {
             Vectors::Scalar | Vectors::Bits128 => 0,
-            Vectors::Bits256 => 500,
-            Vectors::Bits512 => 2000,
+            Vectors::Bits256 | Vectors::Bits512 => 4000,
         }
     }
 
@@ -314,8 +317,8 @@ pub(super) struct Decider(for<'a> unsafe fn(Decide<'a>) -> Decision);
 pub(super) enum Rules {
     /// So few that flows are compared with all of them.
     Few,
-    /// Those of ranges of addresses.
-    InRanges,
+    /// Those in buckets.
+    InBuckets,
     /// Those of whole networks only.
     Networks,
     Any,
@@ -327,28 +330,28 @@ impl Decider {
         Decider(match machine {
             Machine::Scalar(_) => match rules {
                 Rules::Few => |job| DecideFew(job).run(Scalar),
-                Rules::InRanges => |job| DecideInRanges(job).run(Scalar),
+                Rules::InBuckets => |job| DecideInBuckets(job).run(Scalar),
                 Rules::Networks => |job| DecideByNetwork(job).run(Scalar),
                 Rules::Any => |job| job.run(Scalar),
             },
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Machine::Narrow(_) => match rules {
                 Rules::Few => |job| DecideFew(job).run(Narrow(())),
-                Rules::InRanges => |job| DecideInRanges(job).run(Narrow(())),
+                Rules::InBuckets => |job| DecideInBuckets(job).run(Narrow(())),
                 Rules::Networks => |job| DecideByNetwork(job).run(Narrow(())),
                 Rules::Any => |job| job.run(Narrow(())),
             },
             #[cfg(target_arch = "x86_64")]
             Machine::Avx2(_) => match rules {
                 Rules::Few => avx2::decide_few,
-                Rules::InRanges => avx2::decide_in_ranges,
+                Rules::InBuckets => avx2::decide_in_buckets,
                 Rules::Networks => avx2::decide_by_network,
                 Rules::Any => avx2::decide,
             },
             #[cfg(target_arch = "x86_64")]
             Machine::Avx512(_) => match rules {
                 Rules::Few => avx512::decide_few,
-                Rules::InRanges => avx512::decide_in_ranges,
+                Rules::InBuckets => avx512::decide_in_buckets,
                 Rules::Networks => avx512::decide_by_network,
                 Rules::Any => avx512::decide,
             },
@@ -466,11 +469,10 @@ mod tests {
             check_gather(lanes);
             check_take_apart(lanes);
             check_nonzero(lanes);
-            check_below(lanes);
-            check_ranges::<1>(lanes);
-            check_ranges::<4>(lanes);
-            check_ends_of_ranges::<1>(lanes);
-            check_ends_of_ranges::<4>(lanes);
+            check_buckets::<1>(lanes);
+            check_buckets::<4>(lanes);
+            check_full_buckets::<1>(lanes);
+            check_full_buckets::<4>(lanes);
             check_blocks::<1>(lanes, ["192.0.2.77", "198.51.100.9"]);
             check_blocks::<4>(lanes, ["2001:db8:1:2:3:4:5:6", "fd00:a:b:c:d:e:f:10"]);
         }
@@ -554,26 +556,9 @@ mod tests {
         }
     }
 
-    fn check_below(lanes: impl Lanes) {
-        let numbers = [0, 1, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, u32::MAX];
-        for (x, others) in numbers.into_iter().flat_map(|x| numbers.map(|other| (x, other))) {
-            for below in 0..=16 {
-                // In no order, as what is counted needs none.
-                let line: [u32; 16] =
-                    std::array::from_fn(|lane| if lane * 7 % 16 < below { others } else { x });
-                let expected = if others < x { below } else { 0 };
-                assert_eq!(lanes.below_u32(&line, x), expected, "{line:x?} {x:x}");
-                let twice = |word: u32| u64::from(word) << 32 | u64::from(word);
-                let long: [u64; 8] = std::array::from_fn(|lane| twice(line[lane]));
-                let expected = line[..8].iter().filter(|own| **own < x).count();
-                assert_eq!(lanes.below_u64(&long, twice(x)), expected, "{long:x?} {x:x}");
-            }
-        }
-    }
-
     /// Networks within each other, hosts beside each other, the ends of the space, and rules of any address; flows at
     /// the first and the last address of each and beside them.
-    fn check_ranges<const W: usize>(lanes: impl Lanes) {
+    fn check_buckets<const W: usize>(lanes: impl Lanes) {
         let bits = if W == 1 { 32 } else { 128 };
         let address = |number: u128| match W {
             1 => IpAddr::from(Ipv4Addr::from_bits(number as u32)),
@@ -599,12 +584,24 @@ mod tests {
             };
             nets.push(IpNet::new(address(own), prefix).unwrap().trunc());
         }
+        // Wider than what tells most of the others apart.
+        for prefix in [2, 3, 5] {
+            nets.push(IpNet::new(address(random()), prefix).unwrap().trunc());
+        }
         nets.push(IpNet::new(address(0), bits as u8).unwrap());
         nets.push(IpNet::new(address(greatest), bits as u8).unwrap());
         nets.extend([IpNet::new(address(0), 0).unwrap(); 20]);
         let rule = |(rank, net): (usize, &IpNet)| SidedRule {
             leaf: Leaf::new(
-                Ranked::new(rank as u32 * 37 % 172, Action::Drop),
+                // One rule of any address first, the others last.
+                Ranked::new(
+                    match rank {
+                        156 => 0,
+                        155.. => 1 + rank as u32,
+                        _ => 1 + rank as u32 * 37 % 155,
+                    },
+                    Action::Drop,
+                ),
                 match rank % 3 {
                     0 => Ports::range(443, 443 + rank as u16 % 2).unwrap(),
                     _ => Ports::ANY,
@@ -613,18 +610,18 @@ mod tests {
                 [Direction::Any, Direction::Outbound][rank % 2],
             ),
             remote: *net,
-            local: match rank % 9 {
+            local: match rank % 7 {
                 0 => IpNet::new(address(greatest / 3), bits as u8 / 2).unwrap().trunc(),
                 _ => IpNet::new(address(0), 0).unwrap(),
             },
             local_ports: (0, u16::MAX),
             zones: [None; 2],
             may_be_loopback: false,
-            has_local: rank % 9 == 0,
+            has_local: rank % 7 == 0,
         };
         let rules: Vec<SidedRule> = nets.iter().enumerate().map(rule).collect();
-        let (all, ranges) = (Scan::<W>::new(&rules), Scan::<W>::by_ranges(&rules).unwrap());
-        assert!(ranges.range_count() > 9, "{}", ranges.range_count());
+        let (all, buckets) = (Scan::<W>::new(&rules), Scan::<W>::in_buckets(&rules).unwrap());
+        assert!(buckets.bucket_blocks() > 9, "{}", buckets.bucket_blocks());
         let mut found = 0;
         for net in &nets {
             let (first, last) = (number_of(net.network()), number_of(net.broadcast()));
@@ -633,57 +630,66 @@ mod tests {
                 for (port, protocol) in [(443, 6), (444, 17), (80, 6), (80, 89)] {
                     let flow = Flow::new(IpProtocol(protocol), Direction::Outbound)
                         .with_remote_address(remote, None, port);
-                    let local = address(greatest / 3 - u128::from(port % 2 == 0));
-                    let bound = flow.clone().with_local_address(local, None, 1);
-                    let expected = all.find_in_all(lanes, &bound);
-                    assert_eq!(ranges.find_in_ranges(lanes, &bound), expected, "{bound:?}");
-                    found += usize::from(expected != Ranked::NONE);
+                    for local in [greatest / 3, greatest / 5].map(address) {
+                        let bound = flow.clone().with_local_address(local, None, 1);
+                        let expected = all.find_in_all(lanes, &bound);
+                        assert_eq!(buckets.find_in_buckets(lanes, &bound), expected, "{bound:?}");
+                        found += usize::from(expected != Ranked::NONE);
+                    }
                     let expected = all.find_unbound(lanes, &flow);
-                    assert_eq!(ranges.find_unbound_in_ranges(lanes, &flow), expected, "{flow:?}");
+                    assert_eq!(buckets.find_unbound_in_buckets(lanes, &flow), expected, "{flow:?}");
                 }
             }
         }
         assert!(found > 500, "{found}");
     }
 
-    /// A network that ends where a range begins belongs to this one too; and a range has room for sixteen rules.
-    fn check_ends_of_ranges<const W: usize>(lanes: impl Lanes) {
-        let rule = |rank: u32, number: u128, bits: u8, port: u16| SidedRule {
+    /// Rules of one address, in one block or more; beside hosts far from each other, as without these no bits would
+    /// tell enough of them apart.
+    fn check_full_buckets<const W: usize>(lanes: impl Lanes) {
+        let address = |number: u32| match W {
+            1 => IpAddr::from(Ipv4Addr::from_bits(number)),
+            _ => IpAddr::from(Ipv6Addr::from_bits(u128::from(number) << 64)),
+        };
+        let rule = |rank: u32, number: u32, port: u16| SidedRule {
             leaf: Leaf::new(
                 Ranked::new(rank, Action::Drop),
-                if port == 0 { Ports::ANY } else { Ports::range(port, port).unwrap() },
+                Ports::range(port, port).unwrap(),
                 Protocol::Any,
                 Direction::Any,
             ),
-            remote: match W {
-                1 => IpNet::new(Ipv4Addr::from_bits(number as u32).into(), 32 - bits).unwrap(),
-                _ => IpNet::new(Ipv6Addr::from_bits(number << 64).into(), 64 - bits).unwrap(),
-            },
-            local: IpNet::new(
-                if W == 1 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() },
-                0,
-            )
-            .unwrap(),
+            remote: address(number).into(),
+            local: IpNet::new(if W == 1 { address(0) } else { "::".parse().unwrap() }, 0).unwrap(),
             local_ports: (0, u16::MAX),
             zones: [None; 2],
             may_be_loopback: false,
             has_local: false,
         };
-        let mut rules: Vec<SidedRule> =
-            (0..15).map(|rank| rule(rank, 64 + u128::from(rank), 0, 0)).collect();
-        rules.extend([rule(20, 80, 1, 0), rule(15, 81, 0, 443), rule(16, 81, 0, 444)]);
-        let ranges = Scan::<W>::by_ranges(&rules).unwrap();
-        assert_eq!(ranges.range_count(), 2);
-        let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
-            .with_remote_address(rules[17].remote.network(), None, 80)
-            .with_local_address(rules[0].remote.network(), None, 1);
-        assert_eq!(ranges.find_in_ranges(lanes, &flow), Ranked::new(20, Action::Drop));
-
-        let on_one = |count: u32| -> Vec<SidedRule> {
-            (0..count).map(|rank| rule(rank, 99, 0, 1000 + rank as u16)).collect()
-        };
-        assert_eq!(Scan::<W>::by_ranges(&on_one(16)).map(|scan| scan.range_count()), Some(1));
-        assert!(Scan::<W>::by_ranges(&on_one(17)).is_none());
+        let own = 0x9876_5432;
+        let others =
+            (0..90).map(|number: u32| rule(1000 + number, number.wrapping_mul(0x9e37_79b9), 80));
+        let others: Vec<SidedRule> = others.collect();
+        for (count, blocks) in [(1, 1), (16, 1), (17, 2), (21, 2)] {
+            let of_own = (0..count).map(|rank| rule(rank, own, 1000 + rank as u16));
+            let rules: Vec<SidedRule> = of_own.chain(others.iter().cloned()).collect();
+            let buckets = Scan::<W>::in_buckets(&rules).unwrap();
+            for rule in &rules {
+                let (port, _) = rule.leaf.ports();
+                let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+                    .with_remote_address(rule.remote.network(), None, port)
+                    .with_local_address(address(7), None, 1);
+                assert_eq!(buckets.find_in_buckets(lanes, &flow), rule.leaf.ranked, "{flow:?}");
+                let unbound = flow.clone().with_local_address(address(0), None, 0);
+                let found = buckets.find_unbound_in_buckets(lanes, &unbound);
+                assert_eq!(found, (rule.leaf.ranked, false), "{unbound:?}");
+                let other = flow.with_remote_address(rule.remote.network(), None, 7);
+                assert_eq!(buckets.find_in_buckets(lanes, &other), Ranked::NONE, "{other:?}");
+            }
+            assert_eq!(buckets.longest_run(), blocks, "{count}");
+        }
+        let of_own = (0..40).map(|rank| rule(rank, own, 1000 + rank as u16));
+        let rules: Vec<SidedRule> = of_own.chain(others).collect();
+        assert!(Scan::<W>::in_buckets(&rules).is_none());
     }
 
     fn number_of(address: IpAddr) -> u128 {

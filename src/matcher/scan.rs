@@ -3,8 +3,9 @@
 //! For settings of a few rules.
 
 use crate::flow::{Flow, FlowTraits};
+use crate::matcher::buckets::Buckets;
 use crate::matcher::columns::{Column, Columns, Which};
-use crate::matcher::intervals::{GROUP, bounds};
+use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::memory;
@@ -40,10 +41,11 @@ pub(super) struct Block<const W: usize> {
     // PERF: so that what a mask of eight bits, eight that are 0, and the other eight leads to is read without putting
     // them together, and what one without bits leads to without a choice; decide-dependent/ipv4-10.
     pub(super) ranked: [Ranked; 2 * LANES + 1],
-    /// Whether there is a rule that asks for a remote port.
-    pub(super) with_port: bool,
+    /// Whether remote ports, and local sides, are compared, as there may be rules that ask for them.
+    pub(super) asks_port: bool,
+    pub(super) asks_local: bool,
     /// A bit for each rule that has a local side.
-    pub(super) with_local: u32,
+    with_local: u32,
 }
 
 /// A flow, as it is compared with blocks.
@@ -71,8 +73,8 @@ impl<const W: usize> Probe<W> {
     }
 }
 
-/// The most rules of any address beside those of ranges.
-const MAX_ANYWHERE: usize = 3 * LANES;
+/// The most rules of any address beside those in buckets.
+const MAX_ANYWHERE: usize = 6 * LANES;
 
 /// Puts rules in blocks, those that are alike together.
 fn in_blocks<const W: usize>(rules: &mut [&SidedRule]) -> Vec<Block<W>> {
@@ -82,7 +84,7 @@ fn in_blocks<const W: usize>(rules: &mut [&SidedRule]) -> Vec<Block<W>> {
 
 impl<const W: usize> Block<W> {
     /// Takes up to [`LANES`] rules.
-    fn new<'a>(rules: impl Iterator<Item = &'a SidedRule>) -> Block<W> {
+    pub(super) fn new<'a>(rules: impl Iterator<Item = &'a SidedRule>) -> Block<W> {
         let mut rules: Vec<&SidedRule> = rules.collect();
         rules.sort_by_key(|rule| rule.leaf.ranked);
         let mut block = Block::EMPTY;
@@ -90,6 +92,15 @@ impl<const W: usize> Block<W> {
             block.set(lane, rule);
         }
         block
+    }
+
+    /// Makes all blocks compare what one of them has to.
+    pub(super) fn unite(blocks: &mut [Block<W>]) {
+        let asks_port = blocks.iter().any(|block| block.asks_port);
+        let asks_local = blocks.iter().any(|block| block.asks_local);
+        for block in blocks {
+            (block.asks_port, block.asks_local) = (asks_port, asks_local);
+        }
     }
 
     const EMPTY: Block<W> = Block {
@@ -103,7 +114,8 @@ impl<const W: usize> Block<W> {
         local_first: [0; LANES],
         local_more: [0; LANES],
         ranked: [Ranked::NONE; 2 * LANES + 1],
-        with_port: false,
+        asks_port: false,
+        asks_local: false,
         with_local: 0,
     };
 
@@ -125,7 +137,8 @@ impl<const W: usize> Block<W> {
         let (first, last) = rule.local_ports;
         self.local_first[lane] = first;
         self.local_more[lane] = last - first;
-        self.with_port |= !leaf.is_any_port();
+        self.asks_port |= !leaf.is_any_port();
+        self.asks_local |= rule.has_local;
         self.with_local |= u32::from(rule.has_local) << lane;
         self.ranked[lane] = leaf.ranked;
         if lane >= LANES / 2 {
@@ -225,88 +238,8 @@ fn differ<const W: usize>(
 pub(super) struct Scan<const W: usize> {
     /// Compared with all flows.
     blocks: Vec<Block<W>>,
-    /// A block for each range of remote addresses, with all other rules that hold some of it; of none if all
-    /// rules are above.
-    ranges: Ranges<W>,
-}
-
-/// The ranges of remote addresses that have a block each.
-#[derive(Debug)]
-struct Ranges<const W: usize> {
-    blocks: Vec<Block<W>>,
-    /// The last of each but the last one, after these the greatest number there is: of an IPv4 address all, of an
-    /// IPv6 address the first half.
-    ends_v4: Vec<[u32; LANES]>,
-    ends_v6: Vec<[u64; LANES / 2]>,
-}
-
-impl<const W: usize> Ranges<W> {
-    fn none() -> Ranges<W> {
-        Ranges { blocks: Vec::new(), ends_v4: Vec::new(), ends_v6: Vec::new() }
-    }
-
-    /// Takes rules; `None` if a range would need more than one block, or the ranges more blocks than all rules
-    /// and a half.
-    fn new(rules: &[&SidedRule]) -> Option<Ranges<W>> {
-        if rules.is_empty() {
-            return Some(Ranges::none());
-        }
-        // The high half of an address, or all of an IPv4 address, as the networks' first and last.
-        let part = |bits: u128| if W == 1 { bits >> 96 } else { bits >> 64 } as u64;
-        let mut rules: Vec<(u64, u64, &SidedRule)> = rules
-            .iter()
-            .map(|rule| {
-                let (first, last) = bounds(rule.remote);
-                (part(first), part(last), *rule)
-            })
-            .collect();
-        rules.sort_by_key(|(first, ..)| *first);
-        let most = rules.len().div_ceil(LANES) * 3 / 2 + 1;
-        let (mut blocks, mut ends): (Vec<Block<W>>, Vec<u64>) = (Vec::new(), Vec::new());
-        // The rules of the range at hand, with their last parts.
-        let mut own: Vec<(u64, &SidedRule)> = Vec::with_capacity(2 * LANES);
-        for of_start in rules.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let start = of_start.first()?.0;
-            if own.len() + of_start.len() > LANES && start > 0 {
-                blocks.push(Block::new(own.iter().map(|(_, rule)| *rule)));
-                ends.push(start - 1);
-                own.retain(|(last, _)| *last >= start);
-            }
-            own.extend(of_start.iter().map(|(_, last, rule)| (*last, *rule)));
-            if own.len() > LANES || blocks.len() >= most {
-                return None;
-            }
-        }
-        blocks.push(Block::new(own.iter().map(|(_, rule)| *rule)));
-        blocks.shrink_to_fit();
-        let mut ranges = Ranges { blocks, ..Ranges::none() };
-        match W {
-            1 => ranges.ends_v4 = in_lines(ends.iter().map(|end| *end as u32), u32::MAX),
-            _ => ranges.ends_v6 = in_lines(ends.iter().copied(), u64::MAX),
-        }
-        Some(ranges)
-    }
-
-    /// Returns the block of the range that holds the remote address of a flow of the family.
-    #[inline(always)]
-    fn block(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Option<&Block<W>> {
-        let (high, low) = flow.ends().0.folded_bits();
-        // PERF: all ends compared, by vectors that do not wait for each other; decide-dependent/ipv6-1k.
-        self.blocks.get(match W {
-            1 => self.ends_v4.iter().map(|ends| lanes.below_u32(ends, low as u32)).sum::<usize>(),
-            _ => self.ends_v6.iter().map(|ends| lanes.below_u64(ends, high)).sum(),
-        })
-    }
-}
-
-/// Puts numbers in lines, and `after` behind the last of them.
-fn in_lines<T: Copy, const N: usize>(
-    numbers: impl ExactSizeIterator<Item = T>,
-    after: T,
-) -> Vec<[T; N]> {
-    let mut lines = vec![[after; N]; numbers.len().div_ceil(N)];
-    lines.as_flattened_mut().iter_mut().zip(numbers).for_each(|(to, number)| *to = number);
-    lines
+    /// All other rules.
+    buckets: Buckets<W>,
 }
 
 impl<const W: usize> Scan<W> {
@@ -315,40 +248,45 @@ impl<const W: usize> Scan<W> {
     // comparison of these; decide-dependent/ipv6-100, and at 80 rules with AVX2 as well.
     pub(super) fn new(rules: &[SidedRule]) -> Scan<W> {
         let mut rules: Vec<&SidedRule> = rules.iter().collect();
-        Scan { blocks: in_blocks(&mut rules), ranges: Ranges::none() }
+        Scan { blocks: in_blocks(&mut rules), buckets: Buckets::NONE }
     }
 
-    /// Does the same, so that a flow is compared with no more than three blocks and another of its range of
-    /// addresses; `None` if that cannot be.
-    pub(super) fn by_ranges(rules: &[SidedRule]) -> Option<Scan<W>> {
+    /// Does the same, so that a flow is compared with no more than six blocks beside those of a bucket; `None` if
+    /// that cannot be.
+    pub(super) fn in_buckets(rules: &[SidedRule]) -> Option<Scan<W>> {
         let (mut anywhere, others): (Vec<&SidedRule>, Vec<&SidedRule>) =
             rules.iter().partition(|rule| rule.remote.prefix_len() == 0);
         if anywhere.len() > MAX_ANYWHERE {
             return None;
         }
-        let ranges = Ranges::new(&others)?;
-        Some(Scan { blocks: in_blocks(&mut anywhere), ranges })
+        let buckets = Buckets::new(&others)?;
+        Some(Scan { blocks: in_blocks(&mut anywhere), buckets })
     }
 
+    /// Returns the number of blocks in buckets.
     #[cfg(test)]
-    pub(super) fn range_count(&self) -> usize {
-        self.ranges.blocks.len()
+    pub(super) fn bucket_blocks(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Returns the number of blocks of the largest bucket.
+    #[cfg(test)]
+    pub(super) fn longest_run(&self) -> usize {
+        self.buckets.longest_run()
     }
 
     /// Returns the first rule that matches a flow whose local end is known.
     #[inline(always)]
     pub(super) fn find_in_all(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
         let Some((block, others)) = self.blocks.split_first() else { return Ranked::NONE };
-        lanes.find_in_blocks(block, others, flow)
+        lanes.find_in_blocks(block, [others], flow)
     }
 
-    /// Does the same where there are ranges.
+    /// Does the same where there are buckets.
     #[inline(always)]
-    pub(super) fn find_in_ranges(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
-        match self.ranges.block(lanes, flow) {
-            Some(block) => lanes.find_in_blocks(block, &self.blocks, flow),
-            None => self.find_in_all(lanes, flow),
-        }
+    pub(super) fn find_in_buckets(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Ranked {
+        let Some((block, others)) = self.buckets.of(flow) else { return Ranked::NONE };
+        lanes.find_in_blocks(block, [others, &self.blocks], flow)
     }
 
     /// Returns the first rule that matches each of a group of usual flows of the family: each rule is compared
@@ -388,15 +326,16 @@ impl<const W: usize> Scan<W> {
         Self::find_unbound_in(self.blocks.iter(), lanes, flow)
     }
 
-    /// Does the same where there are ranges.
+    /// Does the same where there are buckets.
     #[inline(always)]
-    pub(super) fn find_unbound_in_ranges(
+    pub(super) fn find_unbound_in_buckets(
         &self,
         lanes: impl Lanes,
         flow: &Flow<'_>,
     ) -> (Ranked, bool) {
-        let near = self.ranges.block(lanes, flow);
-        Self::find_unbound_in(self.blocks.iter().chain(near), lanes, flow)
+        let bucket = self.buckets.of(flow).into_iter();
+        let bucket = bucket.flat_map(|(block, others)| std::iter::once(block).chain(others));
+        Self::find_unbound_in(self.blocks.iter().chain(bucket), lanes, flow)
     }
 
     #[inline(always)]
@@ -417,10 +356,6 @@ impl<const W: usize> Scan<W> {
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        let Ranges { blocks, ends_v4, ends_v6, .. } = &self.ranges;
-        memory::of_vec(&self.blocks)
-            + memory::of_vec(blocks)
-            + memory::of_vec(ends_v4)
-            + memory::of_vec(ends_v6)
+        memory::of_vec(&self.blocks) + self.buckets.size_bytes()
     }
 }

@@ -9,7 +9,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInRanges};
+use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInBuckets};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -30,10 +30,10 @@ pub(super) fn decide_few(job: Decide<'_>) -> Decision {
     DecideFew(job).run(Avx2(()))
 }
 
-/// Does the same by settings of rules in ranges of addresses.
+/// Does the same by settings of rules in buckets.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-pub(super) fn decide_in_ranges(job: Decide<'_>) -> Decision {
-    DecideInRanges(job).run(Avx2(()))
+pub(super) fn decide_in_buckets(job: Decide<'_>) -> Decision {
+    DecideInBuckets(job).run(Avx2(()))
 }
 
 /// Does the same by settings of rules of whole networks.
@@ -94,12 +94,6 @@ fn at_least_u32(lanes: &[u32; 16], x: u32) -> u32 {
     mask(half(lanes, 0)) | mask(half(lanes, 1)) << 8
 }
 
-#[target_feature(enable = "avx2,popcnt")]
-#[inline]
-fn below_u32(lanes: &[u32; 16], x: u32) -> usize {
-    lanes.len() - at_least_u32(lanes, x).count_ones() as usize
-}
-
 #[target_feature(enable = "avx2")]
 #[inline]
 fn first_at_least_u64(lanes: &[u64; 8], x: u64) -> usize {
@@ -117,12 +111,6 @@ fn less_u64(lanes: &[u64; 8], x: u64) -> u32 {
         _mm256_movemask_pd(_mm256_castsi256_pd(less)) as u32
     };
     less(half(lanes, 0)) | less(half(lanes, 1)) << 4
-}
-
-#[target_feature(enable = "avx2,popcnt")]
-#[inline]
-fn below_u64(lanes: &[u64; 8], x: u64) -> usize {
-    less_u64(lanes, x).count_ones() as usize
 }
 
 #[target_feature(enable = "avx2")]
@@ -219,7 +207,7 @@ fn matching<const W: usize>(block: &Block<W>, flow: &Flow<'_>, spread: &Spread<_
     let (values, masks) = (&block.remote_value, &block.remote_mask);
     let mut differ = [0, 1].map(|number| differing(&spread.remote, values, masks, number));
     let mut fails = spread.remote_fails(block);
-    if block.with_local != 0 {
+    if block.asks_local {
         let local = spread_local(flow);
         let (values, masks) = (&block.local_value, &block.local_mask);
         for (number, differ) in differ.iter_mut().enumerate() {

@@ -9,7 +9,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInRanges};
+use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInBuckets};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
@@ -33,11 +33,11 @@ pub(super) fn decide_few(job: Decide<'_>) -> Decision {
     DecideFew(job).run(Avx512(()))
 }
 
-/// Does the same by settings of rules in ranges of addresses.
+/// Does the same by settings of rules in buckets.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-pub(super) fn decide_in_ranges(job: Decide<'_>) -> Decision {
-    DecideInRanges(job).run(Avx512(()))
+pub(super) fn decide_in_buckets(job: Decide<'_>) -> Decision {
+    DecideInBuckets(job).run(Avx512(()))
 }
 
 /// Does the same by settings of rules of whole networks.
@@ -185,18 +185,6 @@ fn first_at_least_u64(lanes: &[u64; 8], x: u64) -> usize {
     u32::from(mask).trailing_zeros() as usize
 }
 
-#[target_feature(enable = "avx512f,popcnt")]
-#[inline]
-fn below_u32(lanes: &[u32; 16], x: u32) -> usize {
-    _mm512_cmplt_epu32_mask(line(lanes), _mm512_set1_epi32(x as i32)).count_ones() as usize
-}
-
-#[target_feature(enable = "avx512f,popcnt")]
-#[inline]
-fn below_u64(lanes: &[u64; 8], x: u64) -> usize {
-    _mm512_cmplt_epu64_mask(line(lanes), _mm512_set1_epi64(x as i64)).count_ones() as usize
-}
-
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn choose(of: &Column, bits: u32, first: &Column, second: &Column) -> Column {
@@ -326,7 +314,7 @@ fn holds<const W: usize>(
     // decide-dependent/ipv4-10.
     let mut differ = differing(&spread.remote, &block.remote_value, &block.remote_mask);
     let mut fails = spread.remote_fails(block);
-    if block.with_local != 0 {
+    if block.asks_local {
         let local = spread_local(flow);
         let locals = differing(&local.address, &block.local_value, &block.local_mask);
         differ = _mm512_or_si512(differ, locals);

@@ -37,18 +37,6 @@ macro_rules! impl_lanes {
             }
 
             #[inline(always)]
-            fn below_u32(self, lanes: &[u32; 16], x: u32) -> usize {
-                // SAFETY: as before.
-                unsafe { below_u32(lanes, x) }
-            }
-
-            #[inline(always)]
-            fn below_u64(self, lanes: &[u64; 8], x: u64) -> usize {
-                // SAFETY: as before.
-                unsafe { below_u64(lanes, x) }
-            }
-
-            #[inline(always)]
             fn gather<T: Packed<N>, const N: usize>(
                 self,
                 values: &[T],
@@ -83,10 +71,10 @@ macro_rules! impl_lanes {
             }
 
             #[inline(always)]
-            fn find_in_blocks<const W: usize>(
+            fn find_in_blocks<const W: usize, const N: usize>(
                 self,
                 block: &Block<W>,
-                others: &[Block<W>],
+                others: [&[Block<W>]; N],
                 flow: &Flow<'_>,
             ) -> Ranked {
                 // SAFETY: as before.
@@ -179,9 +167,9 @@ macro_rules! define_spread {
 
         #[target_feature(enable = $features)]
         #[inline]
-        fn find_in_blocks<const W: usize>(
+        fn find_in_blocks<const W: usize, const N: usize>(
             block: &Block<W>,
-            others: &[Block<W>],
+            others: [&[Block<W>]; N],
             flow: &Flow<'_>,
         ) -> Ranked {
             let spread = spread(flow);
@@ -189,8 +177,10 @@ macro_rules! define_spread {
             // instructions, which take less time until they are done and more of the machine's;
             // decide-dependent/ipv4-10, ipv4-100.
             let mut best = find_in_first(block, flow, &spread);
-            for block in others {
-                best = block.first(matching(block, flow, &spread)).min(best);
+            for blocks in others {
+                for block in blocks {
+                    best = block.first(matching(block, flow, &spread)).min(best);
+                }
             }
             best
         }
@@ -260,7 +250,7 @@ impl<V, const W: usize> Spread<V, W> {
     pub(super) fn remote_fails(&self, block: &Block<W>) -> __m256i {
         let traits = _mm256_xor_si256(self.number, whole(&block.traits));
         let fails = _mm256_and_si256(traits, self.asked);
-        if !block.with_port {
+        if !block.asks_port {
             return fails;
         }
         let outside = outside(self.remote_port, &block.remote_first, &block.remote_more);
