@@ -176,6 +176,12 @@ pub(super) fn prefetch<T>(value: Option<&T>) {
     }
 }
 
+/// Begins to load what stands so many values after `value` in memory, whatever that is.
+#[inline(always)]
+pub(super) fn prefetch_beyond<T>(value: &T, count: usize) {
+    prefetch_at(std::ptr::from_ref(value).wrapping_add(count));
+}
+
 #[inline(always)]
 #[allow(
     unsafe_code,
