@@ -386,6 +386,12 @@ impl<'a> Flow<'a> {
         (&self.remote, &self.local)
     }
 
+    /// Returns the last of what decisions read of most flows, as it stands in memory.
+    #[inline(always)]
+    pub(crate) fn last_of_decisions(&self) -> &impl Sized {
+        &self.kind
+    }
+
     /// Returns what decisions of many flows at once read of each.
     #[inline(always)]
     pub(crate) fn words(&self) -> FlowWords {
