@@ -195,9 +195,9 @@ pub enum Strategy {
     /// then as [`Intervals`](Strategy::Intervals) does. Fastest for few rules.
     Blocks,
     /// Compares a flow with all rules that hold some address with the same bits in one place as its remote address,
-    /// mostly sixteen or less, and with those of any address, up to 96. Otherwise as
-    /// [`Intervals`](Strategy::Intervals) does, as with host rules and zone ids, where no bits tell the rules apart
-    /// well enough, and in batches.
+    /// mostly sixteen or less, and with those of any host, or finds these as [`Intervals`](Strategy::Intervals) does,
+    /// which it does otherwise too: where no bits tell the rules apart well enough, with host rules, zone ids, and in
+    /// batches.
     Buckets,
 }
 
@@ -425,6 +425,54 @@ impl Matcher {
             }
         };
         self.decision(best, flow.is_loopback())
+    }
+
+    /// Decides a flow by settings of rules in buckets, where those of any host, of one family at least, are kept
+    /// elsewhere.
+    #[inline(always)]
+    fn decide_beside_buckets(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
+        let (_, local) = flow.ends();
+        let is_usual = !flow.is_loopback() & !Case::of(flow).is_uncommon() & (local.port() != 0);
+        match self.known_family(flow).filter(|_| is_usual) {
+            Some(family @ AddressFamily::V4) => {
+                self.decide_by_bucket(lanes, family, &self.few_v4, flow)
+            }
+            Some(family @ AddressFamily::V6) => {
+                self.decide_by_bucket(lanes, family, &self.few_v6, flow)
+            }
+            None => self.machine.run(Decide { matcher: self, flow }),
+        }
+    }
+
+    /// Decides a usual flow of the family, of which `few` has all rules, or all but those of any host.
+    #[inline(always)]
+    fn decide_by_bucket<const W: usize>(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        few: &Scan<W>,
+        flow: &Flow<'_>,
+    ) -> Decision {
+        let (remote, local) = flow.ends();
+        let case = Case::of(flow);
+        let mut best = few.find_in_buckets(lanes, flow);
+        if few.has_all() {
+            return self.decision(best, false);
+        }
+        if self.has.anywhere {
+            best = best.min(self.plain.anywhere(lanes, Some(family), case, remote.port()));
+        }
+        if self.has.local_ports {
+            best = best.min(self.local_ports.find(lanes, family, case, local.port()));
+        }
+        if self.has.local_nets {
+            best = best.min(self.local_nets.find(lanes, family, flow, case));
+        }
+        if self.has.sided_anywhere {
+            let places = self.sided_places(lanes, family, flow, false);
+            best = self.find_sided(lanes, family, places, flow, best);
+        }
+        self.decision(best, false)
     }
 
     /// Decides a flow by settings of a few rules, where these do not say all about it.
@@ -967,6 +1015,19 @@ impl Job for DecideInBuckets<'_> {
     fn run(self, lanes: impl Lanes) -> Decision {
         let DecideInBuckets(Decide { matcher, flow }) = self;
         matcher.decide_few(lanes, flow, true)
+    }
+}
+
+/// The same by settings of rules in buckets, beside those of any host.
+struct DecideBesideBuckets<'a>(Decide<'a>);
+
+impl Job for DecideBesideBuckets<'_> {
+    type Output = Decision;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Decision {
+        let DecideBesideBuckets(Decide { matcher, flow }) = self;
+        matcher.decide_beside_buckets(lanes, flow)
     }
 }
 

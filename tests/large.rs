@@ -336,8 +336,8 @@ fn rules_that_no_bits_of_the_address_tell_apart_are_in_no_buckets() {
     for (count, bits, expected) in [
         (48, 32, Strategy::Blocks),
         (49, 32, Strategy::Buckets),
-        (4000, 32, Strategy::Buckets),
-        (4001, 32, Strategy::Intervals),
+        (16_000, 32, Strategy::Buckets),
+        (16_001, 32, Strategy::Intervals),
         (60, 1, Strategy::Blocks),
         (80, 1, Strategy::Blocks),
         (81, 1, Strategy::Intervals),
@@ -346,6 +346,62 @@ fn rules_that_no_bits_of_the_address_tell_apart_are_in_no_buckets() {
         let expected = if is_wide { expected } else { Strategy::Intervals };
         assert_eq!(strategy, expected, "{count} of {bits} bits");
     }
+}
+
+/// Rules of any host that are so many that they are not compared beside those in buckets: of remote ports, of local
+/// ports, of local networks, and of both local ports and networks.
+#[test]
+fn rules_of_any_host_beside_buckets_decide_as_the_reference_does() {
+    let side = |address: u32, port: u16| {
+        let host = Host::Address(Ipv4Addr::from_bits(address).into(), None);
+        Endpoint::from_parts(host, Ports::one(port))
+    };
+    let rule = |remote: Option<(Endpoint, u64)>, local: Option<(Endpoint, u64)>| {
+        let split = |side: Option<(Endpoint, u64)>| match side {
+            Some((endpoint, bits)) => (Some(endpoint), bits),
+            None => (None, 0),
+        };
+        let ((remote, bits), (local, local_bits)) = (split(remote), split(local));
+        let (protocol, direction) = (Protocol::Any, Direction::Any);
+        let rule =
+            NetworkRule::remote_network(remote, bits, local, local_bits, protocol, direction);
+        FilterRule::new(rule.unwrap(), Action::Drop)
+    };
+    let mut rules = Vec::new();
+    for number in 0..100_u32 {
+        let port = number as u16;
+        rules.push(rule(Some((side(number.wrapping_mul(0x9e37_79b9) | 1, 7), 32)), None));
+        let local = 0x0a00_0100 + number;
+        match number % 4 {
+            0 => rules.push(rule(Some((side(0, 1000 + port), 0)), None)),
+            1 => rules.push(rule(None, Some((side(0, 2000 + port), 0)))),
+            2 => rules.push(rule(None, Some((side(local, 0), 32)))),
+            _ => rules.push(rule(None, Some((side(local, 3000 + port), 32)))),
+        }
+    }
+    let mut flows = Vec::new();
+    for number in 0..100_u32 {
+        let near = number.wrapping_mul(0x9e37_79b9) | 1;
+        for (remote, local) in [
+            ((near, 7), (9, 9)),
+            ((near, 8), (9, 9)),
+            ((near + 1, 1000 + number), (9, 9)),
+            ((near, 8), (9, 2000 + number)),
+            ((near, 8), (0x0a00_0100 + number, 9)),
+            ((near, 8), (0x0a00_0100 + number, 3000 + number)),
+            ((near, 8), (0, 2000 + number)),
+            ((near, 8), (0, 0)),
+        ] {
+            let [remote, local] = [remote, local].map(|(address, port)| side(address, port as u16));
+            for protocol in [IpProtocol::TCP, IpProtocol::ICMP] {
+                let flow = Flow::new(protocol, Direction::Outbound);
+                let flow = flow.with_remote(remote.clone()).unwrap();
+                flows.push(flow.with_local(local.clone()).unwrap());
+            }
+        }
+    }
+    let settings = FilterSettings::new(rules, Action::Allow);
+    agree("beside buckets", &settings, &flows);
 }
 
 /// Settings of a few rules, which are compared with flows one by one, also beyond the most of them that are

@@ -6,98 +6,107 @@ use crate::matcher::memory;
 use crate::matcher::scan::{Block, LANES};
 use crate::matcher::sided::SidedRule;
 
-/// For each value of some bits of the remote address, the blocks of the rules that hold an address with it.
+/// For each value of some bits of the remote address, the blocks of the rules that hold an address with it; or where
+/// these are many, the same by other bits.
 #[derive(Debug)]
 pub(super) struct Buckets<const W: usize> {
     blocks: Vec<Block<W>>,
-    /// INVARIANT: for each value of the bits, of which are `64 - down`, blocks that there are.
-    runs: Vec<Run>,
-    /// How far an IPv4 address, or the first half of an IPv6 address, is moved up and then down to be a place in
-    /// `runs`.
+    /// For all values of each table.
+    entries: Vec<Entry>,
+    /// That of all addresses.
+    first: Table,
+    /// Those that entries lead to.
+    others: Vec<Table>,
+}
+
+/// Which bits a table is for. An IPv4 address, or the first half of an IPv6 address, is moved up and then down to be
+/// their value.
+#[derive(Clone, Copy, Debug, Default)]
+struct Table {
+    /// The place of its first entry.
+    start: u32,
     up: u8,
     down: u8,
 }
 
-/// Blocks that follow each other: the number of the first, and in the highest bits how many more they are.
+impl Table {
+    /// Returns the place of the entry of an address.
+    #[inline(always)]
+    fn place(self, address: u64) -> usize {
+        self.start as usize + (address << (self.up % 64) >> (self.down % 64)) as usize
+    }
+}
+
+/// Blocks that follow each other, or a table.
 #[derive(Clone, Copy, Debug)]
-struct Run(u16);
+struct Entry(u32);
 
-impl Run {
-    const MORE: u32 = 13;
-    /// The most blocks of a run.
-    const MAX_BLOCKS: usize = 1 << (u16::BITS - Run::MORE);
+impl Entry {
+    const TABLE: u32 = 1 << 31;
+    const MORE: u32 = 28;
+    /// The most blocks of an entry.
+    const MAX_BLOCKS: usize = 8;
 
-    fn new(first: usize, more: usize) -> Option<Run> {
-        let is_number = first < 1 << Run::MORE && more < Run::MAX_BLOCKS;
-        is_number.then_some(Run((more << Run::MORE | first) as u16))
+    /// Takes the number of the first block, and of how many there are more.
+    fn of_blocks(first: usize, more: usize) -> Option<Entry> {
+        let is_number = first < 1 << Entry::MORE && more < Entry::MAX_BLOCKS;
+        is_number.then_some(Entry((more << Entry::MORE | first) as u32))
+    }
+
+    fn of_table(number: usize) -> Option<Entry> {
+        (number < Entry::TABLE as usize).then_some(Entry(number as u32 | Entry::TABLE))
+    }
+
+    #[inline(always)]
+    fn table(self) -> Option<usize> {
+        (self.0 & Entry::TABLE != 0).then_some((self.0 & !Entry::TABLE) as usize)
     }
 
     #[inline(always)]
     fn first(self) -> usize {
-        usize::from(self.0) % (1 << Run::MORE)
+        self.0 as usize % (1 << Entry::MORE)
     }
 
     #[inline(always)]
     fn more(self) -> usize {
-        usize::from(self.0 >> Run::MORE)
+        (self.0 >> Entry::MORE) as usize
     }
 }
 
 impl<const W: usize> Buckets<W> {
     /// No buckets, in which nothing is to be looked for.
-    pub(super) const NONE: Buckets<W> =
-        Buckets { blocks: Vec::new(), runs: Vec::new(), up: 0, down: 0 };
+    pub(super) const NONE: Buckets<W> = Buckets {
+        blocks: Vec::new(),
+        entries: Vec::new(),
+        first: Table { start: 0, up: 0, down: 0 },
+        others: Vec::new(),
+    };
 
     /// Takes rules; `None` if no bits tell them apart well enough.
     pub(super) fn new(rules: &[&SidedRule]) -> Option<Buckets<W>> {
-        let nets: Vec<Net> = rules.iter().map(|rule| Net::new(rule)).collect();
-        let window = Window::of_nets(&nets, if W == 1 { u32::BITS } else { u64::BITS })?;
-        let mut rules: Vec<(usize, usize, &SidedRule)> = nets
-            .into_iter()
-            .zip(rules)
-            .map(|(net, rule)| {
-                let (first, last) = window.values(net);
-                (first, last, *rule)
-            })
-            .collect();
-        rules.sort_by_key(|(first, ..)| *first);
-        let mut rules = rules.into_iter().peekable();
-        let (mut blocks, mut runs) = (Vec::new(), Vec::with_capacity(window.len()));
-        // The rules of the block at hand, which values before have if it is open, each with its last value.
-        let mut own: Vec<(usize, &SidedRule)> = Vec::new();
-        let mut is_open = false;
-        for value in 0..window.len() {
-            let count = own.len();
-            while let Some((_, last, rule)) = rules.next_if(|(first, ..)| *first == value) {
-                own.push((last, rule));
-            }
-            if is_open && own.len() > LANES {
-                push(&mut blocks, own.get(..count)?);
-                own.retain(|(last, _)| *last >= value);
-                is_open = false;
-            }
-            runs.push(Run::new(blocks.len(), own.len().saturating_sub(1) / LANES)?);
-            is_open |= own.len() <= LANES;
-            if !is_open {
-                push(&mut blocks, &own);
-                own.retain(|(last, _)| *last > value);
-            }
+        let rules: Vec<(Net, &SidedRule)> =
+            rules.iter().map(|rule| (Net::new(rule), *rule)).collect();
+        let mut builder = Builder {
+            blocks: Vec::new(),
+            entries: Vec::new(),
+            tables: Vec::new(),
+            changes: Vec::new(),
+            more: 0,
+            max_blocks: rules.len().div_ceil(LANES) * 3 / 2 + 1,
+        };
+        builder.add(&rules, 0)?;
+        // Few of the rules have others beside those of one block.
+        if builder.more > rules.len() / 4 {
+            return None;
         }
-        if is_open {
-            push(&mut blocks, &own);
-        }
-        blocks.shrink_to_fit();
+        let Builder { mut blocks, mut entries, tables, .. } = builder;
         // PERF: which bucket a flow is of no predictor foresees, so all blocks ask for the same;
         // decide-dependent/ipv4-1k.
         Block::unite(&mut blocks);
-        let bits_of_words =
-            u64::BITS as u8 - if W == 1 { u32::BITS as u8 } else { u64::BITS as u8 };
-        Some(Buckets {
-            blocks,
-            runs,
-            up: window.after as u8 + bits_of_words,
-            down: (u64::BITS - window.count) as u8,
-        })
+        blocks.shrink_to_fit();
+        entries.shrink_to_fit();
+        let (first, others) = tables.split_first()?;
+        Some(Buckets { blocks, entries, first: *first, others: others.to_vec() })
     }
 
     /// Returns the first of the blocks for a flow of the family, and the others, mostly none. `None` only of
@@ -106,10 +115,12 @@ impl<const W: usize> Buckets<W> {
     pub(super) fn of(&self, flow: &Flow<'_>) -> Option<(&Block<W>, &[Block<W>])> {
         let (high, low) = flow.ends().0.folded_bits();
         let address = if W == 1 { low } else { high };
-        let value = address << (self.up % 64) >> (self.down % 64);
-        let run = *self.runs.get(value as usize)?;
-        let (block, others) = self.blocks.get(run.first()..)?.split_first()?;
-        Some((block, others.get(..run.more())?))
+        let mut entry = *self.entries.get(self.first.place(address))?;
+        while let Some(number) = entry.table() {
+            entry = *self.entries.get(self.others.get(number)?.place(address))?;
+        }
+        let (block, others) = self.blocks.get(entry.first()..)?.split_first()?;
+        Some((block, others.get(..entry.more())?))
     }
 
     #[cfg(test)]
@@ -118,22 +129,113 @@ impl<const W: usize> Buckets<W> {
     }
 
     #[cfg(test)]
+    pub(super) fn table_count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    #[cfg(test)]
     pub(super) fn longest_run(&self) -> usize {
-        self.runs.iter().map(|run| run.more() + 1).max().unwrap_or(0)
+        let of_blocks = self.entries.iter().filter(|entry| entry.table().is_none());
+        of_blocks.map(|entry| entry.more() + 1).max().unwrap_or(0)
     }
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        memory::of_vec(&self.blocks) + memory::of_vec(&self.runs)
+        memory::of_vec(&self.blocks) + memory::of_vec(&self.entries) + memory::of_vec(&self.others)
     }
 }
 
-/// Puts rules in blocks.
-fn push<const W: usize>(blocks: &mut Vec<Block<W>>, rules: &[(usize, &SidedRule)]) {
-    // Of none there is a block too, for a value that no rule has.
-    let count = rules.len().div_ceil(LANES).max(1);
-    let mut rules = rules.iter().map(|(_, rule)| *rule);
-    blocks.extend((0..count).map(|_| Block::new(rules.by_ref().take(LANES))));
+/// What [`Buckets`] become.
+struct Builder<const W: usize> {
+    blocks: Vec<Block<W>>,
+    entries: Vec<Entry>,
+    tables: Vec<Table>,
+    changes: Vec<[u32; 2]>,
+    /// Of all entries of more than one block, the blocks beside the first, times the rules.
+    more: usize,
+    max_blocks: usize,
+}
+
+impl<const W: usize> Builder<W> {
+    /// The number of bits of an address that are told apart.
+    const WIDTH: u32 = if W == 1 { u32::BITS } else { u64::BITS };
+    /// The most tables one after the other.
+    const MAX_DEPTH: usize = 4;
+    /// With more rules a value has a table of its own.
+    const MAX_RULES: usize = 2 * LANES;
+
+    /// Adds a table of rules, in so many others, and those that it leads to. Returns none if there are too many blocks.
+    fn add(&mut self, rules: &[(Net, &SidedRule)], depth: usize) -> Option<()> {
+        let nets: Vec<Net> = rules.iter().map(|(net, _)| *net).collect();
+        let window = Window::of_nets(&nets, Self::WIDTH, &mut self.changes)?;
+        let start = self.entries.len();
+        self.tables.push(Table {
+            start: u32::try_from(start).ok()?,
+            // An IPv4 address is at the end of 64 bits.
+            up: (u64::BITS - Self::WIDTH + window.after) as u8,
+            down: (u64::BITS - window.count) as u8,
+        });
+        self.entries.resize(start + window.len(), Entry(0));
+        let mut of_values: Vec<(usize, usize, &(Net, &SidedRule))> = rules
+            .iter()
+            .map(|rule| {
+                let (first, last) = window.values(rule.0);
+                (first, last, rule)
+            })
+            .collect();
+        of_values.sort_by_key(|(first, ..)| *first);
+        let mut of_values = of_values.into_iter().peekable();
+        // The rules of the block at hand, which values before have if it is open, each with its last value.
+        let mut own: Vec<(usize, &(Net, &SidedRule))> = Vec::new();
+        let mut is_open = false;
+        for value in 0..window.len() {
+            let count = own.len();
+            while let Some((_, last, rule)) = of_values.next_if(|(first, ..)| *first == value) {
+                own.push((last, rule));
+            }
+            if is_open && own.len() > LANES {
+                self.push(own.get(..count)?)?;
+                own.retain(|(last, _)| *last >= value);
+                is_open = false;
+            }
+            let has_table = own.len() > Self::MAX_RULES
+                && own.len() < rules.len()
+                && depth + 1 < Self::MAX_DEPTH;
+            let entry = match has_table {
+                true => {
+                    let number = self.tables.len() - 1;
+                    let own: Vec<(Net, &SidedRule)> = own.iter().map(|(_, rule)| **rule).collect();
+                    self.add(&own, depth + 1)?;
+                    Entry::of_table(number)?
+                }
+                false => {
+                    let more = own.len().saturating_sub(1) / LANES;
+                    self.more += own.len() * more;
+                    Entry::of_blocks(self.blocks.len(), more)?
+                }
+            };
+            *self.entries.get_mut(start + value)? = entry;
+            is_open |= own.len() <= LANES;
+            if !is_open {
+                if !has_table {
+                    self.push(&own)?;
+                }
+                own.retain(|(last, _)| *last > value);
+            }
+        }
+        if is_open {
+            self.push(&own)?;
+        }
+        Some(())
+    }
+
+    /// Puts rules in blocks; of none there is one too, for values that no rule has.
+    fn push(&mut self, rules: &[(usize, &(Net, &SidedRule))]) -> Option<()> {
+        let count = rules.len().div_ceil(LANES).max(1);
+        let mut rules = rules.iter().map(|(_, (_, rule))| *rule);
+        self.blocks.extend((0..count).map(|_| Block::new(rules.by_ref().take(LANES))));
+        (self.blocks.len() <= self.max_blocks).then_some(())
+    }
 }
 
 /// A remote network by its first 64 bits, which an IPv4 address has at the front.
@@ -169,7 +271,7 @@ struct Cost {
 
 impl Window {
     /// The most bits.
-    const MAX_COUNT: u32 = 16;
+    const MAX_COUNT: u32 = 18;
 
     /// Returns the number of values.
     fn len(self) -> usize {
@@ -186,19 +288,14 @@ impl Window {
         (value(net.first), value(last))
     }
 
-    /// Returns the window of addresses of so many bits that is the best for networks, if one is good enough: if
-    /// only a quarter of them, or the eighth part in three blocks and so on, has values of more than one block, and
-    /// the blocks are no more than half as many again as the networks fill.
-    fn of_nets(nets: &[Net], bits: u32) -> Option<Window> {
+    /// Returns the best window of addresses of so many bits for networks.
+    fn of_nets(nets: &[Net], bits: u32, changes: &mut Vec<[u32; 2]>) -> Option<Window> {
         // PERF: two values for each network; with four, and with every place of the window, 1,000 IPv6 networks take
         // as many blocks, within a tenth.
         let count = (2 * nets.len()).next_power_of_two().ilog2().clamp(4, Window::MAX_COUNT);
-        let mut changes = Vec::new();
         let windows = (0..=bits - count).step_by(2).map(|after| Window { after, count });
-        let costs = windows.map(|window| (window.cost(nets, &mut changes), window));
-        let (cost, window) = costs.min_by_key(|(cost, _)| *cost)?;
-        let most = nets.len().div_ceil(LANES) * 3 / 2 + 1;
-        (cost.others <= nets.len() / 4 && cost.blocks <= most).then_some(window)
+        let costs = windows.map(|window| (window.cost(nets, changes), window));
+        costs.min_by_key(|(cost, _)| *cost).map(|(_, window)| window)
     }
 
     /// Returns how well the window tells networks apart.

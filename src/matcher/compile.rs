@@ -215,16 +215,14 @@ fn compile_within(
     if !has_intervals {
         sided.clear();
     }
-    let few = match hosts.is_empty() && !has.zones {
+    let mut few = match hosts.is_empty() && !has.zones {
         true => strategies.iter().find_map(|own| Some((*own, few_of(*own, rules, &order)?))),
         false => None,
     };
-    let is_few = few.is_some();
-    let (strategy, (few_v4, few_v6)) =
-        few.unwrap_or_else(|| (strategy, (Scan::new(&[]), Scan::new(&[]))));
+    let has_all = |(_, (v4, v6)): &(Strategy, (Scan<1>, Scan<4>))| v4.has_all() && v6.has_all();
     lists.shrink_to_fit();
     let mut budget = Budget::new(options.max_bytes);
-    budget.take(few_v4.size_bytes() + few_v6.size_bytes() + lists.size_bytes())?;
+    budget.take(lists.size_bytes())?;
     budget.take(local_nets.size_bytes())?;
     let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
     *crossed = sided_v4.cross().map_or(Crossing::Off, Crossed::crossing);
@@ -234,9 +232,17 @@ fn compile_within(
     budget.take(sided_v6.size_bytes())?;
     drop(sided);
     // No rule that is kept elsewhere has a rank to compare with those of the index.
-    let all_are_plain = plain.len() == rules.len() && !is_few;
+    let all_are_plain = plain.len() == rules.len();
     let mut plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
-    let all_are_networks = all_are_plain && plain.is_simple();
+    if options.strategy.is_none() && (all_are_plain && plain.is_simple() || has_pairs) {
+        few = few.filter(has_all);
+    }
+    let is_few = few.is_some();
+    let all_are_networks = all_are_plain && plain.is_simple() && !is_few;
+    let has_all = few.as_ref().is_some_and(has_all);
+    let (strategy, (few_v4, few_v6)) =
+        few.unwrap_or_else(|| (strategy, (Scan::new(&[]), Scan::new(&[]))));
+    budget.take(few_v4.size_bytes() + few_v6.size_bytes())?;
     if precedence == Precedence::FirstMatch || (all_are_networks && plain.number_by(&order)) {
         order = Vec::new();
     }
@@ -248,7 +254,8 @@ fn compile_within(
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;
     let kind = match (is_few, all_are_networks) {
-        (true, _) if strategy == Strategy::Buckets => Rules::InBuckets,
+        (true, _) if strategy == Strategy::Buckets && has_all => Rules::InBuckets,
+        (true, _) if strategy == Strategy::Buckets => Rules::BesideBuckets,
         (true, _) => Rules::Few,
         (false, true) => Rules::Networks,
         (false, false) => Rules::Any,

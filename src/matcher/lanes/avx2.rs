@@ -9,7 +9,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInBuckets};
+use crate::matcher::{Decide, DecideBesideBuckets, DecideByNetwork, DecideFew, DecideInBuckets};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -34,6 +34,12 @@ pub(super) fn decide_few(job: Decide<'_>) -> Decision {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_in_buckets(job: Decide<'_>) -> Decision {
     DecideInBuckets(job).run(Avx2(()))
+}
+
+/// Does the same by settings of rules in buckets, beside those of any host.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn decide_beside_buckets(job: Decide<'_>) -> Decision {
+    DecideBesideBuckets(job).run(Avx2(()))
 }
 
 /// Does the same by settings of rules of whole networks.

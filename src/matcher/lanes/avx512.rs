@@ -9,7 +9,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideByNetwork, DecideFew, DecideInBuckets};
+use crate::matcher::{Decide, DecideBesideBuckets, DecideByNetwork, DecideFew, DecideInBuckets};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
@@ -38,6 +38,13 @@ pub(super) fn decide_few(job: Decide<'_>) -> Decision {
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_in_buckets(job: Decide<'_>) -> Decision {
     DecideInBuckets(job).run(Avx512(()))
+}
+
+/// Does the same by settings of rules in buckets, beside those of any host.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn decide_beside_buckets(job: Decide<'_>) -> Decision {
+    DecideBesideBuckets(job).run(Avx512(()))
 }
 
 /// Does the same by settings of rules of whole networks.
