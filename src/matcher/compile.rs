@@ -62,7 +62,9 @@ pub(super) fn compile(
         match crossed {
             Crossing::Phases if options.crossing.is_none() => limits.phases = None,
             Crossing::Pairs if options.crossing.is_none() => limits.pairs = None,
-            _ if strategies.len() > 1 => strategies = vec![Strategy::Intervals],
+            _ if options.strategy.is_none() && strategies.first() == Some(&Strategy::Buckets) => {
+                strategies.remove(0);
+            }
             _ => return compiled,
         }
     }
