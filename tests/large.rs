@@ -373,7 +373,13 @@ fn rules_of_any_host_beside_buckets_decide_as_the_reference_does() {
         rules.push(rule(Some((side(number.wrapping_mul(0x9e37_79b9) | 1, 7), 32)), None));
         let local = 0x0a00_0100 + number;
         match number % 4 {
-            0 => rules.push(rule(Some((side(0, 1000 + port), 0)), None)),
+            0 => {
+                rules.push(rule(Some((side(0, 1000 + port), 0)), None));
+                // An address and 0 bits, as in the story of the README.
+                if number % 8 == 0 {
+                    rules.push(rule(Some((side(0x0909_0909, 4000 + port), 0)), None));
+                }
+            }
             1 => rules.push(rule(None, Some((side(0, 2000 + port), 0)))),
             2 => rules.push(rule(None, Some((side(local, 0), 32)))),
             _ => rules.push(rule(None, Some((side(local, 3000 + port), 32)))),
@@ -386,6 +392,7 @@ fn rules_of_any_host_beside_buckets_decide_as_the_reference_does() {
             ((near, 7), (9, 9)),
             ((near, 8), (9, 9)),
             ((near + 1, 1000 + number), (9, 9)),
+            ((near + 1, 4000 + number), (9, 9)),
             ((near, 8), (9, 2000 + number)),
             ((near, 8), (0x0a00_0100 + number, 9)),
             ((near, 8), (0x0a00_0100 + number, 3000 + number)),

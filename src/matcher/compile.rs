@@ -376,6 +376,7 @@ fn sided_of(family: AddressFamily, rules: &[(Ranked, &Network, &NetworkRule)]) -
             zones: [remote.zone(), local.zone()],
             may_be_loopback: remote.is_explicit() || local.is_explicit(),
             has_local: *local != Network::Nil,
+            is_of_any_host: matches!(remote, Network::Nil | Network::Wildcard { .. }),
         })
     };
     rules.iter().filter_map(of_family).collect()

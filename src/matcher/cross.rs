@@ -393,6 +393,7 @@ mod tests {
             zones: [None; 2],
             may_be_loopback: true,
             has_local: true,
+            is_of_any_host: false,
         };
         let rules: Vec<SidedRule> = (0..9).map(rule).collect();
         let remotes = Classes::new(rules.iter().map(|rule| rule.remote));

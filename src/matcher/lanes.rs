@@ -530,6 +530,7 @@ mod tests {
             zones: [None; 2],
             may_be_loopback: true,
             has_local: true,
+            is_of_any_host: false,
         };
         let rules: Vec<SidedRule> = (0..40).map(rule).collect();
         let scan = Scan::<W>::new(&rules);
@@ -633,6 +634,7 @@ mod tests {
             zones: [None; 2],
             may_be_loopback: false,
             has_local: rank % 7 == 0,
+            is_of_any_host: false,
         };
         let rules: Vec<SidedRule> = nets.iter().enumerate().map(rule).collect();
         let (all, buckets) = (Scan::<W>::new(&rules), Scan::<W>::in_buckets(&rules).unwrap());
@@ -679,6 +681,7 @@ mod tests {
             zones: [None; 2],
             may_be_loopback: false,
             has_local: false,
+            is_of_any_host: false,
         };
         let own = 0x9876_5432;
         let others =

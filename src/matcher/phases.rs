@@ -562,6 +562,7 @@ mod tests {
             zones: [None; 2],
             may_be_loopback: true,
             has_local: true,
+            is_of_any_host: false,
         }
     }
 

@@ -262,7 +262,11 @@ impl<const W: usize> Scan<W> {
         let buckets = Buckets::new(&others)?;
         let has_all = anywhere.len() <= Self::MAX_ANYWHERE;
         if !has_all {
-            anywhere.clear();
+            // Those of an address and 0 bits are no rules of any host elsewhere.
+            anywhere.retain(|rule| !rule.is_of_any_host);
+            if anywhere.len() > Self::MAX_ANYWHERE {
+                return None;
+            }
         }
         Some(Scan { blocks: in_blocks(&mut anywhere), buckets, has_all })
     }

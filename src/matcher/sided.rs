@@ -37,6 +37,8 @@ pub(super) struct SidedRule {
     /// The rule may match loopback flows.
     pub(super) may_be_loopback: bool,
     pub(super) has_local: bool,
+    /// Whether the remote side is nil or a wildcard.
+    pub(super) is_of_any_host: bool,
 }
 
 /// The index. `W` is the number of 32-bit words in an address of the family: 1 or 4.
