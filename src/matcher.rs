@@ -196,8 +196,9 @@ pub enum Strategy {
     Blocks,
     /// Compares a flow with all rules that hold some address with the same bits in one place as its remote address,
     /// mostly sixteen or less, and with those of any host, or finds these as [`Intervals`](Strategy::Intervals) does,
-    /// which it does otherwise too: where no bits tell the rules apart well enough, with host rules, zone ids, and in
-    /// batches.
+    /// which it does otherwise too: where no bits tell the rules apart well enough, with zone ids, in batches, and of
+    /// some flows that are rare. Taken for 49 to 16,000 rules with AVX2 or AVX-512, for up to 2,000 if all are of whole
+    /// networks, where it fits [`max_bytes`](MatcherBuilder::max_bytes).
     Buckets,
 }
 
@@ -428,7 +429,7 @@ impl Matcher {
     }
 
     /// Decides a flow by settings of rules in buckets, where those of any host, of one family at least, are kept
-    /// elsewhere.
+    /// elsewhere, or there are host rules.
     #[inline(always)]
     fn decide_beside_buckets(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
         let (_, local) = flow.ends();
@@ -453,26 +454,15 @@ impl Matcher {
         few: &Scan<W>,
         flow: &Flow<'_>,
     ) -> Decision {
-        let (remote, local) = flow.ends();
-        let case = Case::of(flow);
         let mut best = few.find_in_buckets(lanes, flow);
-        if few.has_all() {
-            return self.decision(best, false);
+        if !few.has_all() {
+            best = best.min(self.find_of_any_host(lanes, family, flow));
+            if self.has.sided_anywhere {
+                let places = self.sided_places(lanes, family, flow, false);
+                best = self.find_sided(lanes, family, places, flow, best);
+            }
         }
-        if self.has.anywhere {
-            best = best.min(self.plain.anywhere(lanes, Some(family), case, remote.port()));
-        }
-        if self.has.local_ports {
-            best = best.min(self.local_ports.find(lanes, family, case, local.port()));
-        }
-        if self.has.local_nets {
-            best = best.min(self.local_nets.find(lanes, family, flow, case));
-        }
-        if self.has.sided_anywhere {
-            let places = self.sided_places(lanes, family, flow, false);
-            best = self.find_sided(lanes, family, places, flow, best);
-        }
-        self.decision(best, false)
+        self.decide_among_hosts(flow, best)
     }
 
     /// Decides a flow by settings of a few rules, where these do not say all about it.
@@ -495,10 +485,7 @@ impl Matcher {
             AddressFamily::V4 => self.sided_v4.find(lanes, places, flow, Ranked::NONE),
             family => self.find_sided(lanes, family, places, flow, Ranked::NONE),
         };
-        match self.has.hosts {
-            true => self.decide_by_host(flow, best),
-            false => self.decision(best, flow.is_loopback()),
-        }
+        self.decide_among_hosts(flow, best)
     }
 
     /// Decides a flow with a remote address, given its family, its leaf, and how to get the places
@@ -522,35 +509,59 @@ impl Matcher {
             return self.decide_unbound(unbound, leaf, flow);
         }
         let mut is_rare = self.has.others;
-        let mut best = Ranked::NONE;
-        if self.has.anywhere {
+        if self.has.anywhere | self.has.local_ports {
             is_rare |= is_loopback | case.is_uncommon();
-            best = self.plain.anywhere(lanes, Some(family), case, remote.port());
         }
         if self.has.local_ports {
-            let is_known = (local.folded_family() == Some(family)) & (local.port() != 0);
-            is_rare |= !is_known | is_loopback | case.is_uncommon();
-            let found = self.local_ports.find(lanes, family, case, local.port());
-            best = select_unpredictable(found < best, found, best);
+            is_rare |= (local.folded_family() != Some(family)) | (local.port() == 0);
         }
         if has_sided | self.has.local_nets {
             is_rare |= self.known_family(flow).is_none();
+        }
+        if is_rare {
+            return self.decide_fully(flow, leaf.by_fields());
+        }
+        let best = self.find_of_any_host(lanes, family, flow);
+        let mut best = self.plain.find(leaf, case, remote.port(), best);
+        if has_sided {
+            best = self.find_sided(lanes, family, places(family, by_remote), flow, best);
+        }
+        self.decide_among_hosts(flow, best)
+    }
+
+    /// Returns the first of the rules of any host that are not among those with a local side, of a flow of TCP or
+    /// UDP that is no loopback flow and of which both ends are known as far as these rules ask.
+    #[inline(always)]
+    fn find_of_any_host(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        flow: &Flow<'_>,
+    ) -> Ranked {
+        let (remote, local) = flow.ends();
+        let case = Case::of(flow);
+        let mut best = Ranked::NONE;
+        if self.has.anywhere {
+            best = self.plain.anywhere(lanes, Some(family), case, remote.port());
+        }
+        if self.has.local_ports {
+            let found = self.local_ports.find(lanes, family, case, local.port());
+            best = select_unpredictable(found < best, found, best);
         }
         if self.has.local_nets {
             let found = self.local_nets.find(lanes, family, flow, case);
             best = select_unpredictable(found < best, found, best);
         }
-        if is_rare {
-            return self.decide_fully(flow, leaf.by_fields());
+        best
+    }
+
+    /// Decides a flow given the best rule of all but the host rules.
+    #[inline(always)]
+    fn decide_among_hosts(&self, flow: &Flow<'_>, best: Ranked) -> Decision {
+        match self.has.hosts {
+            true => self.decide_by_host(flow, best),
+            false => self.decision(best, flow.is_loopback()),
         }
-        best = self.plain.find(leaf, case, remote.port(), best);
-        if has_sided {
-            best = self.find_sided(lanes, family, places(family, by_remote), flow, best);
-        }
-        if self.has.hosts {
-            return self.decide_by_host(flow, best);
-        }
-        self.decision(best, is_loopback)
     }
 
     /// Returns the rules for flows whose local address is not known, if there are some and the flow, which has
@@ -992,54 +1003,29 @@ impl Job for Decide<'_> {
     }
 }
 
-/// The same by settings of a few rules.
-struct DecideFew<'a>(Decide<'a>);
-
-impl Job for DecideFew<'_> {
-    type Output = Decision;
-
+impl Decide<'_> {
+    /// Decides by settings of a few rules.
     #[inline(always)]
-    fn run(self, lanes: impl Lanes) -> Decision {
-        let DecideFew(Decide { matcher, flow }) = self;
-        matcher.decide_few(lanes, flow, false)
+    fn few(self, lanes: impl Lanes) -> Decision {
+        self.matcher.decide_few(lanes, self.flow, false)
     }
-}
 
-/// The same by settings of rules in buckets.
-struct DecideInBuckets<'a>(Decide<'a>);
-
-impl Job for DecideInBuckets<'_> {
-    type Output = Decision;
-
+    /// Decides by settings of rules in buckets.
     #[inline(always)]
-    fn run(self, lanes: impl Lanes) -> Decision {
-        let DecideInBuckets(Decide { matcher, flow }) = self;
-        matcher.decide_few(lanes, flow, true)
+    fn in_buckets(self, lanes: impl Lanes) -> Decision {
+        self.matcher.decide_few(lanes, self.flow, true)
     }
-}
 
-/// The same by settings of rules in buckets, beside those of any host.
-struct DecideBesideBuckets<'a>(Decide<'a>);
-
-impl Job for DecideBesideBuckets<'_> {
-    type Output = Decision;
-
+    /// Decides by settings of rules in buckets, beside those of any host and host rules.
     #[inline(always)]
-    fn run(self, lanes: impl Lanes) -> Decision {
-        let DecideBesideBuckets(Decide { matcher, flow }) = self;
-        matcher.decide_beside_buckets(lanes, flow)
+    fn beside_buckets(self, lanes: impl Lanes) -> Decision {
+        self.matcher.decide_beside_buckets(lanes, self.flow)
     }
-}
 
-/// The same by settings of rules of whole networks.
-struct DecideByNetwork<'a>(Decide<'a>);
-
-impl Job for DecideByNetwork<'_> {
-    type Output = Decision;
-
+    /// Decides by settings of rules of whole networks.
     #[inline(always)]
-    fn run(self, lanes: impl Lanes) -> Decision {
-        let DecideByNetwork(Decide { matcher, flow }) = self;
+    fn by_network(self, lanes: impl Lanes) -> Decision {
+        let Decide { matcher, flow } = self;
         let found = matcher.plain.of_network(lanes, flow.ends().0);
         let best = select_unpredictable(Case::of(flow).is_uncommon(), Ranked::NONE, found);
         matcher.decision(best, flow.is_loopback())

@@ -407,15 +407,44 @@ fn rules_of_any_host_beside_buckets_decide_as_the_reference_does() {
             }
         }
     }
+    agree("beside buckets", &FilterSettings::new(rules.clone(), Action::Allow), &flows);
+
+    // The same with host rules before and between them, and flows that have a name too.
+    let host_rule = |number: u32| {
+        let host = Endpoint::new(&format!("host-{number}.example.com"), "0").unwrap();
+        let rule = NetworkRule::destination_host(host, Protocol::Tcp).unwrap();
+        FilterRule::new(rule, Action::FilterData)
+    };
+    let with_hosts =
+        rules.into_iter().zip(0..).flat_map(|(rule, number)| [host_rule(number), rule]);
+    let settings = FilterSettings::new(with_hosts.collect(), Action::Allow);
+    let is_wide = Matcher::new(&settings).unwrap().vectors() >= Vectors::Bits256;
+    let expected = if is_wide { Strategy::Buckets } else { Strategy::Intervals };
+    assert_eq!(Matcher::new(&settings).unwrap().strategy(), expected);
+    let named = |(flow, number): (&Flow<'static>, usize)| {
+        flow.clone().with_remote_hostname(format!("www.host-{}.example.com", number % 150))
+    };
+    let with_names: Vec<Flow<'_>> = flows.iter().zip(0..).map(named).collect();
+    agree("beside host rules", &settings, &flows);
+    agree("host rules", &settings, &with_names);
+
+    // And with so few rules of any host that they are compared, if there were no host rules.
+    let is_of_net = |rule: &&FilterRule| {
+        let remote = rule.network_rule().remote_side();
+        remote.is_none_or(|remote| remote.ports().is_any() || remote.is_explicit())
+    };
+    let mut rules: Vec<FilterRule> = settings.rules().iter().filter(is_of_net).cloned().collect();
+    rules.retain(|rule| *rule.network_rule().local() == Network::Nil);
     let settings = FilterSettings::new(rules, Action::Allow);
-    agree("beside buckets", &settings, &flows);
+    assert_eq!(Matcher::new(&settings).unwrap().strategy(), expected);
+    agree("host rules and networks", &settings, &with_names);
 }
 
 /// Settings of a few rules, which are compared with flows one by one, also beyond the most of them that are
 /// compared with a whole group.
 #[test]
 fn few_rules_decide_as_the_reference_does() {
-    for (seed, count) in [6, 15, 16, 17, 32, 33, 48, 49, 80, 81, 150].into_iter().enumerate() {
+    for (seed, count) in [6, 15, 16, 17, 32, 33, 48, 49, 80, 81, 90, 150].into_iter().enumerate() {
         let mut random = Random(40 + seed as u64);
         let shapes = [
             shape("few", count, V4, (&[0, 24, 29, 31, 32], 4), (&[0, 30, 32], 3), [3, 3], true),

@@ -7,8 +7,8 @@ use crate::matcher::scan::{Block, LANES};
 use crate::matcher::sided::SidedRule;
 
 /// For each value of some bits of the remote address, the blocks of the rules that hold an address with it; or where
-/// these are many, the same by other bits.
-#[derive(Debug)]
+/// these are many, the same by other bits. By default there are none, in which nothing is to be looked for.
+#[derive(Debug, Default)]
 pub(super) struct Buckets<const W: usize> {
     blocks: Vec<Block<W>>,
     /// For all values of each table.
@@ -74,14 +74,6 @@ impl Entry {
 }
 
 impl<const W: usize> Buckets<W> {
-    /// No buckets, in which nothing is to be looked for.
-    pub(super) const NONE: Buckets<W> = Buckets {
-        blocks: Vec::new(),
-        entries: Vec::new(),
-        first: Table { start: 0, up: 0, down: 0 },
-        others: Vec::new(),
-    };
-
     /// Takes rules; `None` if no bits tell them apart well enough.
     pub(super) fn new(rules: &[&SidedRule]) -> Option<Buckets<W>> {
         let rules: Vec<(Net, &SidedRule)> =
@@ -109,8 +101,8 @@ impl<const W: usize> Buckets<W> {
         Some(Buckets { blocks, entries, first: *first, others: others.to_vec() })
     }
 
-    /// Returns the first of the blocks for a flow of the family, and the others, mostly none. `None` only of
-    /// [`NONE`](Buckets::NONE).
+    /// Returns the first of the blocks for a flow of the family, and the others, mostly none. `None` only
+    /// where there are none.
     #[inline(always)]
     pub(super) fn of(&self, flow: &Flow<'_>) -> Option<(&Block<W>, &[Block<W>])> {
         let (high, low) = flow.ends().0.folded_bits();
@@ -150,9 +142,11 @@ struct Builder<const W: usize> {
     blocks: Vec<Block<W>>,
     entries: Vec<Entry>,
     tables: Vec<Table>,
+    /// What [`Window::cost`] takes.
     changes: Vec<[u32; 2]>,
     /// Of all entries of more than one block, the blocks beside the first, times the rules.
     more: usize,
+    /// How many blocks there may be: half as many again as the rules fill.
     max_blocks: usize,
 }
 

@@ -44,54 +44,27 @@ pub(super) fn compile(
         Some(Crossing::Pairs) => CrossLimits { phases: None, pairs: Some(cross::Limits::ALL) },
         Some(Crossing::Phases) => CrossLimits { phases: Some(phases::Limits::ALL), pairs: None },
     };
-    let machine = Machine::up_to(options.vectors.unwrap_or(Vectors::Bits512));
-    let mut strategies = match options.strategy {
-        Some(strategy) => vec![strategy],
-        None => strategies(machine, count),
-    };
     loop {
         let mut crossed = Crossing::Off;
-        let compiled =
-            compile_within(settings, options, machine, &strategies, limits, &mut crossed);
+        let compiled = compile_within(settings, options, limits, &mut crossed);
         let is_too_large =
             |error: &Error| matches!(error.kind(), ErrorKind::MatcherTooLarge { .. });
-        if !compiled.as_ref().is_err_and(is_too_large) {
-            return compiled;
-        }
+        let may_be_smaller =
+            options.crossing.is_none() && compiled.as_ref().is_err_and(is_too_large);
         // What only makes it faster is left out where there is no room.
         match crossed {
-            Crossing::Phases if options.crossing.is_none() => limits.phases = None,
-            Crossing::Pairs if options.crossing.is_none() => limits.pairs = None,
-            _ if options.strategy.is_none() && strategies.first() == Some(&Strategy::Buckets) => {
-                strategies.remove(0);
-            }
+            Crossing::Phases if may_be_smaller => limits.phases = None,
+            Crossing::Pairs if may_be_smaller => limits.pairs = None,
             _ => return compiled,
         }
     }
 }
 
-/// Returns the strategies for so many rules: the fastest that suits them, and what is for all of them.
-// PERF: decide-dependent/ipv4-1k. Of 64 rules, comparing all of them takes a tenth less than buckets where a call
-// waits for the one before (IPv4), and up to two fifths more where it does not (IPv6).
-fn strategies(machine: Machine, count: usize) -> Vec<Strategy> {
-    let mut strategies = Vec::new();
-    if count > machine.few() && count <= machine.in_buckets() {
-        strategies.push(Strategy::Buckets);
-    }
-    if count <= machine.compared() {
-        strategies.push(Strategy::Blocks);
-    }
-    strategies.push(Strategy::Intervals);
-    strategies
-}
-
-/// Compiles settings by the first of the strategies that suits them, or the last one. The rules are crossed within
-/// `limits`; says how they were, also if the matcher is too large.
+/// Compiles settings, whose rules are crossed within `limits`, and says how they were, also if the
+/// matcher is too large.
 fn compile_within(
     settings: &FilterSettings,
     options: &MatcherBuilder,
-    machine: Machine,
-    strategies: &[Strategy],
     limits: CrossLimits,
     crossed: &mut Crossing,
 ) -> Result<Matcher, Error> {
@@ -100,7 +73,8 @@ fn compile_within(
         return Err(Error::new(ErrorKind::TooManyRules { count: rules.len(), limit }));
     }
     let precedence = options.precedence;
-    let strategy = strategies.last().copied().unwrap_or(Strategy::Intervals);
+    let machine = Machine::up_to(options.vectors.unwrap_or(Vectors::Bits512));
+    let strategy = options.strategy.unwrap_or(Strategy::Intervals);
     let has_intervals = strategy.has_intervals();
 
     let mut order: Vec<u32> = (0..rules.len() as u32).collect();
@@ -217,11 +191,6 @@ fn compile_within(
     if !has_intervals {
         sided.clear();
     }
-    let mut few = match hosts.is_empty() && !has.zones {
-        true => strategies.iter().find_map(|own| Some((*own, few_of(*own, rules, &order)?))),
-        false => None,
-    };
-    let has_all = |(_, (v4, v6)): &(Strategy, (Scan<1>, Scan<4>))| v4.has_all() && v6.has_all();
     lists.shrink_to_fit();
     let mut budget = Budget::new(options.max_bytes);
     budget.take(lists.size_bytes())?;
@@ -233,37 +202,16 @@ fn compile_within(
         Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs, CrossLimits::default());
     budget.take(sided_v6.size_bytes())?;
     drop(sided);
-    // No rule that is kept elsewhere has a rank to compare with those of the index.
     let all_are_plain = plain.len() == rules.len();
-    let mut plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
+    let plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
     let is_simple = all_are_plain && plain.is_simple();
-    if options.strategy.is_none() {
-        let suits = |few: &_| !has_pairs || has_all(few);
-        few = few.filter(|few| suits(few) && !(is_simple && rules.len() > MAX_SIMPLE_IN_BUCKETS));
-    }
-    let is_few = few.is_some();
-    let all_are_networks = is_simple && !is_few;
-    let has_all = few.as_ref().is_some_and(has_all);
-    let (strategy, (few_v4, few_v6)) =
-        few.unwrap_or_else(|| (strategy, (Scan::new(&[]), Scan::new(&[]))));
-    budget.take(few_v4.size_bytes() + few_v6.size_bytes())?;
-    if precedence == Precedence::FirstMatch || (all_are_networks && plain.number_by(&order)) {
-        order = Vec::new();
-    }
-    budget.take(plain.size_bytes() + memory::of_vec(&order))?;
+    budget.take(plain.size_bytes())?;
     let addresses = AddressIndex::new(networks, &mut lists, strategy);
     budget.take(addresses.size_bytes())?;
     let unbound = unbound.finish();
     budget.take(unbound.as_deref().map_or(0, Unbound::size_bytes))?;
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;
-    let kind = match (is_few, all_are_networks) {
-        (true, _) if strategy == Strategy::Buckets && has_all => Rules::InBuckets,
-        (true, _) if strategy == Strategy::Buckets => Rules::BesideBuckets,
-        (true, _) => Rules::Few,
-        (false, true) => Rules::Networks,
-        (false, false) => Rules::Any,
-    };
     let mut matcher = Matcher {
         plain,
         local_ports: LocalPorts::new(&local_ports),
@@ -273,29 +221,121 @@ fn compile_within(
         addresses,
         sided_v4,
         sided_v6,
-        few_v4,
-        few_v6,
+        few_v4: Scan::new(&[]),
+        few_v6: Scan::new(&[]),
         unbound,
         nowhere: Intervals::new(&[], Place::EMPTY),
         hosts,
         lists,
-        order,
+        order: Vec::new(),
         has,
         of_no_rule: Decision::of_no_rule(settings.default_action(), false),
         precedence,
         strategy,
         machine,
-        decider: Decider::of(machine, kind),
+        decider: Decider::of(machine, Rules::Any),
     };
     matcher.lists.shrink_to_fit();
-    matcher.has.few = is_few;
-    matcher.has.few_in_groups =
-        is_few && strategy == Strategy::Blocks && rules.len() <= scan::MAX_IN_GROUPS;
     matcher.has.groups = options.look_ahead.unwrap_or(true);
     let lens = matcher.sided_v4.len() + matcher.sided_v6.len();
     matcher.has.sided_groups = lens > rules.len() / 8;
+    let by_rank = precedence != Precedence::FirstMatch;
+    let of_order = if by_rank { memory::of_vec(&order) } else { 0 };
+    let room = budget.limit.saturating_sub(matcher.size_bytes() + of_order);
+    let of = FewOf { rules, order: &order, forced: options.strategy, is_simple, room };
+    match Few::new(&matcher, of) {
+        Some(few) => few.add_to(&mut matcher),
+        None if is_simple => matcher.decider = Decider::of(machine, Rules::Networks),
+        None => {}
+    }
+    // No rule that is kept elsewhere has a rank to compare with those of the index.
+    let is_numbered = is_simple && !matcher.has.few;
+    if by_rank && !(is_numbered && matcher.plain.number_by(&order)) {
+        matcher.order = order;
+    }
     budget.check(matcher.size_bytes())?;
     Ok(matcher)
+}
+
+/// Rules that flows are compared with, in place of those of the index.
+struct Few {
+    strategy: Strategy,
+    count: usize,
+    v4: Scan<1>,
+    v6: Scan<4>,
+}
+
+/// Rules of which a matcher is made, as [`Few`] takes them.
+struct FewOf<'a> {
+    rules: &'a [FilterRule],
+    order: &'a [u32],
+    forced: Option<Strategy>,
+    /// Whether all are of whole networks only.
+    is_simple: bool,
+    /// What the matcher may hold beside, in bytes.
+    room: usize,
+}
+
+impl Few {
+    /// Returns them by the strategy that is forced, or by the fastest that suits the rules and has room; `None` if
+    /// there is none.
+    // PERF: decide-dependent/ipv4-1k. Of 64 rules, comparing all of them takes a tenth less than buckets where a call
+    // waits for the one before (IPv4), and up to two fifths more where it does not (IPv6).
+    fn new(matcher: &Matcher, of: FewOf<'_>) -> Option<Few> {
+        let FewOf { rules, order, forced, is_simple, room } = of;
+        let (machine, has) = (matcher.machine, &matcher.has);
+        let count = rules.iter().filter(|rule| rule.network_rule().remote_side().is_some()).count();
+        let of_all = || {
+            // Comparing all of them asks for no host rules.
+            let suits = count <= machine.compared() || forced.is_some();
+            (suits && !has.hosts).then(|| Few::of_all(&all_of(rules, order)))
+        };
+        let many = if is_simple { MAX_SIMPLE_IN_BUCKETS } else { usize::MAX };
+        match forced {
+            _ if has.zones => None,
+            Some(Strategy::Blocks) => of_all(),
+            Some(Strategy::Buckets) => Few::in_buckets(&all_of(rules, order), false, usize::MAX),
+            Some(_) => None,
+            None if count > machine.few() && count <= machine.in_buckets().min(many) => {
+                Few::in_buckets(&all_of(rules, order), has.pairs, room).or_else(of_all)
+            }
+            None => of_all(),
+        }
+    }
+
+    fn of_all(every: &[(Ranked, &Network, &NetworkRule)]) -> Few {
+        let v4 = Scan::new(&sided_of(AddressFamily::V4, every));
+        let v6 = Scan::new(&sided_of(AddressFamily::V6, every));
+        Few { strategy: Strategy::Blocks, count: every.len(), v4, v6 }
+    }
+
+    /// Returns them in buckets, with those of any host if it needs all.
+    fn in_buckets(
+        every: &[(Ranked, &Network, &NetworkRule)],
+        needs_all: bool,
+        room: usize,
+    ) -> Option<Few> {
+        let v4 = Scan::in_buckets(&sided_of(AddressFamily::V4, every), needs_all, room)?;
+        let room = room.checked_sub(v4.size_bytes())?;
+        let v6 = Scan::in_buckets(&sided_of(AddressFamily::V6, every), needs_all, room)?;
+        let fits = v6.size_bytes() <= room;
+        fits.then_some(Few { strategy: Strategy::Buckets, count: every.len(), v4, v6 })
+    }
+
+    fn add_to(self, matcher: &mut Matcher) {
+        let Few { strategy, count, v4, v6 } = self;
+        // Where most rules have a local side, one that is not known takes the index in most cases.
+        let has_all = v4.has_all() && v6.has_all() && !matcher.has.hosts && !matcher.has.pairs;
+        let rules = match strategy {
+            Strategy::Buckets if has_all => Rules::InBuckets,
+            Strategy::Buckets => Rules::BesideBuckets,
+            _ => Rules::Few,
+        };
+        matcher.decider = Decider::of(matcher.machine, rules);
+        matcher.has.few = true;
+        matcher.has.few_in_groups = strategy == Strategy::Blocks && count <= scan::MAX_IN_GROUPS;
+        (matcher.strategy, matcher.few_v4, matcher.few_v6) = (strategy, v4, v6);
+    }
 }
 
 /// The most rules for which buckets are taken where all are of whole networks.
@@ -345,19 +385,6 @@ fn all_of<'a>(
         Some((ranked, rule.network_rule().remote_side()?, rule.network_rule()))
     });
     all.collect()
-}
-
-/// Returns all rules of each family as they are compared with flows; `None` if another way is taken.
-fn few_of(strategy: Strategy, rules: &[FilterRule], order: &[u32]) -> Option<(Scan<1>, Scan<4>)> {
-    if !matches!(strategy, Strategy::Blocks | Strategy::Buckets) {
-        return None;
-    }
-    let every = all_of(rules, order);
-    let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| sided_of(family, &every));
-    Some(match strategy {
-        Strategy::Buckets => (Scan::in_buckets(&v4)?, Scan::in_buckets(&v6)?),
-        _ => (Scan::new(&v4), Scan::new(&v6)),
-    })
 }
 
 /// The rules of which both sides can hold addresses of `family`.

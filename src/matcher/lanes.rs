@@ -23,9 +23,7 @@ use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::{self, Block};
-use crate::matcher::{
-    Decide, DecideBesideBuckets, DecideByNetwork, DecideFew, DecideInBuckets, Vectors,
-};
+use crate::matcher::{Decide, Vectors};
 
 /// The instructions that a look-up is compiled for. A value of an implementing type is the proof
 /// that the machine has them.
@@ -340,18 +338,18 @@ impl Decider {
     pub(super) fn of(machine: Machine, rules: Rules) -> Decider {
         Decider(match machine {
             Machine::Scalar(_) => match rules {
-                Rules::Few => |job| DecideFew(job).run(Scalar),
-                Rules::InBuckets => |job| DecideInBuckets(job).run(Scalar),
-                Rules::BesideBuckets => |job| DecideBesideBuckets(job).run(Scalar),
-                Rules::Networks => |job| DecideByNetwork(job).run(Scalar),
+                Rules::Few => |job| job.few(Scalar),
+                Rules::InBuckets => |job| job.in_buckets(Scalar),
+                Rules::BesideBuckets => |job| job.beside_buckets(Scalar),
+                Rules::Networks => |job| job.by_network(Scalar),
                 Rules::Any => |job| job.run(Scalar),
             },
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             Machine::Narrow(_) => match rules {
-                Rules::Few => |job| DecideFew(job).run(Narrow(())),
-                Rules::InBuckets => |job| DecideInBuckets(job).run(Narrow(())),
-                Rules::BesideBuckets => |job| DecideBesideBuckets(job).run(Narrow(())),
-                Rules::Networks => |job| DecideByNetwork(job).run(Narrow(())),
+                Rules::Few => |job| job.few(Narrow(())),
+                Rules::InBuckets => |job| job.in_buckets(Narrow(())),
+                Rules::BesideBuckets => |job| job.beside_buckets(Narrow(())),
+                Rules::Networks => |job| job.by_network(Narrow(())),
                 Rules::Any => |job| job.run(Narrow(())),
             },
             #[cfg(target_arch = "x86_64")]
@@ -606,6 +604,7 @@ mod tests {
         }
         nets.push(IpNet::new(address(0), bits as u8).unwrap());
         nets.push(IpNet::new(address(greatest), bits as u8).unwrap());
+        // As many as are compared beside buckets of IPv6.
         nets.extend([IpNet::new(address(0), 0).unwrap(); 16]);
         let rule = |(rank, net): (usize, &IpNet)| SidedRule {
             leaf: Leaf::new(
@@ -637,7 +636,8 @@ mod tests {
             is_of_any_host: false,
         };
         let rules: Vec<SidedRule> = nets.iter().enumerate().map(rule).collect();
-        let (all, buckets) = (Scan::<W>::new(&rules), Scan::<W>::in_buckets(&rules).unwrap());
+        let (all, buckets) =
+            (Scan::<W>::new(&rules), Scan::<W>::in_buckets(&rules, true, usize::MAX).unwrap());
         assert!(buckets.has_all() && buckets.bucket_blocks() > 9, "{}", buckets.bucket_blocks());
         let mut found = 0;
         for net in &nets {
@@ -690,7 +690,7 @@ mod tests {
         for (count, blocks) in [(1, 1), (16, 1), (17, 2), (21, 2)] {
             let of_own = (0..count).map(|rank| rule(rank, own, 1000 + rank as u16));
             let rules: Vec<SidedRule> = of_own.chain(others.iter().cloned()).collect();
-            let buckets = Scan::<W>::in_buckets(&rules).unwrap();
+            let buckets = Scan::<W>::in_buckets(&rules, true, usize::MAX).unwrap();
             for rule in &rules {
                 let (port, _) = rule.leaf.ports();
                 let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
@@ -710,7 +710,7 @@ mod tests {
             (0..90).map(|number: u32| rule(1000 + number, number.wrapping_mul(0x9e37) << 16, 80));
         let near = (0..40).map(|rank| rule(rank, own + 3 * rank, 80));
         let rules: Vec<SidedRule> = near.chain(far).collect();
-        let buckets = Scan::<W>::in_buckets(&rules).unwrap();
+        let buckets = Scan::<W>::in_buckets(&rules, true, usize::MAX).unwrap();
         assert!(buckets.table_count() > 1);
         for rule in &rules {
             let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
@@ -727,7 +727,7 @@ mod tests {
 
         let of_own = (0..40).map(|rank| rule(rank, own, 1000 + rank as u16));
         let rules: Vec<SidedRule> = of_own.chain(others).collect();
-        assert!(Scan::<W>::in_buckets(&rules).is_none());
+        assert!(Scan::<W>::in_buckets(&rules, true, usize::MAX).is_none());
     }
 
     fn number_of(address: IpAddr) -> u128 {

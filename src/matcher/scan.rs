@@ -246,7 +246,7 @@ impl<const W: usize> Scan<W> {
     // comparison of these; decide-dependent/ipv6-100, and at 80 rules with AVX2 as well.
     pub(super) fn new(rules: &[SidedRule]) -> Scan<W> {
         let mut rules: Vec<&SidedRule> = rules.iter().collect();
-        Scan { blocks: in_blocks(&mut rules), buckets: Buckets::NONE, has_all: true }
+        Scan { blocks: in_blocks(&mut rules), buckets: Buckets::default(), has_all: true }
     }
 
     /// The most rules of any host beside those in buckets.
@@ -255,19 +255,21 @@ impl<const W: usize> Scan<W> {
     const MAX_ANYWHERE: usize = if W == 1 { 3 * LANES } else { LANES };
 
     /// Does the same, so that a flow is compared with no more than three blocks beside those of a bucket, or one for
-    /// IPv6, or without the rules of any host if these need more; `None` if that cannot be.
-    pub(super) fn in_buckets(rules: &[SidedRule]) -> Option<Scan<W>> {
+    /// IPv6. Without the rules of any host if these need more and not all are needed; `None` if it cannot be, or
+    /// there is no `room` for the blocks, in bytes.
+    pub(super) fn in_buckets(rules: &[SidedRule], needs_all: bool, room: usize) -> Option<Scan<W>> {
         let (mut anywhere, others): (Vec<&SidedRule>, Vec<&SidedRule>) =
             rules.iter().partition(|rule| rule.remote.prefix_len() == 0);
-        let buckets = Buckets::new(&others)?;
         let has_all = anywhere.len() <= Self::MAX_ANYWHERE;
         if !has_all {
             // Those of an address and 0 bits are no rules of any host elsewhere.
             anywhere.retain(|rule| !rule.is_of_any_host);
-            if anywhere.len() > Self::MAX_ANYWHERE {
-                return None;
-            }
         }
+        let least = others.len().div_ceil(LANES) * size_of::<Block<W>>();
+        if anywhere.len() > Self::MAX_ANYWHERE || !has_all && needs_all || least > room {
+            return None;
+        }
+        let buckets = Buckets::new(&others)?;
         Some(Scan { blocks: in_blocks(&mut anywhere), buckets, has_all })
     }
 

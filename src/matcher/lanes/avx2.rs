@@ -4,12 +4,12 @@ use super::x86::{Spread, SpreadLocal, define_spread, impl_lanes, last_of};
 use super::{Avx2, Job, Lanes, Packed, gather_by_turns};
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
+use crate::matcher::Decide;
 use crate::matcher::columns::{Bits, Column};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideBesideBuckets, DecideByNetwork, DecideFew, DecideInBuckets};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -27,25 +27,25 @@ pub(super) fn decide(job: Decide<'_>) -> Decision {
 /// Does the same by settings of a few rules.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_few(job: Decide<'_>) -> Decision {
-    DecideFew(job).run(Avx2(()))
+    job.few(Avx2(()))
 }
 
 /// Does the same by settings of rules in buckets.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_in_buckets(job: Decide<'_>) -> Decision {
-    DecideInBuckets(job).run(Avx2(()))
+    job.in_buckets(Avx2(()))
 }
 
 /// Does the same by settings of rules in buckets, beside those of any host.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_beside_buckets(job: Decide<'_>) -> Decision {
-    DecideBesideBuckets(job).run(Avx2(()))
+    job.beside_buckets(Avx2(()))
 }
 
 /// Does the same by settings of rules of whole networks.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_by_network(job: Decide<'_>) -> Decision {
-    DecideByNetwork(job).run(Avx2(()))
+    job.by_network(Avx2(()))
 }
 
 impl Avx2 {

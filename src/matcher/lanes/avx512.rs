@@ -4,12 +4,12 @@ use super::x86::{Spread, SpreadLocal, define_spread, impl_lanes, last_of};
 use super::{Avx2, Avx512, Job, Lanes, Packed, gather_by_turns};
 use crate::decision::Decision;
 use crate::flow::{Flow, FlowWords};
+use crate::matcher::Decide;
 use crate::matcher::columns::{Bits, Column};
 use crate::matcher::intervals::GROUP;
 use crate::matcher::leaf::Ranked;
 use crate::matcher::rows::{Chunk, RowQuery};
 use crate::matcher::scan::Block;
-use crate::matcher::{Decide, DecideBesideBuckets, DecideByNetwork, DecideFew, DecideInBuckets};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
@@ -30,28 +30,28 @@ pub(super) fn decide(job: Decide<'_>) -> Decision {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_few(job: Decide<'_>) -> Decision {
-    DecideFew(job).run(Avx512(()))
+    job.few(Avx512(()))
 }
 
 /// Does the same by settings of rules in buckets.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_in_buckets(job: Decide<'_>) -> Decision {
-    DecideInBuckets(job).run(Avx512(()))
+    job.in_buckets(Avx512(()))
 }
 
 /// Does the same by settings of rules in buckets, beside those of any host.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_beside_buckets(job: Decide<'_>) -> Decision {
-    DecideBesideBuckets(job).run(Avx512(()))
+    job.beside_buckets(Avx512(()))
 }
 
 /// Does the same by settings of rules of whole networks.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decide_by_network(job: Decide<'_>) -> Decision {
-    DecideByNetwork(job).run(Avx512(()))
+    job.by_network(Avx512(()))
 }
 
 impl_lanes!(Avx512, 1);
