@@ -456,7 +456,8 @@ impl Matcher {
     ) -> Decision {
         let mut best = few.find_in_buckets(lanes, flow);
         if !few.has_all() {
-            best = best.min(self.find_of_any_host(lanes, family, flow));
+            let (found, _) = self.find_of_any_host(lanes, family, flow);
+            best = best.min(found);
             if self.has.sided_anywhere {
                 let places = self.sided_places(lanes, family, flow, false);
                 best = self.find_sided(lanes, family, places, flow, best);
@@ -499,8 +500,8 @@ impl Matcher {
         flow: &Flow<'_>,
         places: impl FnOnce(AddressFamily, bool) -> [Place; 2],
     ) -> Decision {
-        let (remote, local) = flow.ends();
-        let (case, is_loopback) = (Case::of(flow), flow.is_loopback());
+        let (remote, _) = flow.ends();
+        let case = Case::of(flow);
         let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
         let has_sided = self.has.sided_anywhere | by_remote;
         if has_sided | self.has.local_ports | self.has.local_nets
@@ -508,20 +509,11 @@ impl Matcher {
         {
             return self.decide_unbound(unbound, leaf, flow);
         }
-        let mut is_rare = self.has.others;
-        if self.has.anywhere | self.has.local_ports {
-            is_rare |= is_loopback | case.is_uncommon();
-        }
-        if self.has.local_ports {
-            is_rare |= (local.folded_family() != Some(family)) | (local.port() == 0);
-        }
-        if has_sided | self.has.local_nets {
-            is_rare |= self.known_family(flow).is_none();
-        }
-        if is_rare {
+        let (best, is_rare) = self.find_of_any_host(lanes, family, flow);
+        let is_unbound = (has_sided | self.has.local_nets) && self.known_family(flow).is_none();
+        if self.has.others | is_rare | is_unbound {
             return self.decide_fully(flow, leaf.by_fields());
         }
-        let best = self.find_of_any_host(lanes, family, flow);
         let mut best = self.plain.find(leaf, case, remote.port(), best);
         if has_sided {
             best = self.find_sided(lanes, family, places(family, by_remote), flow, best);
@@ -529,22 +521,27 @@ impl Matcher {
         self.decide_among_hosts(flow, best)
     }
 
-    /// Returns the first of the rules of any host that are not among those with a local side, of a flow of TCP or
-    /// UDP that is no loopback flow and of which both ends are known as far as these rules ask.
+    /// Returns the first of the rules of any host that are not among those with a local side, of a flow of which the
+    /// local address is known where they ask for it, and whether the flow is one that they do not suit: a loopback
+    /// flow, one of another protocol than TCP and UDP, or of a local port that is not known where they ask for it.
     #[inline(always)]
     fn find_of_any_host(
         &self,
         lanes: impl Lanes,
         family: AddressFamily,
         flow: &Flow<'_>,
-    ) -> Ranked {
+    ) -> (Ranked, bool) {
         let (remote, local) = flow.ends();
         let case = Case::of(flow);
-        let mut best = Ranked::NONE;
+        let is_uncommon = flow.is_loopback() | case.is_uncommon();
+        let (mut best, mut is_rare) = (Ranked::NONE, false);
         if self.has.anywhere {
+            is_rare |= is_uncommon;
             best = self.plain.anywhere(lanes, Some(family), case, remote.port());
         }
         if self.has.local_ports {
+            let is_known = (local.folded_family() == Some(family)) & (local.port() != 0);
+            is_rare |= !is_known | is_uncommon;
             let found = self.local_ports.find(lanes, family, case, local.port());
             best = select_unpredictable(found < best, found, best);
         }
@@ -552,7 +549,7 @@ impl Matcher {
             let found = self.local_nets.find(lanes, family, flow, case);
             best = select_unpredictable(found < best, found, best);
         }
-        best
+        (best, is_rare)
     }
 
     /// Decides a flow given the best rule of all but the host rules.
