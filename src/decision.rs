@@ -125,6 +125,7 @@ impl Decision {
         Decision::new(NO_RULE, RawAction::Allow, Reason::Loopback);
 
     /// Adds that an earlier rule could still match.
+    #[inline(always)]
     pub(crate) fn with_pending(self, pending: bool, is_final: bool) -> Decision {
         let reason = if pending { Reason::Pending } else { self.reason };
         Decision { reason, is_final, ..self }
@@ -133,6 +134,11 @@ impl Decision {
     /// Returns what is to be done.
     pub fn action(&self) -> Action {
         self.action.into()
+    }
+
+    #[inline(always)]
+    pub(crate) fn raw_action(&self) -> RawAction {
+        self.action
     }
 
     /// Returns the index of the rule that decided, counted from 0; `None` where none did.

@@ -386,12 +386,13 @@ impl Matcher {
     /// Does the same by settings of a few rules.
     #[inline(always)]
     fn decide_few(&self, lanes: impl Lanes, flow: &Flow<'_>, in_buckets: bool) -> Decision {
+        let by = By { in_buckets, among_hosts: false };
         match flow.ends().0.folded_family() {
             Some(family @ AddressFamily::V4) => {
-                self.decide_by_scan(lanes, family, &self.few_v4, flow, in_buckets)
+                self.decide_by_scan(lanes, family, &self.few_v4, flow, by)
             }
             Some(family @ AddressFamily::V6) => {
-                self.decide_by_scan(lanes, family, &self.few_v6, flow, in_buckets)
+                self.decide_by_scan(lanes, family, &self.few_v6, flow, by)
             }
             None => self.decide_fully(flow, Leaf::NONE),
         }
@@ -405,47 +406,48 @@ impl Matcher {
         family: AddressFamily,
         few: &Scan<W>,
         flow: &Flow<'_>,
-        in_buckets: bool,
+        by: By,
     ) -> Decision {
         let (_, local) = flow.ends();
         let is_of_family = local.folded_family() == Some(family);
         let is_known = (local.folded_bits() != (0, 0)) & (local.port() != 0);
         let best = match is_of_family & is_known {
-            true if in_buckets => few.find_in_buckets(lanes, flow),
+            true if by.in_buckets => few.find_in_buckets(lanes, flow),
             true => few.find_in_all(lanes, flow),
             false => {
-                let (best, has_local) = match in_buckets {
+                let (best, has_local) = match by.in_buckets {
                     true => few.find_unbound_in_buckets(lanes, flow),
                     false => few.find_unbound(lanes, flow),
                 };
                 // Rules with a local side of the other family are not among the few.
                 if has_local | (!is_of_family & self.has.local) {
-                    return self.decide_beside_scan(flow);
+                    return self.decide_by_index(flow);
                 }
                 best
             }
         };
-        self.decision(best, flow.is_loopback())
+        match by.among_hosts {
+            true => self.decide_among_hosts(lanes, flow, best),
+            false => self.decision(best, flow.is_loopback()),
+        }
     }
 
     /// Decides a flow by settings of rules in buckets, where those of any host, of one family at least, are kept
-    /// elsewhere, or there are host rules.
+    /// elsewhere, most rules have a local side, or there are host rules.
     #[inline(always)]
     fn decide_beside_buckets(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
-        let (_, local) = flow.ends();
-        let is_usual = !flow.is_loopback() & !Case::of(flow).is_uncommon() & (local.port() != 0);
-        match self.known_family(flow).filter(|_| is_usual) {
+        match flow.ends().0.folded_family() {
             Some(family @ AddressFamily::V4) => {
                 self.decide_by_bucket(lanes, family, &self.few_v4, flow)
             }
             Some(family @ AddressFamily::V6) => {
                 self.decide_by_bucket(lanes, family, &self.few_v6, flow)
             }
-            None => self.machine.run(Decide { matcher: self, flow }),
+            None => self.decide_by_index(flow),
         }
     }
 
-    /// Decides a usual flow of the family, of which `few` has all rules, or all but those of any host.
+    /// Decides a flow of the family, of which `few` has all rules, or all but those of any host.
     #[inline(always)]
     fn decide_by_bucket<const W: usize>(
         &self,
@@ -454,6 +456,16 @@ impl Matcher {
         few: &Scan<W>,
         flow: &Flow<'_>,
     ) -> Decision {
+        // Where most rules have a local side, one that is not known takes the index in most cases.
+        if few.has_all() & !self.has.pairs {
+            let by = By { in_buckets: true, among_hosts: true };
+            return self.decide_by_scan(lanes, family, few, flow, by);
+        }
+        let is_known = self.known_family(flow).is_some() & (flow.ends().1.port() != 0);
+        let is_usual = is_known & !flow.is_loopback() & !Case::of(flow).is_uncommon();
+        if !is_usual {
+            return self.decide_by_index(flow);
+        }
         let mut best = few.find_in_buckets(lanes, flow);
         if !few.has_all() {
             let (found, _) = self.find_of_any_host(lanes, family, flow);
@@ -463,17 +475,13 @@ impl Matcher {
                 best = self.find_sided(lanes, family, places, flow, best);
             }
         }
-        self.decide_among_hosts(flow, best)
+        self.decide_among_hosts(lanes, flow, best)
     }
 
-    /// Decides a flow by settings of a few rules, where these do not say all about it.
-    #[inline(never)]
-    fn decide_beside_scan(&self, flow: &Flow<'_>) -> Decision {
-        let leaf = self.plain.leaf(Scalar, flow.ends().0);
-        match self.unbound(flow) {
-            Some(unbound) => self.decide_unbound(unbound, leaf, flow),
-            None => self.decide_fully(flow, leaf),
-        }
+    /// Decides a flow by the index that has all rules.
+    #[inline(always)]
+    fn decide_by_index(&self, flow: &Flow<'_>) -> Decision {
+        self.machine.run(Decide { matcher: self, flow })
     }
 
     /// Decides a flow whose two addresses are known by the index that has all rules, given the
@@ -486,7 +494,7 @@ impl Matcher {
             AddressFamily::V4 => self.sided_v4.find(lanes, places, flow, Ranked::NONE),
             family => self.find_sided(lanes, family, places, flow, Ranked::NONE),
         };
-        self.decide_among_hosts(flow, best)
+        self.decide_among_hosts(lanes, flow, best)
     }
 
     /// Decides a flow with a remote address, given its family, its leaf, and how to get the places
@@ -518,7 +526,7 @@ impl Matcher {
         if has_sided {
             best = self.find_sided(lanes, family, places(family, by_remote), flow, best);
         }
-        self.decide_among_hosts(flow, best)
+        self.decide_among_hosts(lanes, flow, best)
     }
 
     /// Returns the first of the rules of any host that are not among those with a local side, of a flow of which the
@@ -554,10 +562,15 @@ impl Matcher {
 
     /// Decides a flow given the best rule of all but the host rules.
     #[inline(always)]
-    fn decide_among_hosts(&self, flow: &Flow<'_>, best: Ranked) -> Decision {
-        match self.has.hosts {
-            true => self.decide_by_host(flow, best),
-            false => self.decision(best, flow.is_loopback()),
+    fn decide_among_hosts(&self, lanes: impl Lanes, flow: &Flow<'_>, best: Ranked) -> Decision {
+        if !self.has.hosts {
+            return self.decision(best, flow.is_loopback());
+        }
+        match self.hosts.pending_unnamed(lanes, flow) {
+            Some(pending) => {
+                self.settle(Outcome { best, pending, ..Outcome::default() }, flow.is_loopback())
+            }
+            None => self.decide_by_host(flow, best),
         }
     }
 
@@ -697,7 +710,7 @@ impl Matcher {
         if self.has.hosts {
             for lane in lanes_of(usual) {
                 if let (Some(flow), Some(decision)) = (flows.get(lane), decisions.get_mut(lane)) {
-                    *decision = self.decide_by_host(flow, best[lane]);
+                    *decision = self.decide_among_hosts(lanes, flow, best[lane]);
                 }
             }
         } else {
@@ -884,7 +897,7 @@ impl Matcher {
     #[inline(never)]
     fn decide_fully(&self, flow: &Flow<'_>, leaf: Leaf) -> Decision {
         let query = Query::new(flow, &self.lists);
-        self.settle(&query, self.outcome(&query, leaf))
+        self.settle(self.outcome(&query, leaf), query.is_loopback)
     }
 
     /// Decides with the host rules, given the best of the others.
@@ -892,19 +905,15 @@ impl Matcher {
     fn decide_by_host(&self, flow: &Flow<'_>, best: Ranked) -> Decision {
         let query = Query::new(flow, &self.lists);
         let mut outcome = Outcome { best, ..Outcome::default() };
-        match self.hosts.pending_unnamed(&query) {
-            Some(pending) => outcome.pending = pending,
-            None => self.hosts.visit(&query, &mut outcome),
-        }
-        self.settle(&query, outcome)
+        self.hosts.visit(&query, &mut outcome);
+        self.settle(outcome, query.is_loopback)
     }
 
     #[inline(always)]
-    fn settle(&self, query: &Query<'_>, outcome: Outcome) -> Decision {
-        let decision = self.decision(outcome.best, query.is_loopback);
-        let pending = outcome.pending.is_before(outcome.best);
-        let overruled = pending && outcome.pending.overrules(outcome.best, decision.action());
-        decision.with_pending(pending, !overruled && !outcome.leans_on_unbound)
+    fn settle(&self, outcome: Outcome, is_loopback: bool) -> Decision {
+        let decision = self.decision(outcome.best, is_loopback);
+        let (pending, overruled) = outcome.pending.before(outcome.best, decision);
+        decision.with_pending(pending, !overruled & !outcome.leans_on_unbound)
     }
 
     fn outcome(&self, query: &Query<'_>, leaf: Leaf) -> Outcome {
@@ -986,6 +995,15 @@ impl Matcher {
     }
 }
 
+/// What is asked where few rules are compared with a flow.
+#[derive(Clone, Copy)]
+struct By {
+    /// They are in buckets.
+    in_buckets: bool,
+    /// There may be host rules beside.
+    among_hosts: bool,
+}
+
 struct Decide<'a> {
     matcher: &'a Matcher,
     flow: &'a Flow<'a>,
@@ -1058,7 +1076,7 @@ impl Job for DecideUnbound<'_> {
         if matcher.has.hosts {
             hosts.visit(&query, &mut outcome);
         }
-        matcher.settle(&query, outcome)
+        matcher.settle(outcome, query.is_loopback)
     }
 }
 

@@ -324,7 +324,6 @@ impl Few {
 
     fn add_to(self, matcher: &mut Matcher) {
         let Few { strategy, count, v4, v6 } = self;
-        // Where most rules have a local side, one that is not known takes the index in most cases.
         let has_all = v4.has_all() && v6.has_all() && !matcher.has.hosts && !matcher.has.pairs;
         let rules = match strategy {
             Strategy::Buckets if has_all => Rules::InBuckets,

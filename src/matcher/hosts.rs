@@ -4,9 +4,11 @@
 mod names;
 mod unnamed;
 
+use crate::flow::Flow;
 use crate::hostname::HostName;
 use crate::matcher::hosts::names::NameMap;
 use crate::matcher::hosts::unnamed::Unnamed;
+use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::Leaf;
 use crate::matcher::lists::{Entry, FirstPending, List, Lists, Outcome, Query};
 use crate::matcher::memory;
@@ -70,16 +72,20 @@ impl HostIndex {
     /// Returns what is pending for a flow without a name; `None` if that takes a
     /// [`visit`](HostIndex::visit), as of a flow that has one.
     #[inline(always)]
-    pub(super) fn pending_unnamed(&self, query: &Query<'_>) -> Option<FirstPending> {
-        let needs_visit = query.flow.remote_hostname().is_some() | self.has_local;
-        (!needs_visit).then(|| self.unnamed.get(query))
+    pub(super) fn pending_unnamed(
+        &self,
+        lanes: impl Lanes,
+        flow: &Flow<'_>,
+    ) -> Option<FirstPending> {
+        let needs_visit = flow.has_remote_hostname() | self.has_local;
+        (!needs_visit).then(|| self.unnamed.get(lanes, flow))
     }
 
     /// Goes through the lists of the rules whose name the flow's matches or, if it has none, adds
     /// what is pending.
     pub(super) fn visit(&self, query: &Query<'_>, outcome: &mut Outcome) {
         let Some(name) = query.flow.trimmed_hostname() else {
-            outcome.pending.merge(self.unnamed.get(query));
+            outcome.pending.merge(self.unnamed.get(Scalar, query.flow));
             query.scan_where(&self.with_local, outcome, |_, answer| answer.and(Answer::NotYet));
             return;
         };

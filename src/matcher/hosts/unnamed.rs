@@ -1,8 +1,9 @@
 //! [`Unnamed`]: what is pending for a flow without a name.
 
-use crate::flow::Direction;
-use crate::matcher::leaf::{COMMON_CASES, Ranked, cases};
-use crate::matcher::lists::{Entry, FirstPending, Query};
+use crate::flow::{Direction, Flow};
+use crate::matcher::lanes::{Lanes, Scalar};
+use crate::matcher::leaf::{COMMON_CASES, Case, Ranked, cases};
+use crate::matcher::lists::{Entry, FirstPending};
 use crate::matcher::memory;
 use crate::rule::{Action, Protocol};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -42,43 +43,54 @@ impl Unnamed {
 
     /// Returns what is pending for the flow.
     #[inline(always)]
-    pub(super) fn get(&self, query: &Query<'_>) -> FirstPending {
-        match self.common.get(query.case.index()) {
-            Some(runs) => runs.get(query.remote_port),
-            None => self.get_other(query),
+    pub(super) fn get(&self, lanes: impl Lanes, flow: &Flow<'_>) -> FirstPending {
+        match self.common.get(Case::of(flow).index()) {
+            Some(runs) => runs.get(lanes, flow.ends().0.port()),
+            None => self.get_other(flow),
         }
     }
 
     #[inline(never)]
-    fn get_other(&self, query: &Query<'_>) -> FirstPending {
-        let key = (query.flow.protocol().0, query.flow.direction() as u8);
+    fn get_other(&self, flow: &Flow<'_>) -> FirstPending {
+        let key = (flow.protocol().0, flow.direction() as u8);
         let index = self.others.binary_search_by_key(&key, |(key, _)| *key);
         let runs = index.ok().and_then(|index| self.others.get(index));
-        runs.map(|(_, runs)| runs.get(query.remote_port)).unwrap_or_default()
+        runs.map(|(_, runs)| runs.get(Scalar, flow.ends().0.port())).unwrap_or_default()
     }
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         let runs = self.common.iter().chain(self.others.iter().map(|(_, runs)| runs));
-        runs.map(|runs| memory::of_vec(&runs.later)).sum::<usize>() + memory::of_vec(&self.others)
+        runs.map(PortRuns::size_bytes).sum::<usize>() + memory::of_vec(&self.others)
     }
 }
 
 /// What is pending for a flow to each remote port, by runs of ports.
 #[derive(Debug, Default)]
 struct PortRuns {
-    /// What is pending in the run that begins at port 0.
-    first: FirstPending,
-    /// The first port of each other run, ascending, and what is pending in it.
-    later: Vec<(u16, FirstPending)>,
+    /// The last port of each run, ascending, and at the end as many of the last as fill the place.
+    lasts: Vec<[u16; LASTS]>,
+    /// What is pending in each run.
+    firsts: Vec<FirstPending>,
 }
+
+/// How many ports are compared at once.
+const LASTS: usize = 32;
 
 impl PortRuns {
     #[inline(always)]
-    fn get(&self, port: u16) -> FirstPending {
-        let later = self.later.partition_point(|(start, _)| *start <= port);
-        let run = later.checked_sub(1).and_then(|run| self.later.get(run));
-        run.map_or(self.first, |(_, pending)| *pending)
+    fn get(&self, lanes: impl Lanes, port: u16) -> FirstPending {
+        let block = match self.lasts.len() {
+            0 | 1 => 0,
+            _ => self.lasts.partition_point(|lasts| lasts[LASTS - 1] < port),
+        };
+        let Some(lasts) = self.lasts.get(block) else { return FirstPending::default() };
+        let run = block * LASTS + lanes.first_at_least_u16(lasts, port);
+        self.firsts.get(run).copied().unwrap_or_default()
+    }
+
+    fn size_bytes(&self) -> usize {
+        memory::of_vec(&self.lasts) + memory::of_vec(&self.firsts)
     }
 
     /// Sweeps over the ports, keeping the set of rules whose ports have begun and not ended.
@@ -91,7 +103,7 @@ impl PortRuns {
             events.entry(after).or_default().push((false, *ranked));
         }
         let mut open: HashMap<Action, BTreeSet<Ranked>> = HashMap::new();
-        let mut runs = PortRuns::default();
+        let (mut lasts, mut firsts) = (Vec::new(), vec![FirstPending::default()]);
         for (port, events) in events {
             for (begins, ranked) in events {
                 let of_action = open.entry(ranked.action()).or_default();
@@ -105,16 +117,24 @@ impl PortRuns {
             for first in open.values().filter_map(BTreeSet::first) {
                 run.add(*first);
             }
-            match u16::try_from(port) {
-                Ok(0) => runs.first = run,
-                Ok(start) if runs.later.last().map_or(runs.first, |(_, last)| *last) != run => {
-                    runs.later.push((start, run));
-                }
-                Ok(_) | Err(_) => {}
+            let Some(last) = port.checked_sub(1) else {
+                firsts = vec![run];
+                continue;
+            };
+            // After the last port of all, none is left for a run.
+            if last < u32::from(u16::MAX) && firsts.last() != Some(&run) {
+                lasts.push(last as u16);
+                firsts.push(run);
             }
         }
-        runs.later.shrink_to_fit();
-        runs
+        lasts.push(u16::MAX);
+        firsts.shrink_to_fit();
+        let lasts = lasts.chunks(LASTS).map(|lasts| {
+            let mut block = [u16::MAX; LASTS];
+            block.iter_mut().zip(lasts).for_each(|(place, last)| *place = *last);
+            block
+        });
+        PortRuns { lasts: lasts.collect(), firsts }
     }
 }
 
@@ -143,7 +163,7 @@ mod tests {
                 for entry in entries.iter().filter(|entry| entry.remote_ports.contains(port)) {
                     expected.add(entry.ranked);
                 }
-                assert_eq!(runs.get(port), expected, "{ports:?} {port}");
+                assert_eq!(runs.get(Scalar, port), expected, "{ports:?} {port}");
             }
         }
     }
