@@ -68,7 +68,8 @@ impl Unnamed {
 /// What is pending for a flow to each remote port, by runs of ports.
 #[derive(Debug, Default)]
 struct PortRuns {
-    /// The last port of each run, ascending, and at the end as many of the last as fill the place.
+    /// The last port of each run, ascending, and the last one again until the place is full; none if there are no
+    /// rules.
     lasts: Vec<[u16; LASTS]>,
     /// What is pending in each run.
     firsts: Vec<FirstPending>,
@@ -95,6 +96,9 @@ impl PortRuns {
 
     /// Sweeps over the ports, keeping the set of rules whose ports have begun and not ended.
     fn new(rules: &[&Entry]) -> PortRuns {
+        if rules.is_empty() {
+            return PortRuns::default();
+        }
         let mut events: BTreeMap<u32, Vec<(bool, Ranked)>> = BTreeMap::new();
         for Entry { remote_ports, ranked, .. } in rules {
             let first = u32::from(remote_ports.first());
