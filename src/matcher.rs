@@ -198,9 +198,9 @@ pub enum Strategy {
     Blocks,
     /// Compares a flow with all rules that hold some address with the same bits in one place as its remote address,
     /// mostly sixteen or less, and with those of any host, or finds these as [`Intervals`](Strategy::Intervals) does,
-    /// which it does otherwise too: where no bits tell the rules apart well enough, with zone ids, in batches, and of
-    /// some flows that are rare. Taken for 49 to 16,000 rules with AVX2 or AVX-512, for up to 2,000 if all are of whole
-    /// networks, where it fits [`max_bytes`](MatcherBuilder::max_bytes).
+    /// which it does otherwise too: where no bits tell the rules apart well enough, with zone ids, in batches of
+    /// IPv4 flows, and of some flows that are rare. Taken for 49 to 16,000 rules with AVX2 or AVX-512, for up to 2,000
+    /// if all are of whole networks, where it fits [`max_bytes`](MatcherBuilder::max_bytes).
     Buckets,
 }
 
@@ -822,7 +822,8 @@ impl Matcher {
     /// decided: the length of the shorter slice.
     ///
     /// The steps of a decision are taken for 32 flows together on x86-64, elsewhere for sixteen: calls of some
-    /// multiple of that take the least time a flow.
+    /// multiple of that take the least time a flow. IPv6 flows are decided one by one where the rules are in
+    /// [buckets](Strategy::Buckets), which takes less.
     #[must_use = "only as many flows are decided as there is room for decisions"]
     pub fn decide_batch(&self, flows: &[Flow<'_>], decisions: &mut [Decision]) -> usize {
         self.machine.run(DecideBatch { matcher: self, flows, decisions })

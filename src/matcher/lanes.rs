@@ -326,7 +326,7 @@ pub(super) enum Rules {
     Few,
     /// Those in buckets.
     InBuckets,
-    /// Those in buckets, beside those of any host.
+    /// Those in buckets, beside those of any host, or host rules, or where most have a local side.
     BesideBuckets,
     /// Those of whole networks only.
     Networks,
