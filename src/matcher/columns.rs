@@ -159,6 +159,40 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// The numbers of some flows of a group, or of what there is of each, in ascending order. They are picked without a
+/// branch on each, which no machine could foresee.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Picked {
+    numbers: [u8; GROUP],
+    /// INVARIANT: at most [`GROUP`].
+    count: usize,
+}
+
+impl Picked {
+    #[inline(always)]
+    pub(super) fn new() -> Picked {
+        Picked { numbers: [0; GROUP], count: 0 }
+    }
+
+    /// Picks a number if it is meant; at most [`GROUP`] may be.
+    #[inline(always)]
+    pub(super) fn push(&mut self, number: usize, is_meant: bool) {
+        if let Some(place) = self.numbers.get_mut(self.count) {
+            *place = number as u8;
+        }
+        self.count += usize::from(is_meant);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    #[inline(always)]
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + use<> {
+        self.numbers.into_iter().take(self.count).map(usize::from)
+    }
+}
+
 /// Does what [`Lanes::take_apart`] does, one flow after the other.
 #[inline(always)]
 pub(super) fn take_apart_by_turns(flows: &[Flow<'_>]) -> [Column; FlowWords::COUNT] {

@@ -6,7 +6,7 @@
 //! by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
 //! the first that is not below the address: one comparison of whole vectors.
 
-use crate::matcher::columns::{Column, Columns, Which, lanes_of};
+use crate::matcher::columns::{Column, Columns, Picked, Which, lanes_of};
 use crate::matcher::lanes::{Job, Lanes, Packed, prefetch};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::memory;
@@ -576,23 +576,29 @@ impl<'a, V: Value> Job for GetGroup<'a, '_, V> {
             *value = wanted.intervals.half(lanes, node, (wanted.high >> 32) as u16);
             prefetch(Some(*value));
         }
-        let mut further = Further::new(&values, wanted);
-        if further.is_empty() {
+        let mut picked = Picked::new();
+        for (number, value) in values.iter().enumerate().take(wanted.len()) {
+            picked.push(number, value.is_node());
+        }
+        if picked.is_empty() {
             return values;
         }
-        further.for_each(&mut values, wanted, |node, wanted, _| {
+        for_each(&picked, &mut values, wanted, |node, wanted, _| {
             wanted.intervals.words.prefetch(node);
         });
-        further.for_each(&mut values, wanted, |node, wanted, value| {
+        for_each(&picked, &mut values, wanted, |node, wanted, value| {
             let found = wanted.intervals.words.get(lanes, node, wanted.high as u32);
             *value = found.unwrap_or(&wanted.intervals.rest);
             prefetch(Some(*value));
         });
-        further.keep(&values);
-        further.for_each(&mut values, wanted, |node, wanted, _| {
+        let mut still = Picked::new();
+        for number in picked.numbers() {
+            still.push(number, values.get(number).is_some_and(|value| value.is_node()));
+        }
+        for_each(&still, &mut values, wanted, |node, wanted, _| {
             wanted.intervals.longs.prefetch(node);
         });
-        further.for_each(&mut values, wanted, |node, wanted, value| {
+        for_each(&still, &mut values, wanted, |node, wanted, value| {
             let found = wanted.intervals.longs.get(lanes, node, wanted.low);
             *value = found.unwrap_or(&wanted.intervals.rest);
             prefetch(Some(*value));
@@ -601,58 +607,19 @@ impl<'a, V: Value> Job for GetGroup<'a, '_, V> {
     }
 }
 
-/// The addresses of a group that have a further step of the look-up, by their numbers. They are picked
-/// without a branch on each, which no machine could foresee.
-struct Further {
-    lanes: [u8; GROUP],
-    /// INVARIANT: at most as many as there are addresses.
-    count: usize,
-}
-
-impl Further {
-    #[inline(always)]
-    fn new<V: Value>(values: &[&V; GROUP], wanted: &[Wanted<'_, V>]) -> Further {
-        let mut further = Further { lanes: [0; GROUP], count: 0 };
-        for (number, value) in values.iter().enumerate().take(wanted.len()) {
-            further.push(number as u8, value.is_node());
-        }
-        further
-    }
-
-    #[inline(always)]
-    fn push(&mut self, number: u8, is_meant: bool) {
-        if let Some(lane) = self.lanes.get_mut(self.count) {
-            *lane = number;
-        }
-        self.count += usize::from(is_meant);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Keeps those that have a further step still.
-    #[inline(always)]
-    fn keep<V: Value>(&mut self, values: &[&V; GROUP]) {
-        let before = std::mem::replace(self, Further { lanes: [0; GROUP], count: 0 });
-        for number in before.lanes.into_iter().take(before.count) {
-            self.push(number, values.get(usize::from(number)).is_some_and(|value| value.is_node()));
-        }
-    }
-
-    #[inline(always)]
-    fn for_each<'a, V: Value>(
-        &self,
-        values: &mut [&'a V; GROUP],
-        wanted: &[Wanted<'a, V>],
-        mut step: impl FnMut(Node, &Wanted<'a, V>, &mut &'a V),
-    ) {
-        for number in self.lanes.into_iter().take(self.count).map(usize::from) {
-            if let (Some(value), Some(wanted)) = (values.get_mut(number), wanted.get(number))
-                && let Some(node) = value.node(&wanted.intervals.links)
-            {
-                step(node, wanted, value);
-            }
+/// Does a step for those of a group of addresses that are picked and have a further one.
+#[inline(always)]
+fn for_each<'a, V: Value>(
+    picked: &Picked,
+    values: &mut [&'a V; GROUP],
+    wanted: &[Wanted<'a, V>],
+    mut step: impl FnMut(Node, &Wanted<'a, V>, &mut &'a V),
+) {
+    for number in picked.numbers() {
+        if let (Some(value), Some(wanted)) = (values.get_mut(number), wanted.get(number))
+            && let Some(node) = value.node(&wanted.intervals.links)
+        {
+            step(node, wanted, value);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::endpoint::Zone;
 use crate::flow::{End, Flow};
 use crate::matcher::Crossing;
 use crate::matcher::classes::Classes;
-use crate::matcher::columns::{Bits, Column, Columns, Which, lanes_of};
+use crate::matcher::columns::{Bits, Column, Columns, Picked, Which, lanes_of};
 use crate::matcher::cross::{self, CrossTable};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
 use crate::matcher::lanes::{Job, Lanes, prefetch};
@@ -306,7 +306,7 @@ impl<const W: usize> Sided<W> {
         let by_local = self.by_local.find(lanes, of_local, query, &words_of(remote), none);
         let best = best.min(by_remote).min(by_local);
         match W {
-            1 if !self.wide.is_empty => self.wide.find(lanes, query, best),
+            1 if self.wide.first(Case::of(flow)) < best => self.wide.find(lanes, query, best),
             _ => best,
         }
     }
@@ -393,7 +393,14 @@ impl Sided<1> {
         by_remote.find_group(lanes, &of_remotes, flows, |flow| flow.ends().1, &mut best);
         by_local.find_group(lanes, &of_locals, flows, |flow| flow.ends().0, &mut best);
         if !self.wide.is_empty {
-            for (best, flow) in best.iter_mut().zip(flows) {
+            let mut some = Picked::new();
+            for (number, (best, flow)) in best.iter().zip(flows).enumerate() {
+                some.push(number, self.wide.first(Case::of(flow)) < *best);
+            }
+            for number in some.numbers() {
+                let (Some(flow), Some(best)) = (flows.get(number), best.get_mut(number)) else {
+                    break;
+                };
                 *best = self.wide.find(lanes, RowQuery::new(flow), *best);
             }
         }
@@ -533,21 +540,22 @@ impl<const W: usize> Side<W> {
         other: impl for<'f> Fn(&'f Flow<'_>) -> &'f End,
         best: &mut [Ranked; GROUP],
     ) {
-        // The numbers of the flows that have more to read, which no machine could foresee.
-        let (mut further, mut count) = ([0u8; GROUP], 0);
-        for (number, ((flow, place), best)) in flows.iter().zip(places).zip(&mut *best).enumerate()
-        {
+        // Those of flows that have rules here, and of these that have more to read, which no machine could foresee.
+        let (mut some, mut further) = (Picked::new(), Picked::new());
+        for (number, (_, place)) in flows.iter().zip(places).enumerate() {
+            some.push(number, *place != Place::EMPTY);
+        }
+        for number in some.numbers() {
+            let of_flow = (flows.get(number), places.get(number), best.get_mut(number));
+            let (Some(flow), Some(place), Some(best)) = of_flow else { break };
             let link = place.link();
             let row = select_unpredictable(link.is_none(), *place, Place::EMPTY);
             let (query, other) = (RowQuery::new(flow), words_of(other(flow)));
             let (first, has_more) = self.rows.find_in_first(lanes, row, query, &other);
             *best = first.min(*best);
-            if let Some(further) = further.get_mut(count) {
-                *further = number as u8;
-            }
-            count += usize::from(has_more & (first == Ranked::NONE) | link.is_some());
+            further.push(number, has_more & (first == Ranked::NONE) | link.is_some());
         }
-        for number in further.into_iter().take(count).map(usize::from) {
+        for number in further.numbers() {
             let of_flow = (flows.get(number), places.get(number), best.get_mut(number));
             if let (Some(flow), Some(place), Some(best)) = of_flow {
                 let (query, other) = (RowQuery::new(flow), words_of(other(flow)));
