@@ -114,6 +114,9 @@ impl Node {
         (self.shape & 3 == Node::BITMAP).then_some((self.base as usize, self.number()))
     }
 
+    /// The shape of a directory of one end: the value that follows it is that of every address.
+    const ONE: u32 = Node::DIRECTORY | (1 << Node::LINES_BITS | 1) << 2;
+
     /// Nothing is there.
     pub(super) const EMPTY: Node = Node { base: u32::MAX, shape: Node::LINE };
 
@@ -146,6 +149,10 @@ impl Node {
 /// What an interval has: what is looked for, or the node of a further step.
 pub(super) trait Value: Copy + PartialEq + Debug {
     const NONE: Self;
+    /// Whether a call ends where the first 16 bits of an address say all, at the cost of a branch.
+    // PERF: of addresses anywhere a routing table tells many by these; longest-match-dependent. Of the addresses that
+    // block lists are asked for it tells a few, and nobody could foresee which.
+    const ENDS_EARLY: bool = false;
 
     fn of_node(node: Node, links: &mut Vec<Node>) -> Self;
     fn node(&self, links: &[Node]) -> Option<Node>;
@@ -175,6 +182,7 @@ impl Value for Leaf {
 
 impl Value for Ranked {
     const NONE: Ranked = Ranked::NONE;
+    const ENDS_EARLY: bool = true;
 
     fn of_node(node: Node, links: &mut Vec<Node>) -> Ranked {
         links.push(node);
@@ -307,9 +315,19 @@ impl<V: Value> Intervals<V> {
             _ => 0,
         });
         index.has_directories = in_directories.sum::<usize>() > intervals.len() / 8;
+        // Where calls end with them, nodes of one interval follow each other, so that a cache holds them.
+        let mut of_one = Vec::new();
+        for (_, piece) in &pieces {
+            if let (Piece::Whole(value), true) = (piece, V::ENDS_EARLY) {
+                of_one.push(index.add_half(&[(u16::MAX, *value)]));
+            }
+        }
+        let mut of_one = of_one.into_iter();
         for (_, piece) in pieces {
             let node = match piece {
-                Piece::Whole(value) => index.add_half(&[(u16::MAX, value)]),
+                Piece::Whole(value) => {
+                    of_one.next().unwrap_or_else(|| index.add_half(&[(u16::MAX, value)]))
+                }
                 Piece::Inner(intervals, last) => index.add_halves(intervals, last),
             };
             index.nodes.push(node);
@@ -410,7 +428,15 @@ impl<V: Value> Intervals<V> {
 
     #[inline(always)]
     fn half(&self, lanes: impl Lanes, node: Node, half: u16) -> &V {
-        self.halves.values.get(self.place_of_half(lanes, node, half)).unwrap_or(&self.rest)
+        let Level { ends, values } = &self.halves;
+        let place = match node.shape {
+            shape if self.has_directories & (shape & 3 == Node::DIRECTORY) => match shape {
+                Node::ONE if V::ENDS_EARLY => node.base as usize + 1,
+                _ => ends.place_by_directory(lanes, node, half),
+            },
+            _ => self.place_of_half(lanes, node, half),
+        };
+        values.get(place).unwrap_or(&self.rest)
     }
 
     /// Begins to load, while the directory of a node is searched, what follows it: the ends, and the values near
@@ -1067,6 +1093,60 @@ mod tests {
             machine.run(Find::<u16> { counts: counts(u16::LANES), of: |number| number as u16 });
             machine.run(Find::<u32> { counts: counts(u32::LANES), of: |number| number as u32 });
             machine.run(Find::<u64> { counts: counts(u64::LANES), of: |number| number as u64 });
+        }
+    }
+
+    /// Looks addresses up, left-aligned.
+    struct LookUp<'a> {
+        index: &'a Intervals<Ranked>,
+        wanted: &'a [u128],
+    }
+
+    impl Job for LookUp<'_> {
+        type Output = Vec<[Ranked; 2]>;
+
+        fn run(self, lanes: impl Lanes) -> Vec<[Ranked; 2]> {
+            let LookUp { index, wanted } = self;
+            let both = wanted.iter().map(|wanted| {
+                let (high, low) = ((wanted >> 64) as u64, *wanted as u64);
+                [*index.get_v4(lanes, (wanted >> 96) as u32), *index.get_v6(lanes, high, low)]
+            });
+            both.collect()
+        }
+    }
+
+    #[test]
+    fn addresses_whose_first_bits_say_all_are_found_beside_networks_that_are_many() {
+        let around = ["10.0.0.0/12", "10.2.0.0/16", "11.0.0.0/16", "200.0.0.0/6"];
+        let many = (0..200).map(|n| format!("10.3.{n}.0/25"));
+        let nets = around.map(str::to_owned).into_iter().chain(many);
+        let mut nets: Vec<IpNet> = nets.map(|net| net.parse().unwrap()).collect();
+        nets.sort();
+        let networks: Vec<(u128, u128, Ranked)> = (0..)
+            .zip(&nets)
+            .map(|(rank, net)| {
+                let (first, last) = bounds(*net);
+                (first, last, Ranked::new(rank, crate::rule::Action::Drop))
+            })
+            .collect();
+        let index = Intervals::new(&networks, Ranked::NONE);
+        assert!(index.has_directories, "calls end early in these only");
+        let edges = networks.iter().flat_map(|(first, last, _)| {
+            let step = 1 << 96;
+            [*first, first.wrapping_sub(step), *last, last.wrapping_add(step)]
+        });
+        // For IPv4 the low bits say nothing.
+        let wanted: Vec<u128> = edges.chain([0, u128::MAX]).map(|at| at >> 96 << 96).collect();
+        for limit in Vectors::ALL {
+            let found = Machine::up_to(limit).run(LookUp { index: &index, wanted: &wanted });
+            for (wanted, found) in wanted.iter().zip(found) {
+                let of = networks
+                    .iter()
+                    .rev()
+                    .find(|(first, last, _)| first <= wanted && wanted <= last);
+                let expected = of.map_or(Ranked::NONE, |(.., ranked)| *ranked);
+                assert_eq!(found, [expected; 2], "{wanted:x} by {limit:?}");
+            }
         }
     }
 }
