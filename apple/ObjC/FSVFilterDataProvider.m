@@ -1,8 +1,9 @@
 #import "FSVFilterDataProvider.h"
 
 #import "FSVErrors.h"
+#import "FSVHostEndpoints.h"
+#import <Network/Network.h>
 #import <os/lock.h>
-#import <os/log.h>
 
 typedef void (^FSVCompletionHandler)(NSError *_Nullable error);
 
@@ -30,6 +31,34 @@ static BOOL hasLocalRules(FSVFilterSettings *settings) {
         }
     }
     return NO;
+}
+
+/// The text of an endpoint before macOS 15, where there is one.
+static NSString *_Nullable textOf(FSVEndpointState state, FSVHostEndpoint *_Nullable endpoint) {
+    BOOL isHost = state == FSVEndpointStateHost && endpoint != nil;
+    return isHost ? [NSString stringWithFormat:@"%@:%@", endpoint.hostname, endpoint.port] : nil;
+}
+
+static const char *nameOfDirection(NETrafficDirection direction) {
+    switch (direction) {
+    case NETrafficDirectionInbound:
+        return "inbound";
+    case NETrafficDirectionOutbound:
+        return "outbound";
+    default:
+        return "any";
+    }
+}
+
+static const char *nameOfAction(fsv_action action) {
+    switch (action) {
+    case FSV_ACTION_ALLOW:
+        return "allow";
+    case FSV_ACTION_FILTER_DATA:
+        return "filterData";
+    default:
+        return "drop";
+    }
 }
 
 /// Returns an error also where a subclass gave none: to the framework, nil is success.
@@ -75,7 +104,7 @@ static NSError *madeIfNil(NSError *_Nullable error) {
     }
     if (status != FSV_STATUS_OK) {
         NSError *error = FSVMakeError(status, failure);
-        os_log_fault(OS_LOG_DEFAULT, "cannot make a matcher: %{public}@", error.localizedDescription);
+        os_log_fault(self.log, "cannot make a matcher: %{public}@", error.localizedDescription);
     }
     return self;
 }
@@ -147,6 +176,14 @@ static NSError *madeIfNil(NSError *_Nullable error) {
     return [self dataVerdictOfFilteredFlow:flow decision:decision];
 }
 
+- (os_log_t)log {
+    return os_log_create("flowsieve", "filter");
+}
+
+- (BOOL)logsFlows {
+    return NO;
+}
+
 #pragma mark What is called from outside
 
 - (void)reloadSettings:(FSVFilterSettings *)settings
@@ -163,6 +200,12 @@ static NSError *madeIfNil(NSError *_Nullable error) {
             }];
         dispatch_semaphore_wait(applied, DISPATCH_TIME_FOREVER);
     });
+}
+
+- (void)decideFlow:(NEFilterSocketFlow *)flow decision:(fsv_decision *)decision {
+    BOOL isKnown = YES;
+    *decision = (fsv_decision)FSV_DECISION_INIT;
+    (void)[self decide:flow into:decision isLocalEndpointKnown:&isKnown];
 }
 
 - (fsv_status)getMatcher:(fsv_matcher *_Nullable *_Nonnull)matcher {
@@ -194,7 +237,7 @@ static NSError *madeIfNil(NSError *_Nullable error) {
     FSVFilterSettings *settings = [self loadSettingsWithError:&error];
     if (settings == nil) {
         error = madeIfNil(error);
-        os_log_error(OS_LOG_DEFAULT, "not started: %{public}@", error.localizedDescription);
+        os_log_error(self.log, "not started: %{public}@", error.localizedDescription);
         completionHandler(error);
         return;
     }
@@ -204,7 +247,7 @@ static NSError *madeIfNil(NSError *_Nullable error) {
 - (void)stopFilterWithReason:(NEProviderStopReason)reason
            completionHandler:(void (^)(void))completionHandler {
     FSVFilterStatistics counts = self.statistics;
-    os_log(OS_LOG_DEFAULT,
+    os_log(self.log,
            "stopped, reason %ld: generation %llu, %llu decisions by rules, %llu by default, %llu of loopback, "
            "%llu flows waited for, %llu failures, %llu of other kinds",
            (long)reason, counts.generation, counts.hits.by_rule, counts.hits.by_default,
@@ -216,6 +259,9 @@ static NSError *madeIfNil(NSError *_Nullable error) {
     fsv_decision decision = FSV_DECISION_INIT;
     BOOL isKnown = YES;
     fsv_action action = [self decide:flow into:&decision isLocalEndpointKnown:&isKnown];
+    if (self.logsFlows && [flow isKindOfClass:[NEFilterSocketFlow class]]) {
+        [self logFlow:(NEFilterSocketFlow *)flow decision:&decision];
+    }
     if (!decision.is_final && !isKnown && [self mustWait]) {
         // Of either side, whichever comes first: by then the socket is bound.
         return [NEFilterNewFlowVerdict filterDataVerdictWithFilterInbound:YES
@@ -290,12 +336,38 @@ static NSError *madeIfNil(NSError *_Nullable error) {
     os_unfair_lock_unlock(&_lock);
     // The first, and then ever fewer.
     if ((count & (count - 1)) == 0) {
-        os_log_error(OS_LOG_DEFAULT, "%llu flows could not be decided, now: %{public}s", count,
+        os_log_error(self.log, "%llu flows could not be decided, now: %{public}s", count,
                      fsv_status_message(status));
     }
     decision->action = _failureAction;
     decision->is_final = 1;
     return _failureAction;
+}
+
+- (void)logFlow:(NEFilterSocketFlow *)flow decision:(const fsv_decision *)decision {
+    NSObject *local = nil;
+    NSObject *remote = nil;
+    if (@available(macOS 15.0, *)) {
+        local = (NSObject *)flow.localFlowEndpoint;
+        remote = (NSObject *)flow.remoteFlowEndpoint;
+    } else {
+        FSVHostEndpoint *endpoint = nil;
+        FSVEndpointState state = FSVLocalHostEndpoint(flow, &endpoint);
+        local = textOf(state, endpoint);
+        state = FSVRemoteHostEndpoint(flow, &endpoint);
+        remote = textOf(state, endpoint);
+    }
+    os_log_t log = self.log;
+    os_log_info(log,
+                "Got a new flow with local endpoint %{private}@, remote endpoint %{private}@, direction "
+                "%{public}s",
+                local, remote, nameOfDirection(flow.direction));
+    const char *action = nameOfAction(decision->action);
+    if (decision->rule == FSV_NO_RULE) {
+        os_log_info(log, "action %{public}s, rule none", action);
+    } else {
+        os_log_info(log, "action %{public}s, rule %u", action, decision->rule);
+    }
 }
 
 /// Decides again: either the flow was waited for, or it is one whose data is filtered. If the local endpoint
@@ -346,15 +418,14 @@ static NSError *madeIfNil(NSError *_Nullable error) {
 }
 
 /// Puts settings into the matcher.
-- (BOOL)replace:(FSVFilterSettings *)settings error:(NSError **)error {
+- (BOOL)replace:(FSVFilterSettings *)settings generation:(uint64_t *)generation error:(NSError **)error {
     BOOL hasLocal = hasLocalRules(settings);
     // Before they are in force, so that no flow that should be waited for is not.
     os_unfair_lock_lock(&_lock);
     _hasLocalRules = _hasLocalRules || hasLocal;
     os_unfair_lock_unlock(&_lock);
     fsv_error *failure = NULL;
-    uint64_t generation = 0;
-    fsv_status status = fsv_live_replace(_live, settings.handle, &generation, &failure);
+    fsv_status status = fsv_live_replace(_live, settings.handle, generation, &failure);
     if (!FSVSucceeded(status, failure, error)) {
         os_unfair_lock_lock(&_lock);
         FSVFilterSettings *kept = _settings;
@@ -373,9 +444,10 @@ static NSError *madeIfNil(NSError *_Nullable error) {
     os_unfair_lock_lock(&_lock);
     FSVFilterSettings *former = _settings;
     os_unfair_lock_unlock(&_lock);
-    if (framework == nil || ![self replace:settings error:&error]) {
+    uint64_t generation = 0;
+    if (framework == nil || ![self replace:settings generation:&generation error:&error]) {
         error = madeIfNil(error);
-        os_log_error(OS_LOG_DEFAULT, "settings not taken: %{public}@", error.localizedDescription);
+        os_log_error(self.log, "settings not taken: %{public}@", error.localizedDescription);
         completionHandler(error);
         return;
     }
@@ -383,14 +455,14 @@ static NSError *madeIfNil(NSError *_Nullable error) {
         completionHandler:^(NSError *_Nullable refusal) {
             NSError *failure = nil;
             if (refusal == nil) {
-                os_log(OS_LOG_DEFAULT, "%lu rules, first stage of %lu",
+                os_log(self.log, "generation %llu: %lu rules, first stage of %lu", generation,
                        (unsigned long)fsv_settings_rule_count(settings.handle),
                        (unsigned long)framework.rules.count);
-            } else if (former == nil || ![self replace:former error:&failure]) {
-                os_log_fault(OS_LOG_DEFAULT, "first stage refused: %{public}@; former settings not put back",
+            } else if (former == nil || ![self replace:former generation:NULL error:&failure]) {
+                os_log_fault(self.log, "first stage refused: %{public}@; former settings not put back",
                              refusal.localizedDescription);
             } else {
-                os_log_error(OS_LOG_DEFAULT, "first stage refused: %{public}@", refusal.localizedDescription);
+                os_log_error(self.log, "first stage refused: %{public}@", refusal.localizedDescription);
             }
             completionHandler(refusal);
         }];

@@ -73,6 +73,30 @@ static FSVHostEndpoint *_Nullable made(BOOL isThere, const char *hostname, const
     return FSVSucceeded(status, failure, error) ? [[FSVFilterSettings alloc] initWithHandle:planned] : nil;
 }
 
++ (nullable FSVFilterSettings *)everythingWithError:(NSError **)error {
+    fsv_settings *made = NULL;
+    fsv_status status = fsv_settings_new(FSV_ACTION_FILTER_DATA, &made);
+    // Loopback flows reach the extension only where rules name loopback addresses (S-64); either side may be
+    // the one that has it.
+    static const struct {
+        fsv_endpoint network;
+        int32_t prefix;
+    } loopback[] = {{{"127.0.0.1", 9, "0", 1}, 32}, {{"::1", 3, "0", 1}, 128}};
+    for (size_t index = 0; index < 4 && status == FSV_STATUS_OK; index++) {
+        const fsv_endpoint *network = &loopback[index / 2].network;
+        BOOL isRemote = index % 2 == 0;
+        status = fsv_settings_add_remote_network(
+            made, isRemote ? network : NULL, isRemote ? loopback[index / 2].prefix : 0, isRemote ? NULL : network,
+            isRemote ? 0 : loopback[index / 2].prefix, FSV_PROTOCOL_ANY, FSV_DIRECTION_ANY, FSV_ACTION_FILTER_DATA,
+            NULL, 0, NULL);
+    }
+    if (!FSVSucceeded(status, NULL, error)) {
+        fsv_settings_free(made);
+        return nil;
+    }
+    return [[FSVFilterSettings alloc] initWithHandle:made];
+}
+
 - (nullable NEFilterSettings *)frameworkSettingsWithError:(NSError **)error {
     NSMutableArray<NEFilterRule *> *rules = [NSMutableArray array];
     size_t count = fsv_settings_rule_count(_owned);

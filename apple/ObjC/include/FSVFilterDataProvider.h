@@ -1,6 +1,7 @@
 // A content filter in Objective-C by rules of any number, with the shape of the Swift FlowsieveDataProvider.
 #import <Foundation/Foundation.h>
 #import <NetworkExtension/NetworkExtension.h>
+#import <os/log.h>
 
 #if __has_feature(modules)
 @import CFlowsieve;
@@ -40,6 +41,9 @@ extern NSErrorUserInfoKey const FSVErrorRuleKey;
                                          precedence:(fsv_precedence)precedence
                                               error:(NSError **)error;
 
+/// Returns a first stage that sends every flow to the extension, loopback too.
++ (nullable FSVFilterSettings *)everythingWithError:(NSError **)error;
+
 /// Makes the framework's settings of rules that the framework takes.
 - (nullable NEFilterSettings *)frameworkSettingsWithError:(NSError **)error;
 
@@ -73,7 +77,10 @@ fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Null
 - (nullable FSVFilterSettings *)loadSettingsWithError:(NSError **)error;
 
 /// Returns what the framework is given. The default is the settings themselves where the framework takes
-/// them, and otherwise a plan of at most 1000 rules.
+/// them, and otherwise a plan of at most 1000 rules. The framework decides by it before outbound TCP has a local
+/// endpoint, so that a rule with a local side does not match there (S-21); a flow that reaches the extension is
+/// waited for. With +[FSVFilterSettings everythingWithError:] all do. Settings made elsewhere, for instance by
+/// `flowsieve plan`, are not verified here: `flowsieve plan --verify` does that.
 - (nullable FSVFilterSettings *)firstStageForSettings:(FSVFilterSettings *)settings
                                                 error:(NSError **)error;
 
@@ -97,12 +104,23 @@ fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Null
                                           readBytes:(NSData *)readBytes
                                            decision:(const fsv_decision *)decision;
 
+/// Where is logged. The default has the subsystem "flowsieve" and the category "filter".
+@property(readonly) os_log_t log;
+
+/// Whether each new flow is logged, with its endpoints marked private. The default logs starts, stops, reloads
+/// and failures, and counts the rest: see `statistics`.
+@property(readonly) BOOL logsFlows;
+
 #pragma mark What is called from outside
 
 /// Puts settings in the place of the current ones, and gives the framework their first stage. On failure the
 /// former settings stay or are put back. Reloads are done one after the other.
 - (void)reloadSettings:(FSVFilterSettings *)settings
      completionHandler:(void (^)(NSError *_Nullable error))completionHandler;
+
+/// Decides a flow by the current settings. For a flow that cannot be decided, the decision has the failure
+/// action and no reason.
+- (void)decideFlow:(NEFilterSocketFlow *)flow decision:(fsv_decision *)decision;
 
 /// Gives the matcher that decides now, which explains flows and has the hits of each rule; to be freed with
 /// fsv_matcher_free.

@@ -10,6 +10,10 @@ NS_ASSUME_NONNULL_BEGIN
 /// How many objects there are: made and not freed yet.
 long StubObjectCount(void);
 
+/// The lines that were logged with a subsystem and a category, in the order of time and each behind a line feed,
+/// with every text that is not marked public left out as the system leaves it out. To be freed.
+char *StubLoggedLines(const char *subsystem, const char *category);
+
 @interface NEFilterFlow ()
 @property(readwrite) NETrafficDirection direction;
 @end
@@ -37,6 +41,7 @@ typedef NS_ENUM(NSInteger, StubVerdict) { StubVerdictAllow = 1, StubVerdictDrop 
 
 @interface NENetworkRule ()
 @property NSUInteger stubRemotePrefix;
+@property NSUInteger stubLocalPrefix;
 @property(nullable) NWHostEndpoint *stubRemote;
 @property(nullable) NWHostEndpoint *stubLocal;
 @property NENetworkRuleProtocol stubProtocol;

@@ -57,6 +57,8 @@ static NEFilterSocketFlow *makeFlow(End remote, End local) {
 /// A provider whose first stage sends every flow, if it is told to.
 @interface TestProvider : FSVFilterDataProvider
 @property BOOL sendsEverything;
+@property BOOL logsEachFlow;
+@property(nullable) const char *category;
 @property BOOL hasNoFirstStage;
 @property fsv_action filtered;
 @end
@@ -70,6 +72,14 @@ static fsv_action failureAction = FSV_ACTION_DROP;
     self = [super init];
     _filtered = FSV_ACTION_FILTER_DATA;
     return self;
+}
+
+- (os_log_t)log {
+    return self.category == NULL ? super.log : os_log_create("test", (const char *)self.category);
+}
+
+- (BOOL)logsFlows {
+    return self.logsEachFlow || super.logsFlows;
 }
 
 - (fsv_matcher_options)matcherOptions {
@@ -90,10 +100,7 @@ static fsv_action failureAction = FSV_ACTION_DROP;
     if (!self.sendsEverything) {
         return [super firstStageForSettings:settings error:error];
     }
-    fsv_settings *made = NULL;
-    return fsv_settings_new(FSV_ACTION_FILTER_DATA, &made) == FSV_STATUS_OK
-               ? [[FSVFilterSettings alloc] initWithHandle:made]
-               : nil;
+    return [FSVFilterSettings everythingWithError:error];
 }
 
 @end
@@ -190,7 +197,6 @@ static void outboundTCPIsWaitedForUntilItIsBound(void) {
     TestProvider *provider = [[TestProvider alloc] init];
     provider.sendsEverything = YES;
     EXPECT(start(provider, dropFromOneAddress) == nil);
-    EXPECT(provider.stubApplied.rules.count == 0);
     EXPECT(provider.stubApplied.defaultAction == NEFilterActionFilterData);
     struct {
         End local;
@@ -212,6 +218,79 @@ static void outboundTCPIsWaitedForUntilItIsBound(void) {
     NEFilterSocketFlow *bound = makeFlow((End){"198.51.100.7", 443}, (End){"192.168.1.5", 50000});
     EXPECT([provider handleNewFlow:bound].stubKind == StubVerdictDrop);
     EXPECT(provider.statistics.waited == 3);
+}
+
+/// Of the framework's own accord loopback flows do not reach the extension (S-64).
+static void everythingIsSentLoopbackToo(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    provider.sendsEverything = YES;
+    EXPECT(start(provider, story) == nil);
+    EXPECT(provider.stubApplied.rules.count == 4);
+    static const struct {
+        const char *host;
+        NSUInteger prefix;
+    } ends[] = {{"127.0.0.1", 32}, {"::1", 128}};
+    for (NSUInteger index = 0; index < provider.stubApplied.rules.count; index++) {
+        NENetworkRule *rule = provider.stubApplied.rules[index].networkRule;
+        BOOL isRemote = index % 2 == 0;
+        NWHostEndpoint *named = isRemote ? rule.stubRemote : rule.stubLocal;
+        EXPECT(strcmp(named.hostname.UTF8String, ends[index / 2].host) == 0);
+        EXPECT((isRemote ? rule.stubRemotePrefix : rule.stubLocalPrefix) == ends[index / 2].prefix);
+        EXPECT((isRemote ? rule.stubLocal : rule.stubRemote) == nil);
+        EXPECT(rule.stubProtocol == NENetworkRuleProtocolAny && rule.stubDirection == NETrafficDirectionAny);
+        EXPECT(provider.stubApplied.rules[index].action == NEFilterActionFilterData);
+    }
+}
+
+static void expectLines(const char *subsystem, const char *category, const char *lines) {
+    char *logged = StubLoggedLines(subsystem, category);
+    EXPECT(strcmp(logged, lines) == 0);
+    if (strcmp(logged, lines) != 0) {
+        fprintf(stderr, "logged:%s\nexpected:%s\n", logged, lines);
+    }
+    free(logged);
+}
+
+static void whatIsLoggedIsLogged(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    provider.category = "quiet";
+    EXPECT(start(provider, story) == nil);
+    NEFilterSocketFlow *flow = makeFlow((End){"111.111.111.111", 80}, unbound);
+    (void)[provider handleNewFlow:flow];
+    expectLines("test", "quiet", "\ngeneration 1: 1 rules, first stage of 1");
+
+    provider = [[TestProvider alloc] init];
+    provider.category = "flows";
+    provider.logsEachFlow = YES;
+    EXPECT(start(provider, story) == nil);
+    (void)[provider handleNewFlow:flow];
+    flow.socketProtocol = 17;
+    (void)[provider handleNewFlow:flow];
+    flow.socketProtocol = 256;
+    (void)[provider handleNewFlow:flow];
+    (void)[provider handleNewFlow:[[NEFilterFlow alloc] init]];
+#define NEW_FLOW                                                                                       \
+    "\nGot a new flow with local endpoint <private>, remote endpoint <private>, direction outbound"
+    expectLines("test", "flows",
+                "\ngeneration 1: 1 rules, first stage of 1" NEW_FLOW "\naction filterData, rule 0" NEW_FLOW
+                "\naction allow, rule none"
+                "\n1 flows could not be decided, now: the flow contradicts itself, or knows what this library does "
+                "not" NEW_FLOW
+                "\naction drop, rule none");
+}
+
+static void aFlowIsDecidedWithoutAVerdict(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, story) == nil);
+    NEFilterSocketFlow *flow = makeFlow((End){"111.111.111.111", 80}, unbound);
+    fsv_decision decision;
+    [provider decideFlow:flow decision:&decision];
+    EXPECT(decision.action == FSV_ACTION_FILTER_DATA && decision.rule == 0 && decision.generation == 1);
+    flow.socketProtocol = 256;
+    [provider decideFlow:flow decision:&decision];
+    EXPECT(decision.action == FSV_ACTION_DROP && decision.reason == FSV_REASON_NONE);
+    EXPECT(decision.rule == FSV_NO_RULE && decision.is_final);
+    EXPECT(provider.statistics.failed == 1);
 }
 
 static void aFlowThatWaitedIsFilteredAsOneThatDidNot(void) {
@@ -420,6 +499,9 @@ int main(void) {
     } tests[] = {
         TEST(outgoingTCPToOneHostIsAskedAboutAndNothingElseIs),
         TEST(outboundTCPIsWaitedForUntilItIsBound),
+        TEST(everythingIsSentLoopbackToo),
+        TEST(whatIsLoggedIsLogged),
+        TEST(aFlowIsDecidedWithoutAVerdict),
         TEST(aFlowThatWaitedIsFilteredAsOneThatDidNot),
         TEST(failuresToBeFilteredAreAskedAboutAndOtherKindsDropped),
         TEST(aFirstStageThatIsNotMadeIsAnError),

@@ -49,6 +49,7 @@ enum { NSUTF8StringEncoding = 4 };
 @interface NSString : NSObject
 @property(readonly, nullable) const char *UTF8String NS_RETURNS_INNER_POINTER;
 + (nullable instancetype)stringWithUTF8String:(const char *)text;
++ (instancetype)stringWithFormat:(NSString *)format, ... __attribute__((format(__NSString__, 1, 2)));
 - (nullable NSData *)dataUsingEncoding:(NSStringEncoding)encoding;
 @end
 

@@ -3,6 +3,7 @@
 #import "Stubs.h"
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,11 +103,24 @@ typedef union Head {
 }
 @end
 
+/// Writes to memory that is to be freed. Takes what the shim has of formats: a privacy, a length, and one of the
+/// letters of `append`.
+static char *formatted(const char *format, va_list values, BOOL isLog);
+
 @implementation NSString
 
 + (nullable instancetype)stringWithUTF8String:(const char *)text {
     StubString *made = [StubString alloc];
     made->_text = strdup(text);
+    return (id)[made autorelease];
+}
+
++ (instancetype)stringWithFormat:(NSString *)format, ... {
+    StubString *made = [StubString alloc];
+    va_list values;
+    va_start(values, format);
+    made->_text = formatted(format.UTF8String, values, NO);
+    va_end(values);
     return (id)[made autorelease];
 }
 
@@ -326,7 +340,110 @@ NSErrorUserInfoKey const NSLocalizedDescriptionKey = @"NSLocalizedDescription";
 
 @end
 
-void stub_os_log(os_log_t __unused log, const char *__unused format, ...) {
+static void append(FILE *text, BOOL isLong, char letter, va_list *values, BOOL isShown) {
+    switch (letter) {
+    case 'd':
+    case 'u':
+        // Numbers are public, and none that the shim logs is negative.
+        fprintf(text, "%lu", isLong ? va_arg(*values, unsigned long) : va_arg(*values, unsigned int));
+        return;
+    case 's': {
+        const char *value = va_arg(*values, const char *);
+        fputs(isShown ? value : "<private>", text);
+        return;
+    }
+    case '@': {
+        id value = va_arg(*values, id);
+        BOOL isText = value == nil || [value isKindOfClass:[NSString class]];
+        const char *shown = value == nil ? "(null)" : isText ? ((NSString *)value).UTF8String : "an object";
+        fputs(isShown ? shown : "<private>", text);
+        return;
+    }
+    default:
+        abort();
+    }
+}
+
+static char *formatted(const char *format, va_list values, BOOL isLog) {
+    char *made = NULL;
+    size_t length = 0;
+    FILE *text = open_memstream(&made, &length);
+    va_list left;
+    va_copy(left, values);
+    for (const char *at = format; *at != 0; at++) {
+        if (*at != '%') {
+            fputc(*at, text);
+            continue;
+        }
+        BOOL isPublic = strncmp(at, "%{public}", 9) == 0;
+        at = at[1] == '{' ? strchr(at, '}') + 1 : at + 1;
+        BOOL isLong = *at == 'l';
+        at += strspn(at, "l");
+        append(text, isLong, *at, &left, isPublic || !isLog);
+    }
+    va_end(left);
+    fclose(text);
+    return made;
+}
+
+@interface StubLog : NSObject <OS_os_log> {
+  @public
+    const char *_subsystem;
+    const char *_category;
+}
+@end
+
+@implementation StubLog
+@end
+
+/// Each with its subsystem and category in front.
+static struct {
+    pthread_mutex_t lock;
+    char *lines[1000];
+    size_t count;
+} logged = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+os_log_t os_log_create(const char *subsystem, const char *category) {
+    StubLog *made = [[[StubLog alloc] init] autorelease];
+    made->_subsystem = subsystem;
+    made->_category = category;
+    return made;
+}
+
+void stub_os_log(os_log_t log, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    char *text = formatted(format, values, YES);
+    va_end(values);
+    char *line = NULL;
+    StubLog *to = (StubLog *)log;
+    if (asprintf(&line, "%s/%s\n%s", to->_subsystem, to->_category, text) < 0) {
+        abort();
+    }
+    free(text);
+    pthread_mutex_lock(&logged.lock);
+    if (logged.count == sizeof logged.lines / sizeof *logged.lines) {
+        abort();
+    }
+    logged.lines[logged.count++] = line;
+    pthread_mutex_unlock(&logged.lock);
+}
+
+char *StubLoggedLines(const char *subsystem, const char *category) {
+    char *made = NULL;
+    size_t length = 0;
+    FILE *text = open_memstream(&made, &length);
+    char head[100];
+    int headLength = snprintf(head, sizeof head, "%s/%s\n", subsystem, category);
+    pthread_mutex_lock(&logged.lock);
+    for (size_t index = 0; index < logged.count; index++) {
+        if (strncmp(logged.lines[index], head, (size_t)headLength) == 0) {
+            fprintf(text, "\n%s", logged.lines[index] + headLength);
+        }
+    }
+    pthread_mutex_unlock(&logged.lock);
+    fclose(text);
+    return made;
 }
 
 // Dispatch: a thread for each block, and a serial queue as a line in which they wait.

@@ -93,12 +93,13 @@ const struct sockaddr *nw_endpoint_get_address(nw_endpoint_t endpoint) {
 - (instancetype)initWithRemoteNetwork:(NWHostEndpoint *)remoteNetwork
                          remotePrefix:(NSUInteger)remotePrefix
                          localNetwork:(NWHostEndpoint *)localNetwork
-                          localPrefix:(NSUInteger)__unused localPrefix
+                          localPrefix:(NSUInteger)localPrefix
                              protocol:(NENetworkRuleProtocol)protocol
                             direction:(NETrafficDirection)direction {
     self = [super init];
     self.stubRemote = remoteNetwork;
     self.stubRemotePrefix = remotePrefix;
+    self.stubLocalPrefix = localPrefix;
     self.stubLocal = localNetwork;
     self.stubProtocol = protocol;
     self.stubDirection = direction;
