@@ -240,6 +240,9 @@ pub(super) struct Wanted<'a, V> {
 // 32 they take a tenth longer.
 pub(crate) const GROUP: usize = if cfg!(target_arch = "x86_64") { 32 } else { 16 };
 
+/// So many bytes of values are more than the second-level cache has room for.
+const LARGE: usize = 1 << 20;
+
 /// A part of an address, or a port.
 pub(super) trait Part: Copy + Ord {
     const MAX: Self;
@@ -418,9 +421,9 @@ impl<V: Value> Intervals<V> {
         };
         let mut value = self.half(lanes, *node, (high >> 32) as u16);
         if let Some(node) = value.node(&self.links) {
-            value = self.words.get(lanes, node, high as u32).unwrap_or(&self.rest);
+            value = self.words.get_ahead(lanes, node, high as u32).unwrap_or(&self.rest);
             if let Some(node) = value.node(&self.links) {
-                value = self.longs.get(lanes, node, low).unwrap_or(&self.rest);
+                value = self.longs.get_ahead(lanes, node, low).unwrap_or(&self.rest);
             }
         }
         value
@@ -471,7 +474,7 @@ impl<V: Value> Intervals<V> {
                 let bitmap = self.bitmaps.get(node.base as usize);
                 bitmap.map_or(usize::MAX, |bitmap| bitmap.run(half))
             }
-            _ => ends.place_in_many(lanes, node, half),
+            _ => ends.place(lanes, node, half),
         }
     }
 
@@ -784,31 +787,34 @@ impl<W: Part> Ends<W> {
     /// Returns the place of the interval that holds `part`.
     #[inline(always)]
     pub(super) fn place(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
-        match node.shape {
-            Node::LINE => part.find(lanes, &self.ends, node.base as usize),
-            _ => self.place_in_many(lanes, node, part),
-        }
-    }
-
-    #[inline(always)]
-    fn place_in_many(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
-        if node.shape & 3 == Node::DIRECTORY {
-            return self.place_by_directory(lanes, node, part);
-        }
-        self.place_by_tree(lanes, node, part)
+        part.find(lanes, &self.ends, self.line(lanes, node, part))
     }
 
     #[inline(always)]
     fn place_by_directory(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
-        let base = node.base as usize;
-        let line = part.find_in_line(lanes, &self.ends, base);
-        part.find(lanes, &self.ends, base + node.lines() + line * W::LANES)
+        part.find(lanes, &self.ends, self.line_by_directory(lanes, node, part))
     }
 
-    /// Finds the line of each level by that of the one above it.
+    /// Returns the place of the line that has the end of the interval that holds `part`.
     #[inline(always)]
-    fn place_by_tree(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
-        lanes.call(PlaceByTree { ends: self, node, part })
+    fn line(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
+        match node.shape {
+            Node::LINE => node.base as usize,
+            shape if shape & 3 == Node::DIRECTORY => self.line_by_directory(lanes, node, part),
+            _ => self.line_by_tree(lanes, node, part),
+        }
+    }
+
+    #[inline(always)]
+    fn line_by_directory(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
+        let base = node.base as usize;
+        base + node.lines() + part.find_in_line(lanes, &self.ends, base) * W::LANES
+    }
+
+    /// Finds the line of each level by that of the one above it, and returns the place of the last.
+    #[inline(always)]
+    fn line_by_tree(&self, lanes: impl Lanes, node: Node, part: W) -> usize {
+        lanes.call(LineByTree { ends: self, node, part })
     }
 
     pub(super) fn size_bytes(&self) -> usize {
@@ -816,19 +822,19 @@ impl<W: Part> Ends<W> {
     }
 }
 
-/// [`Ends::place_by_tree`], apart, as few nodes of most tables are trees.
-struct PlaceByTree<'a, W> {
+/// [`Ends::line_by_tree`], apart, as few nodes of most tables are trees.
+struct LineByTree<'a, W> {
     ends: &'a Ends<W>,
     node: Node,
     part: W,
 }
 
-impl<W: Part> Job for PlaceByTree<'_, W> {
+impl<W: Part> Job for LineByTree<'_, W> {
     type Output = usize;
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> usize {
-        let PlaceByTree { ends: Ends { ends }, node, part } = self;
+        let LineByTree { ends: Ends { ends }, node, part } = self;
         let count = node.number();
         let (mut start, mut line) = (node.base as usize, 0);
         for level in (1..=Ends::<W>::height(count)).rev() {
@@ -836,7 +842,7 @@ impl<W: Part> Job for PlaceByTree<'_, W> {
             line = first + part.find_in_line(lanes, ends, start + first);
             start += Ends::<W>::in_level(count, level);
         }
-        part.find(lanes, ends, start + line * W::LANES)
+        start + line * W::LANES
     }
 }
 
@@ -896,8 +902,13 @@ impl<W: Part, V: Value> Level<W, V> {
         let bases = lanes.choose(&are_nodes, u32::MAX, &bases, &none);
         let shapes = lanes.choose(&are_nodes, u32::MAX, &shapes, &[Node::LINE; GROUP]);
         let mut places = [0; GROUP];
-        for (lane, ((place, base), shape)) in places.iter_mut().zip(bases).zip(shapes).enumerate() {
-            *place = self.ends.place(lanes, Node { base, shape }, part(lane)) as u32;
+        if self.is_large() {
+            places = self.places_ahead(lanes, &bases, &shapes, part);
+        } else {
+            let nodes = bases.into_iter().zip(shapes);
+            for (lane, (place, (base, shape))) in places.iter_mut().zip(nodes).enumerate() {
+                *place = self.ends.place(lanes, Node { base, shape }, part(lane)) as u32;
+            }
         }
         let next: [Column; N] = lanes.gather(&self.values, &places);
         for (found, next) in found.iter_mut().zip(&next) {
@@ -905,29 +916,61 @@ impl<W: Part, V: Value> Level<W, V> {
         }
     }
 
-    /// Does what [`get`](Level::get) does, and begins to load values while it looks for the place:
-    /// where there are few it saves the time of a load.
+    /// Whether it takes so much memory that the loads of a group are begun one step before they are needed.
+    // PERF: decide-batch/ipv6-100k.
+    #[inline(always)]
+    fn is_large(&self) -> bool {
+        self.values.len() > const { LARGE / size_of::<V>() }
+    }
+
+    /// Returns the places of a group of parts, given the nodes: while the lines of one are loaded, those of others
+    /// are asked for.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
+    fn places_ahead(
+        &self,
+        lanes: impl Lanes,
+        bases: &Column,
+        shapes: &Column,
+        part: impl Fn(usize) -> W,
+    ) -> Column {
+        let Level { ends, values } = self;
+        for base in bases {
+            prefetch(ends.ends.get(*base as usize));
+        }
+        let mut lines = [0; GROUP];
+        for lane in 0..GROUP {
+            let node = Node { base: bases[lane], shape: shapes[lane] };
+            lines[lane] = ends.line(lanes, node, part(lane));
+            prefetch(ends.ends.get(lines[lane]));
+        }
+        let mut places = [0; GROUP];
+        for lane in 0..GROUP {
+            let place = part(lane).find(lanes, &ends.ends, lines[lane]);
+            prefetch(values.get(place));
+            places[lane] = place as u32;
+        }
+        places
+    }
+
+    /// Does what [`get`](Level::get) does, and begins to load values while it looks for the place.
+    // PERF: where networks are many it saves the time of a load at each step; decide-dependent/ipv6-100k.
     #[inline(always)]
     pub(super) fn get_ahead(&self, lanes: impl Lanes, node: Node, part: W) -> Option<&V> {
-        let base = node.base as usize;
-        if node.shape == Node::LINE {
-            self.prefetch_values(base);
-            return self.values.get(part.find(lanes, &self.ends.ends, base));
-        }
-        if node.shape & 3 == Node::DIRECTORY {
-            let line = part.find_in_line(lanes, &self.ends.ends, base);
-            let start = base + node.lines() + line * W::LANES;
-            self.prefetch_values(start);
-            return self.values.get(part.find(lanes, &self.ends.ends, start));
-        }
-        self.values.get(self.ends.place_by_tree(lanes, node, part))
+        let line = self.ends.line(lanes, node, part);
+        self.prefetch_values(line);
+        self.values.get(part.find(lanes, &self.ends.ends, line))
     }
 
     /// Begins to load the values of a line of ends.
     #[inline(always)]
     fn prefetch_values(&self, start: usize) {
-        prefetch(self.values.get(start));
-        prefetch(self.values.get(start + W::LANES - 1));
+        let values = self.values.get(start..).and_then(|values| values.get(..W::LANES));
+        let Some(values) = values else { return };
+        for number in (0..W::LANES).step_by(64 / size_of::<V>()) {
+            prefetch(values.get(number));
+        }
+        prefetch(values.last());
     }
 
     /// Begins to load what a look-up in `node` reads first.

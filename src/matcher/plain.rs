@@ -9,7 +9,7 @@ use crate::endpoint::AddressFamily;
 use crate::flow::{End, Flow};
 use crate::matcher::columns::{Bits, Columns, Which, lanes_of, lower};
 use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
-use crate::matcher::lanes::{Lanes, Scalar};
+use crate::matcher::lanes::{Lanes, Scalar, prefetch};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
 use crate::matcher::ports::PortTable;
@@ -95,6 +95,9 @@ impl Chain {
     const NONE: Chain =
         Chain { own: Span { start: 0, len: 0 }, by_port: None, parent: None, first: Ranked::NONE };
 }
+
+/// So many leaves.
+const LARGE: usize = 1 << 14;
 
 /// The longest list that is merged.
 const MAX_MERGED: usize = 16;
@@ -320,7 +323,13 @@ impl PlainIndex {
             conditional[lane] = kind & u32::from(Leaf::CONDITIONAL) << 24;
             best[lane] = if matches & (ranked < best[lane]) { ranked } else { best[lane] };
         }
-        for lane in lanes_of(lanes.nonzero(&further) & usual) {
+        let further = lanes.nonzero(&further) & usual;
+        if self.leaves.len() > LARGE {
+            for lane in lanes_of(further) {
+                prefetch(self.leaves.get(next[lane] as usize));
+            }
+        }
+        for lane in lanes_of(further) {
             let leaf = Leaf::of_words(leaves.map(|column| column[lane]));
             let Some(flow) = flows.get(lane) else { break };
             let port = remote_port[lane] as u16;
