@@ -176,8 +176,6 @@ struct Has {
     groups: bool,
     /// Groups of IPv6 flows are decided one by one, in buckets.
     v6_one_by_one: bool,
-    /// So many rules with a local side that the look-ups of batches look ahead for them too.
-    sided_groups: bool,
 }
 
 /// How a [`Matcher`] finds rules. All strategies give the same answers.
@@ -367,10 +365,10 @@ impl Matcher {
     #[inline(always)]
     fn decide_with(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Decision {
         let (remote, _) = flow.ends();
-        let places = |family, by_remote| self.sided_places(lanes, family, flow, by_remote);
+        let places = |family, of_remote| self.sided_places(lanes, family, flow, of_remote);
         match remote.folded_family() {
             Some(family) if self.has.pairs && self.known_family(flow).is_some() => {
-                self.decide_by_pairs(lanes, flow, self.sided_places(lanes, family, flow, true))
+                self.decide_by_pairs(lanes, flow, self.places_of_both(lanes, family, flow))
             }
             Some(AddressFamily::V4) => {
                 let (_, bits) = remote.folded_bits();
@@ -474,7 +472,7 @@ impl Matcher {
             let (found, _) = self.find_of_any_host(lanes, family, flow);
             best = best.min(found);
             if self.has.sided_anywhere {
-                let places = self.sided_places(lanes, family, flow, false);
+                let places = self.sided_places(lanes, family, flow, None);
                 best = self.find_sided(lanes, family, places, flow, best);
             }
         }
@@ -501,7 +499,7 @@ impl Matcher {
     }
 
     /// Decides a flow with a remote address, given its family, its leaf, and how to get the places
-    /// of the rules with a local side.
+    /// of the rules with a local side, given that of the remote address.
     #[inline(always)]
     fn decide_in(
         &self,
@@ -509,7 +507,7 @@ impl Matcher {
         family: AddressFamily,
         leaf: Leaf,
         flow: &Flow<'_>,
-        places: impl FnOnce(AddressFamily, bool) -> [Place; 2],
+        places: impl FnOnce(AddressFamily, Option<Place>) -> [Place; 2],
     ) -> Decision {
         let (remote, _) = flow.ends();
         let case = Case::of(flow);
@@ -527,7 +525,8 @@ impl Matcher {
         }
         let mut best = self.plain.find(leaf, case, remote.port(), best);
         if has_sided {
-            best = self.find_sided(lanes, family, places(family, by_remote), flow, best);
+            let places = places(family, self.plain.place(leaf));
+            best = self.find_sided(lanes, family, places, flow, best);
         }
         self.decide_among_hosts(lanes, flow, best)
     }
@@ -617,18 +616,9 @@ impl Matcher {
             return self.decide_each(flows, decisions);
         }
         let leaves = self.plain.leaves(lanes, flows);
-        let is_sided = self.has.sided_groups;
-        let places = match is_sided {
-            true => self.group_places(lanes, flows),
-            false => [[Place::EMPTY; 2]; GROUP],
-        };
-        let found = leaves.into_iter().zip(places);
-        for ((flow, (leaf, found)), decision) in flows.iter().zip(found).zip(decisions) {
+        for ((flow, leaf), decision) in flows.iter().zip(leaves).zip(decisions) {
             let (remote, _) = flow.ends();
-            let places = |family, by_remote| match is_sided {
-                true => found,
-                false => self.sided_places(lanes, family, flow, by_remote),
-            };
+            let places = |family, of_remote| self.sided_places(lanes, family, flow, of_remote);
             *decision = match remote.folded_family() {
                 Some(family) => self.decide_in(lanes, family, leaf, flow, places),
                 None => self.decide_fully(flow, Leaf::NONE),
@@ -694,10 +684,10 @@ impl Matcher {
         if self.has.local_nets {
             self.local_nets.lower(lanes, family, columns, &mut best);
         }
-        let by_remote = self.plain.lower(lanes, family, columns, &mut best) & usual;
+        let (by_remote, of_remotes) = self.plain.lower(lanes, family, columns, &mut best);
         let by_local = if self.has.sided_anywhere { usual } else { 0 };
         if by_remote | by_local != 0 {
-            sided.lower(lanes, columns, by_local, by_remote, &mut best);
+            sided.lower(lanes, columns, by_local, (by_remote, &of_remotes), &mut best);
         }
         best
     }
@@ -810,11 +800,24 @@ impl Matcher {
         lanes: impl Lanes,
         family: AddressFamily,
         flow: &Flow<'_>,
-        by_remote: bool,
+        of_remote: Option<Place>,
     ) -> [Place; 2] {
         match family {
-            AddressFamily::V4 => self.sided_v4.places(lanes, flow, by_remote),
-            AddressFamily::V6 => self.sided_v6.places(lanes, flow, by_remote),
+            AddressFamily::V4 => self.sided_v4.places(lanes, flow, of_remote),
+            AddressFamily::V6 => self.sided_v6.places(lanes, flow, of_remote),
+        }
+    }
+
+    #[inline(always)]
+    fn places_of_both(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        flow: &Flow<'_>,
+    ) -> [Place; 2] {
+        match family {
+            AddressFamily::V4 => self.sided_v4.places_of_both(lanes, flow),
+            AddressFamily::V6 => self.sided_v6.places_of_both(lanes, flow),
         }
     }
 
@@ -940,7 +943,10 @@ impl Matcher {
         }
         match self.known_family(query.flow) {
             Some(family) => {
-                let places = self.sided_places(Scalar, family, query.flow, true);
+                let places = match self.has.pairs {
+                    true => self.places_of_both(Scalar, family, query.flow),
+                    false => self.sided_places(Scalar, family, query.flow, self.plain.place(leaf)),
+                };
                 let found = self.find_sided(Scalar, family, places, query.flow, outcome.best);
                 outcome.offer(found, false);
                 outcome.offer(self.local_nets.find(Scalar, family, query.flow, case), false);

@@ -15,7 +15,7 @@ use crate::matcher::locals::LocalPorts;
 use crate::matcher::memory;
 use crate::matcher::nets::{LocalNets, LocalRule};
 use crate::matcher::phases;
-use crate::matcher::plain::{Anyone, PlainIndex};
+use crate::matcher::plain::{Anyone, Conditional, PlainIndex};
 use crate::matcher::rows::Place;
 use crate::matcher::scan::{self, Scan};
 use crate::matcher::sided::{CrossLimits, Crossed, Sided, SidedRule};
@@ -145,10 +145,6 @@ fn compile_within(
             (None, None) => {}
         }
     }
-    let conditional_networks = match has_intervals {
-        true => networks.keys().copied().collect(),
-        false => Vec::new(),
-    };
     // Many rules of any host are found by port elsewhere.
     let has_pairs = has_intervals
         && sided.len() > plain.len()
@@ -187,7 +183,6 @@ fn compile_within(
         v6_one_by_one: false,
         others: !has_intervals,
         groups: false,
-        sided_groups: false,
     };
     if !has_intervals {
         sided.clear();
@@ -196,15 +191,23 @@ fn compile_within(
     let mut budget = Budget::new(options.max_bytes);
     budget.take(lists.size_bytes())?;
     budget.take(local_nets.size_bytes())?;
-    let sided_v4 = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
+    let (sided_v4, places_v4) = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
     *crossed = sided_v4.cross().map_or(Crossing::Off, Crossed::crossing);
     budget.take(sided_v4.size_bytes())?;
-    let sided_v6 =
+    let (sided_v6, places_v6) =
         Sided::new(&sided_of(AddressFamily::V6, &sided), has_pairs, CrossLimits::default());
     budget.take(sided_v6.size_bytes())?;
     drop(sided);
     let all_are_plain = plain.len() == rules.len();
-    let plain = PlainIndex::new(plain, &plain_anywhere, conditional_networks);
+    let conditional = match has_intervals {
+        true => {
+            let roots = [sided_v4.root(), sided_v6.root()];
+            conditional(networks.keys().copied(), [places_v4, places_v6].concat(), roots)
+        }
+        false => Vec::new(),
+    };
+    let plain = PlainIndex::new(plain, &plain_anywhere, &conditional);
+    drop(conditional);
     let is_simple = all_are_plain && plain.is_simple();
     budget.take(plain.size_bytes())?;
     let addresses = AddressIndex::new(networks, &mut lists, strategy);
@@ -238,8 +241,6 @@ fn compile_within(
     };
     matcher.lists.shrink_to_fit();
     matcher.has.groups = options.look_ahead.unwrap_or(true);
-    let lens = matcher.sided_v4.len() + matcher.sided_v6.len();
-    matcher.has.sided_groups = lens > rules.len() / 8;
     let by_rank = precedence != Precedence::FirstMatch;
     let of_order = if by_rank { memory::of_vec(&order) } else { 0 };
     let room = budget.limit.saturating_sub(matcher.size_bytes() + of_order);
@@ -409,6 +410,26 @@ fn sided_of(family: AddressFamily, rules: &[(Ranked, &Network, &NetworkRule)]) -
         })
     };
     rules.iter().filter_map(of_family).collect()
+}
+
+/// Returns each of `networks` with its place, or else that of the longest of `places` that contains it, or else the
+/// root of its family. The networks ascend, and so do those of places, which are all among them but for the roots.
+fn conditional(
+    networks: impl Iterator<Item = IpNet>,
+    places: Vec<(IpNet, Place)>,
+    [root_v4, root_v6]: [Place; 2],
+) -> Vec<Conditional> {
+    let mut places = places.into_iter().filter(|(net, _)| net.prefix_len() > 0).peekable();
+    let mut path: Vec<(IpNet, Place)> = Vec::new();
+    let of_net = |net: IpNet| {
+        while path.last().is_some_and(|(around, _)| !around.contains(&net)) {
+            path.pop();
+        }
+        path.extend(places.next_if(|(own, _)| *own == net));
+        let root = if net.addr().is_ipv4() { root_v4 } else { root_v6 };
+        Conditional { net, place: path.last().map_or(root, |(_, place)| *place) }
+    };
+    networks.map(of_net).collect()
 }
 
 fn leaf(ranked: Ranked, rule: &NetworkRule) -> Leaf {

@@ -4,6 +4,7 @@ use crate::decision::RawAction;
 use crate::endpoint::Ports;
 use crate::flow::{Direction, Flow, FlowCase, FlowTraits};
 use crate::matcher::lanes::Packed;
+use crate::matcher::rows::Place;
 use crate::rule::{Action, Protocol};
 
 /// The rank of a rule and its action in one number that compares as the rank does.
@@ -188,7 +189,8 @@ impl Leaf {
         }
     }
 
-    /// Rules with a local side or a zone id may apply where this leaf does.
+    /// Rules with a local side or a zone id may apply where this leaf does; the next one is no rule but
+    /// [their place](Leaf::of_place).
     pub(super) const CONDITIONAL: u8 = 1;
     /// The rules are too many for one list: `next` is the index of a chain that holds them all.
     pub(super) const CHAIN: u8 = 2;
@@ -239,6 +241,19 @@ impl Leaf {
         *self == Leaf::of_all(self.ranked)
     }
 
+    /// Returns what stands behind a first leaf that is [conditional](Leaf::CONDITIONAL), with all that it had behind
+    /// it: no flow matches it, and it has the place of other rules.
+    pub(super) fn of_place(first: &Leaf, place: Place) -> Leaf {
+        let [first_port, last_port] = place.halves();
+        Leaf { first_port, last_port, cases: 0, flags: first.flags & Leaf::CHAIN, ..*first }
+    }
+
+    /// Returns the place that this stands for.
+    #[inline(always)]
+    pub(super) fn place(&self) -> Place {
+        Place::of_halves([self.first_port, self.last_port])
+    }
+
     /// Returns a copy that is made field by field.
     // PERF: the compiler copies the whole to the stack by one instruction, and what reads a field of it there
     // waits for both; decide-dependent/ipv4-10k. And it keeps there what is handed on as a whole, unless that is
@@ -258,7 +273,8 @@ impl Leaf {
     #[inline(always)]
     pub(super) fn matches(&self, case: Case, port: u16) -> bool {
         let in_case = self.cases >> case.0.index & 1 != 0;
-        let in_ports = port.wrapping_sub(self.first_port) <= self.last_port - self.first_port;
+        let in_ports =
+            port.wrapping_sub(self.first_port) <= self.last_port.wrapping_sub(self.first_port);
         in_case & in_ports & (self.number == case.0.number)
     }
 

@@ -13,6 +13,7 @@ use crate::matcher::lanes::{Lanes, Scalar, prefetch};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
 use crate::matcher::ports::PortTable;
+use crate::matcher::rows::Place;
 use ipnet::IpNet;
 use std::hint::select_unpredictable;
 
@@ -99,6 +100,14 @@ impl Chain {
 /// So many leaves.
 const LARGE: usize = 1 << 14;
 
+/// An explicit network of rules that are kept elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conditional {
+    pub(super) net: IpNet,
+    /// Where they are kept, with those of the networks that contain it, by the remote side.
+    pub(super) place: Place,
+}
+
 /// The longest list that is merged.
 const MAX_MERGED: usize = 16;
 
@@ -106,11 +115,11 @@ impl PlainIndex {
     /// Makes the index.
     ///
     /// `rules` are those of explicit networks, and `anywhere` the others, in ascending rank;
-    /// `conditional` are the explicit networks of rules that are kept elsewhere.
+    /// `conditional` has the explicit networks of rules that are kept elsewhere, in ascending order.
     pub(super) fn new(
         rules: Vec<(IpNet, Leaf)>,
         anywhere: &[(Anyone, Leaf)],
-        conditional: Vec<IpNet>,
+        conditional: &[Conditional],
     ) -> PlainIndex {
         let mut builder =
             Builder { leaves: vec![Leaf::NONE], chains: vec![Chain::NONE], path: Vec::new() };
@@ -283,9 +292,21 @@ impl PlainIndex {
         select_unpredictable(found < best, found, best)
     }
 
+    /// Returns the place of the rules that are kept elsewhere and may apply where a leaf does; none, if there are none.
+    #[inline(always)]
+    pub(super) fn place(&self, leaf: Leaf) -> Option<Place> {
+        let is_conditional = leaf.flags & Leaf::CONDITIONAL != 0;
+        is_conditional.then(|| self.place_at(leaf.next))
+    }
+
+    #[inline(always)]
+    fn place_at(&self, next: u32) -> Place {
+        self.leaves.get(next as usize).map_or(Place::EMPTY, Leaf::place)
+    }
+
     /// Puts the first rule that matches in place of those that it goes before, for each of a group
     /// of usual flows of a family, and returns a bit for each to which rules that are kept elsewhere may
-    /// apply.
+    /// apply, and the places of these.
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
     pub(super) fn lower(
@@ -294,7 +315,8 @@ impl PlainIndex {
         family: AddressFamily,
         columns: &Columns<'_>,
         best: &mut [Ranked; GROUP],
-    ) -> Bits {
+    ) -> (Bits, [Place; GROUP]) {
+        let mut of_remotes = [Place::EMPTY; GROUP];
         let Columns { flows, remote_port, case, .. } = columns;
         let usual = columns.usual(family);
         if let Some(simple) = &self.simple {
@@ -304,7 +326,7 @@ impl PlainIndex {
             };
             let [found] = intervals.gather_ends(lanes, columns, Which::Remote);
             lower(best, &found);
-            return 0;
+            return (0, of_remotes);
         }
         let intervals = match family {
             AddressFamily::V4 => &self.v4,
@@ -323,9 +345,10 @@ impl PlainIndex {
             conditional[lane] = kind & u32::from(Leaf::CONDITIONAL) << 24;
             best[lane] = if matches & (ranked < best[lane]) { ranked } else { best[lane] };
         }
-        let further = lanes.nonzero(&further) & usual;
+        let (further, conditional) =
+            (lanes.nonzero(&further) & usual, lanes.nonzero(&conditional) & usual);
         if self.leaves.len() > LARGE {
-            for lane in lanes_of(further) {
+            for lane in lanes_of(further | conditional) {
                 prefetch(self.leaves.get(next[lane] as usize));
             }
         }
@@ -336,7 +359,10 @@ impl PlainIndex {
             let (next, is_chain) = (leaf.next, leaf.is_chain());
             best[lane] = self.find_further(next, is_chain, Case::of(flow), port, best[lane]);
         }
-        lanes.nonzero(&conditional)
+        for lane in lanes_of(conditional) {
+            of_remotes[lane] = self.place_at(next[lane]);
+        }
+        (conditional, of_remotes)
     }
 
     /// Puts the first rule of any host in place of those that it goes before, for each of a group of
@@ -371,6 +397,9 @@ impl PlainIndex {
         while let Some(leaf) = self.leaves.get(next as usize).filter(|leaf| leaf.ranked < best) {
             if leaf.matches(case, port) {
                 return leaf.ranked;
+            }
+            if leaf.is_chain() {
+                return self.find_in_chain(leaf.next, case, port, best);
             }
             next = leaf.next;
             if next == 0 {
@@ -468,7 +497,9 @@ struct Class {
     net: IpNet,
     /// None if they are those of the class before it.
     rules: Option<Rules>,
-    is_conditional: bool,
+    /// That of the rules that are kept elsewhere, if there are any of this network or of one that contains it.
+    place: Option<Place>,
+    /// Less that place.
     leaf: Leaf,
 }
 
@@ -520,36 +551,34 @@ impl Builder {
     fn build(
         &mut self,
         mut rules: Vec<(IpNet, Leaf)>,
-        mut conditional: Vec<IpNet>,
+        conditional: &[Conditional],
         mut emit: impl FnMut(IpNet, Leaf),
     ) {
         rules.sort_by_key(|(net, _)| *net);
-        conditional.sort_unstable();
-        conditional.dedup();
         let mut rules = rules.chunk_by(|(a, _), (b, _)| a == b).peekable();
-        let mut conditional = conditional.into_iter().peekable();
+        let mut conditional = conditional.iter().peekable();
         loop {
             let of_rules = rules.peek().and_then(|chunk| chunk.first()).map(|(net, _)| *net);
             let net = match (of_rules, conditional.peek()) {
-                (Some(a), Some(b)) => a.min(*b),
+                (Some(a), Some(b)) => a.min(b.net),
                 (Some(net), None) => net,
-                (None, Some(net)) => *net,
+                (None, Some(conditional)) => conditional.net,
                 (None, None) => return,
             };
             let own = if of_rules == Some(net) { rules.next().unwrap_or(&[]) } else { &[] };
-            let is_conditional = conditional.next_if_eq(&net).is_some();
+            let conditional = conditional.next_if(|conditional| conditional.net == net);
             let own: Vec<Leaf> = own.iter().map(|(_, leaf)| *leaf).collect();
-            emit(net, self.class(net, own, is_conditional));
+            emit(net, self.class(net, own, conditional.map(|conditional| conditional.place)));
         }
     }
 
-    /// Returns the leaf of a network with its own rules.
-    fn class(&mut self, net: IpNet, own: Vec<Leaf>, is_conditional: bool) -> Leaf {
+    /// Returns the leaf of a network with its own rules, and the place of those that are kept elsewhere.
+    fn class(&mut self, net: IpNet, own: Vec<Leaf>, place: Option<Place>) -> Leaf {
         while self.path.last().is_some_and(|class| !class.net.contains(&net)) {
             self.path.pop();
         }
         let parent = self.path.last();
-        let is_conditional = is_conditional || parent.is_some_and(|class| class.is_conditional);
+        let place = place.or(parent.and_then(|class| class.place));
         let mut leaf;
         let rules;
         match parent {
@@ -588,10 +617,12 @@ impl Builder {
                 }
             }
         }
-        if is_conditional {
-            leaf.flags |= Leaf::CONDITIONAL;
+        self.path.push(Class { net, rules, place, leaf });
+        if let Some(place) = place {
+            self.leaves.push(Leaf::of_place(&leaf, place));
+            leaf.next = (self.leaves.len() - 1) as u32;
+            leaf.flags = leaf.flags & !Leaf::CHAIN | Leaf::CONDITIONAL;
         }
-        self.path.push(Class { net, rules, is_conditional, leaf });
         leaf
     }
 
@@ -662,7 +693,11 @@ mod tests {
     use crate::flow::{Direction, IpProtocol};
     use crate::rule::{Action, Protocol};
 
-    /// Makes an index of networks of one remote port each, in order of rank.
+    /// The place of rules that are kept elsewhere.
+    const PLACE: Place = Place::of_link(3);
+
+    /// Makes an index of networks of one remote port each, in order of rank, and a network of rules that are kept
+    /// elsewhere.
     fn index_of(rules: &[(&str, u16)]) -> PlainIndex {
         let rules = (0..).zip(rules).map(|(rank, (net, port))| {
             let ports = Ports::one(*port);
@@ -670,7 +705,30 @@ mod tests {
             let leaf = Leaf::new(ranked, ports, Protocol::Any, Direction::Any);
             (net.parse().unwrap(), leaf)
         });
-        PlainIndex::new(rules.collect(), &[], vec!["10.1.2.0/24".parse().unwrap()])
+        let conditional = Conditional { net: "10.1.2.0/24".parse().unwrap(), place: PLACE };
+        PlainIndex::new(rules.collect(), &[], &[conditional])
+    }
+
+    /// Asserts what is found of each of some addresses and ports from 0 to 9.
+    fn assert_found(index: &PlainIndex, rules: &[(&str, u16)], addresses: &[&str]) {
+        let nets: Vec<(IpNet, u16)> =
+            rules.iter().map(|(net, port)| (net.parse().unwrap(), *port)).collect();
+        let elsewhere: IpNet = "10.1.2.0/24".parse().unwrap();
+        for address in addresses {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            for port in 0..10 {
+                let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+                    .with_remote_address(address, None, port);
+                let (remote, _) = flow.ends();
+                let found = index.first(Scalar, remote, Case::of(&flow));
+                let first =
+                    nets.iter().position(|(net, own)| net.contains(&address) && *own == port);
+                let expected = first.map(|rank| Ranked::new(rank as u32, Action::Drop));
+                assert_eq!(found, expected.unwrap_or(Ranked::NONE), "{flow}");
+                let place = index.place(index.leaf(Scalar, remote));
+                assert_eq!(place, elsewhere.contains(&address).then_some(PLACE), "{flow}");
+            }
+        }
     }
 
     #[test]
@@ -688,28 +746,25 @@ mod tests {
             ("10.0.0.0/8", 8),
         ];
         let index = index_of(&rules);
-        let nets = rules.map(|(net, port)| (net.parse::<IpNet>().unwrap(), port));
-        for address in ["10.1.2.1", "10.1.2.2", "10.1.2.3", "10.1.2.4", "10.1.2.5", "10.1.2.9"]
-            .into_iter()
-            .chain(["10.1.3.1", "10.1.4.1", "10.2.0.1", "9.0.0.1"])
-        {
-            let address: std::net::IpAddr = address.parse().unwrap();
-            for port in 0..10 {
-                let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
-                    .with_remote_address(address, None, port);
-                let (remote, _) = flow.ends();
-                let found = index.first(Scalar, remote, Case::of(&flow));
-                let first =
-                    nets.iter().position(|(net, own)| net.contains(&address) && *own == port);
-                let expected = first.map(|rank| Ranked::new(rank as u32, Action::Drop));
-                assert_eq!(found, expected.unwrap_or(Ranked::NONE), "{flow}");
-            }
-        }
+        let hosts = ["10.1.2.1", "10.1.2.2", "10.1.2.3", "10.1.2.4", "10.1.2.5", "10.1.2.9"];
+        assert_found(&index, &rules, &hosts);
+        assert_found(&index, &rules, &["10.1.3.1", "10.1.4.1", "10.2.0.1", "9.0.0.1"]);
         // Beside the first, which stands in the intervals: one leaf of the /8; two of the /16, which goes on with that;
         // the first of the /16, stored for the first host, which goes on with all of it as the second one and the
         // /30 do; one of the host with port 5, which goes on with the second of the /16; and four of the host in the
         // /30 and three of the /24, which go on with the last.
         let of_nobody = 1;
-        assert_eq!(index.leaves.len(), of_nobody + 1 + 2 + 1 + 1 + 4 + 3);
+        // And a place for the network of the rules that are kept elsewhere and the five in it.
+        assert_eq!(index.leaves.len(), of_nobody + 1 + 2 + 1 + 1 + 4 + 3 + 6);
+    }
+
+    #[test]
+    fn places_stand_before_lists_and_chains_alike() {
+        let many = (0..40).map(|number| ("10.1.2.0/28", 1 + number % 6));
+        let rules: Vec<(&str, u16)> =
+            [("10.1.2.0/30", 8), ("10.0.0.0/8", 9)].into_iter().chain(many).collect();
+        let index = index_of(&rules);
+        assert!(index.chains.len() > 1);
+        assert_found(&index, &rules, &["10.1.2.1", "10.1.2.5", "10.1.2.17", "10.1.3.1", "9.0.0.1"]);
     }
 }

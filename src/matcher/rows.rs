@@ -34,7 +34,7 @@ impl Place {
         Place((word / ALIGN) as u32)
     }
 
-    pub(super) fn of_link(index: usize) -> Place {
+    pub(super) const fn of_link(index: usize) -> Place {
         Place(index as u32 | Place::OTHER)
     }
 
@@ -42,6 +42,17 @@ impl Place {
     #[inline(always)]
     pub(super) fn of_words([word]: [u32; 1]) -> Place {
         Place(word)
+    }
+
+    /// Returns the place of these [`halves`](Place::halves).
+    #[inline(always)]
+    pub(super) fn of_halves([low, high]: [u16; 2]) -> Place {
+        Place(u32::from(high) << 16 | u32::from(low))
+    }
+
+    /// Returns the halves of the place as a number.
+    pub(super) fn halves(self) -> [u16; 2] {
+        [self.0 as u16, (self.0 >> 16) as u16]
     }
 
     /// Returns the number of the list that is more than a row; for places that no node is at.

@@ -46,10 +46,8 @@ pub(super) struct SidedRule {
 pub(super) struct Sided<const W: usize> {
     by_remote: Side<W>,
     by_local: Side<W>,
-    /// Rules are kept under the remote side that hold every address.
-    has_root: bool,
-    /// The number of rules that are kept under one side.
-    len: usize,
+    /// The place of remote addresses in no network that rules are kept under, but that of all.
+    root: Place,
     wide: Wide,
     /// In place of all these, where the rules have enough in common.
     cross: Option<Crossed>,
@@ -124,7 +122,7 @@ impl Crossed {
 /// The rules that are kept under one of their sides.
 #[derive(Debug)]
 struct Side<const W: usize> {
-    /// From an address to its rules.
+    /// From an address to its rules; empty where the caller has the place.
     addresses: Intervals<Place>,
     rows: Rows<W>,
     links: Vec<Link>,
@@ -189,15 +187,22 @@ impl<const W: usize> Sided<W> {
     /// them, so that every flow asks for both sides; then their IPv4 rules are crossed within
     /// `limits`.
     ///
+    /// Where they are not, returns the place of each network that rules are kept under by their remote side: the
+    /// caller looks up remote addresses anyway, and keeps the places with what he finds.
+    ///
     /// # Complexity
     ///
     /// O(n log n), and memory linear in the number of rules times [`MAX_COPIES`], or that of
     /// [`CrossTable`].
-    pub(super) fn new(rules: &[SidedRule], has_all: bool, limits: CrossLimits) -> Sided<W> {
+    pub(super) fn new(
+        rules: &[SidedRule],
+        has_all: bool,
+        limits: CrossLimits,
+    ) -> (Sided<W>, Vec<(IpNet, Place)>) {
         let may_be_crossed = W == 1 && has_all && !rules.is_empty();
         if may_be_crossed && let Some(cross) = Crossed::new(rules, limits) {
-            let none = Sided::new(&[], has_all, CrossLimits::default());
-            return Sided { cross: Some(cross), len: rules.len(), ..none };
+            let (none, _) = Sided::new(&[], has_all, CrossLimits::default());
+            return (Sided { cross: Some(cross), ..none }, Vec::new());
         }
         let mut counts: [HashMap<IpNet, u32>; 2] = Default::default();
         for rule in rules {
@@ -228,14 +233,17 @@ impl<const W: usize> Sided<W> {
             by_remote
                 .extend(rules.map(|rule| (rule.remote, row_rule(&rule, words_of_net(rule.local)))));
         }
-        Sided {
-            len: by_remote.len() + by_local.len(),
-            has_root: by_remote.iter().any(|(net, _)| net.prefix_len() == 0),
-            by_remote: Side::new(by_remote),
-            by_local: Side::new(by_local),
-            wide: Wide::new(&wide),
-            cross: None,
+        let (mut by_remote, mut networks) = Side::new(by_remote);
+        let (mut by_local, locals) = Side::new(by_local);
+        by_local.index(&locals);
+        if has_all {
+            by_remote.index(&networks);
+            networks.clear();
         }
+        let root = networks.first().filter(|(net, _)| net.prefix_len() == 0);
+        let root = root.map_or(Place::EMPTY, |(_, place)| *place);
+        let wide = Wide::new(&wide);
+        (Sided { by_remote, by_local, root, wide, cross: None }, networks)
     }
 
     /// Returns the table of the rules where they are crossed.
@@ -244,43 +252,47 @@ impl<const W: usize> Sided<W> {
         self.cross.as_ref()
     }
 
-    /// Returns the places that the two addresses of a flow lead to, both of the family. Neither
-    /// look-up waits for the other. `by_remote` says whether rules with a local side may apply to
-    /// the network of the remote address. Where the rules are crossed, no places are needed.
+    /// Returns the places that the two addresses of a flow lead to, both of the family, where all rules are here.
+    /// Neither look-up waits for the other. Where the rules are crossed, no places are needed.
     #[inline(always)]
-    pub(super) fn places(&self, lanes: impl Lanes, flow: &Flow<'_>, by_remote: bool) -> [Place; 2] {
+    pub(super) fn places_of_both(&self, lanes: impl Lanes, flow: &Flow<'_>) -> [Place; 2] {
         if W == 1 && self.cross.is_some() {
             return [Place::EMPTY; 2];
         }
         let (remote, local) = flow.ends();
-        let of_remote = match by_remote | self.has_root {
-            true => self.by_remote.place(lanes, remote),
-            false => Place::EMPTY,
-        };
-        [of_remote, self.by_local.place(lanes, local)]
+        [self.by_remote.place(lanes, remote), self.by_local.place(lanes, local)]
     }
 
-    /// Returns what is to be looked up for [`places`](Sided::places) of rules that are not crossed.
+    /// Returns the places that the two addresses of a flow lead to, both of the family, given the one of the longest
+    /// network of the remote address that rules with a local side name; none, if there is no such network.
+    #[inline(always)]
+    pub(super) fn places(
+        &self,
+        lanes: impl Lanes,
+        flow: &Flow<'_>,
+        of_remote: Option<Place>,
+    ) -> [Place; 2] {
+        [of_remote.unwrap_or(self.root), self.by_local.place(lanes, flow.ends().1)]
+    }
+
+    /// Returns what is to be looked up for [`places_of_both`](Sided::places_of_both) of rules that are not crossed.
     #[inline(always)]
     pub(super) fn wanted(&self, flow: &Flow<'_>) -> [Wanted<'_, Place>; 2] {
         let (remote, local) = flow.ends();
         [self.by_remote.wanted(remote), self.by_local.wanted(local)]
     }
 
-    /// Returns the number of rules that are kept under one of their sides.
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// Returns the place of remote addresses in no network that rules with a local side name.
+    #[inline(always)]
+    pub(super) fn root(&self) -> Place {
+        self.root
     }
 
     /// Begins to load what [`find`](Sided::find) reads first.
     #[inline(always)]
     pub(super) fn prefetch(&self, [of_remote, of_local]: [Place; 2]) {
-        for (side, place) in [(&self.by_remote, of_remote), (&self.by_local, of_local)] {
-            match place.link() {
-                None => side.rows.prefetch(place),
-                Some(link) => prefetch(side.links.get(link)),
-            }
-        }
+        self.by_remote.prefetch(of_remote);
+        self.by_local.prefetch(of_local);
     }
 
     /// Returns the first rule that matches and goes before `best`, else `best`. Both addresses of
@@ -327,8 +339,8 @@ impl<const W: usize> Sided<W> {
     }
 
     /// Puts the first rule that matches in place of those that it goes before, for those of a group
-    /// of usual flows of the family that have a bit in `by_local`, or in `by_remote` if rules with a local
-    /// side may apply to the network of the remote address.
+    /// of usual flows of the family that have a bit in `by_local`, or in `by_remote`, if rules with a local side name
+    /// a network of the remote address; `of_remotes` has the places of the longest of these.
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
     pub(super) fn lower(
@@ -336,14 +348,18 @@ impl<const W: usize> Sided<W> {
         lanes: impl Lanes,
         columns: &Columns<'_>,
         by_local: Bits,
-        by_remote: Bits,
+        (by_remote, of_remotes): (Bits, &[Place; GROUP]),
         best: &mut [Ranked; GROUP],
     ) {
         let (flows, wanted) = (columns.flows, by_local | by_remote);
+        for lane in lanes_of(by_remote) {
+            self.by_remote.prefetch(of_remotes[lane]);
+        }
+        let of_remote = |lane: usize| (by_remote >> lane & 1 != 0).then_some(of_remotes[lane]);
         if (wanted.count_ones() as usize) < FEW_LANES {
             for lane in lanes_of(wanted) {
                 let Some(flow) = flows.get(lane) else { break };
-                let places = self.places(lanes, flow, by_remote >> lane & 1 != 0);
+                let places = self.places(lanes, flow, of_remote(lane));
                 best[lane] = self.find_if_any(lanes, places, flow, best[lane]);
             }
             return;
@@ -352,15 +368,12 @@ impl<const W: usize> Sided<W> {
         let [words] = locals.gather_ends(lanes, columns, Which::Local);
         // Of no rules the place is 0.
         let mut found = by_remote | lanes.nonzero(&words);
-        if self.has_root | !self.wide.is_empty | self.cross.is_some() {
+        if (self.root != Place::EMPTY) | !self.wide.is_empty {
             found = wanted;
         }
         for lane in lanes_of(found & wanted) {
             let Some(flow) = flows.get(lane) else { break };
-            let of_remote = match (by_remote >> lane & 1 != 0) | self.has_root {
-                true => self.by_remote.place(lanes, flow.ends().0),
-                false => Place::EMPTY,
-            };
+            let of_remote = of_remote(lane).unwrap_or(self.root);
             let places = [of_remote, Place::of_words([words[lane]])];
             best[lane] = self.find_if_any(lanes, places, flow, best[lane]);
         }
@@ -416,10 +429,7 @@ impl Side<1> {
         let [words] = self.addresses.gather_v4(lanes, addresses);
         let places = words.map(|word| Place::of_words([word]));
         for place in places.iter().take(count) {
-            match place.link() {
-                None => self.rows.prefetch(*place),
-                Some(link) => prefetch(self.links.get(link)),
-            }
+            self.prefetch(*place);
         }
         places
     }
@@ -451,7 +461,8 @@ struct Around<const W: usize> {
 }
 
 impl<const W: usize> Side<W> {
-    fn new(mut rules: Vec<(IpNet, RowRule<W>)>) -> Side<W> {
+    /// Keeps rules under networks, and returns the place of each of these, in ascending order.
+    fn new(mut rules: Vec<(IpNet, RowRule<W>)>) -> (Side<W>, Vec<(IpNet, Place)>) {
         rules.sort_by_key(|(net, _)| *net);
         let max_copies = (rules.len() * MAX_COPIES * Rows::<W>::WORDS_OF_RULE).min(MAX_WORDS);
         let (mut rows, mut links, mut networks) = (Rows::new(), Vec::new(), Vec::new());
@@ -483,8 +494,7 @@ impl<const W: usize> Side<W> {
                     (Place::of_link(links.len() - 1), None)
                 }
             };
-            let (first, last) = bounds(*net);
-            networks.push((first, last, place));
+            networks.push((*net, place));
             let own = rules_of_net.iter().map(|(_, rule)| rule.ranked).min();
             let around = path.last().map_or(Ranked::NONE, |around| around.first);
             let first = own.map_or(around, |own| own.min(around));
@@ -492,7 +502,26 @@ impl<const W: usize> Side<W> {
         }
         rows.finish();
         links.shrink_to_fit();
-        Side { addresses: Intervals::new(&networks, Place::EMPTY), rows, links }
+        (Side { addresses: Intervals::new(&[], Place::EMPTY), rows, links }, networks)
+    }
+
+    /// Makes the index of these places.
+    fn index(&mut self, networks: &[(IpNet, Place)]) {
+        let of_net = |(net, place): &(IpNet, Place)| {
+            let (first, last) = bounds(*net);
+            (first, last, *place)
+        };
+        let networks: Vec<_> = networks.iter().map(of_net).collect();
+        self.addresses = Intervals::new(&networks, Place::EMPTY);
+    }
+
+    /// Begins to load what a search at a place reads first.
+    #[inline(always)]
+    fn prefetch(&self, place: Place) {
+        match place.link() {
+            None => self.rows.prefetch(place),
+            Some(link) => prefetch(self.links.get(link)),
+        }
     }
 
     #[inline(always)]

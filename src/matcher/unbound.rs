@@ -123,7 +123,7 @@ fn parts(halves: Vec<(Says, RemoteHalf)>) -> Vec<Part> {
                 Err(anyone) => anywhere.push((*anyone, *leaf)),
             }
         }
-        Part { says, rules: PlainIndex::new(networks, &anywhere, Vec::new()) }
+        Part { says, rules: PlainIndex::new(networks, &anywhere, &[]) }
     };
     keys.into_iter().map(part).collect()
 }
