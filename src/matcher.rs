@@ -511,8 +511,7 @@ impl Matcher {
     ) -> Decision {
         let (remote, _) = flow.ends();
         let case = Case::of(flow);
-        let by_remote = leaf.flags & Leaf::CONDITIONAL != 0;
-        let has_sided = self.has.sided_anywhere | by_remote;
+        let has_sided = self.has.sided_anywhere | leaf.is_conditional();
         if has_sided | self.has.local_ports | self.has.local_nets
             && let Some(unbound) = self.unbound(flow)
         {
@@ -929,7 +928,6 @@ impl Matcher {
     }
 
     fn outcome(&self, query: &Query<'_>, leaf: Leaf) -> Outcome {
-        let is_conditional = leaf.flags & Leaf::CONDITIONAL != 0;
         let (case, port) = (query.case, query.remote_port);
         let best = match query.is_loopback {
             true => Ranked::NONE,
@@ -953,7 +951,7 @@ impl Matcher {
             }
             None => {
                 query.scan_anywhere(&self.anywhere, &mut outcome);
-                if is_conditional || !self.strategy.has_intervals() {
+                if leaf.is_conditional() || !self.strategy.has_intervals() {
                     self.addresses.visit(query, &mut outcome);
                 }
             }
@@ -1077,15 +1075,12 @@ impl Job for DecideUnbound<'_> {
         let DecideUnbound { matcher, unbound, leaf, flow } = self;
         let Matcher { plain, hosts, .. } = matcher;
         let (remote, _) = flow.ends();
-        let (case, family, port) = (Case::of(flow), remote.folded_family(), remote.port());
-        let best = match case.is_uncommon() {
-            true => plain.uncommon_anywhere(family, case, port),
-            false => plain.anywhere(lanes, family, case, port),
-        };
-        let best = plain.find(leaf, case, port, best);
+        let case = Case::of(flow);
+        let best = plain.first_of_any_host(lanes, remote, case);
+        let best = plain.find(leaf, case, remote.port(), best);
         let mut outcome = Outcome { best, ..Outcome::default() };
-        if let Some(family) = family {
-            unbound.ask(lanes, family, flow.ends(), case, &mut outcome);
+        if let Some(family) = remote.folded_family() {
+            unbound.ask(lanes, (family, leaf), flow.ends(), case, &mut outcome);
         }
         let query = Query::new(flow, &matcher.lists);
         if matcher.has.hosts {

@@ -584,6 +584,36 @@ fn rules_of_two_sides_that_few_flows_of_a_group_meet_decide_as_the_reference_doe
     agree("two sides", &settings, &flows);
 }
 
+/// Flows into a network that rules with a local side name, none of which is kept by its remote side, beside a rule of
+/// any host whose local side is wide.
+#[test]
+fn rules_of_any_host_hold_in_networks_of_rules_kept_by_their_local_side() {
+    let rule = |remote: Option<&str>, local: Option<&str>, prefix| {
+        let endpoint = |address: &str| Endpoint::new(address, "0").unwrap();
+        let (protocol, direction) = (Protocol::Any, Direction::Any);
+        let (own, of_local) = (if remote.is_some() { 32 } else { 0 }, prefix);
+        let (remote, local) = (remote.map(endpoint), local.map(endpoint));
+        NetworkRule::remote_network(remote, own, local, of_local, protocol, direction).unwrap()
+    };
+    let plain = (0..200).map(|net| rule(Some(&format!("2001:{net:x}::")), None, 0));
+    let rules = plain.chain([
+        rule(Some("2001:db8::"), Some("fd01::"), 32),
+        rule(Some("2001:db8::"), Some("fd02::"), 32),
+        rule(None, Some("fd00::"), 8),
+    ]);
+    let actions = [Action::Drop, Action::FilterData].into_iter().cycle();
+    let rules = rules.zip(actions).map(|(rule, action)| FilterRule::new(rule, action)).collect();
+    let settings = FilterSettings::new(rules, Action::Allow);
+    let flow = |number: u16| {
+        let remote = if number % 7 == 3 { 0xdb8 } else { number };
+        let local = [0xfd01, 0xfd02, 0xfd03, 0xfe80][usize::from(number % 4)];
+        Flow::new(IpProtocol::TCP, Direction::Outbound)
+            .with_remote_address(Ipv6Addr::new(0x2001, remote, 0, 0, 0, 0, 0, 1).into(), None, 443)
+            .with_local_address(Ipv6Addr::new(local, 0, 0, 0, 0, 0, 0, 9).into(), None, 50_000)
+    };
+    agree("any host", &settings, &(0..256).map(flow).collect::<Vec<_>>());
+}
+
 #[test]
 fn many_rules_decide_as_the_reference_does() {
     for (seed, shape) in (1..).zip(&SHAPES) {

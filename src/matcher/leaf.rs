@@ -263,6 +263,12 @@ impl Leaf {
         Leaf::of_words(self.words())
     }
 
+    /// Whether rules with a local side or a zone id may apply where the leaf does.
+    #[inline(always)]
+    pub(super) fn is_conditional(&self) -> bool {
+        self.flags & Leaf::CONDITIONAL != 0
+    }
+
     /// Whether the rules are in a chain.
     #[inline(always)]
     pub(super) fn is_chain(self) -> bool {

@@ -271,12 +271,18 @@ impl PlainIndex {
     /// Returns the first rule of all that matches a flow that is not a loopback flow.
     #[inline(always)]
     pub(super) fn first(&self, lanes: impl Lanes, remote: &End, case: Case) -> Ranked {
+        let best = self.first_of_any_host(lanes, remote, case);
+        self.find(self.leaf(lanes, remote), case, remote.port(), best)
+    }
+
+    /// Returns the first rule of any host that matches a flow that is not a loopback flow, of whatever protocol.
+    #[inline(always)]
+    pub(super) fn first_of_any_host(&self, lanes: impl Lanes, remote: &End, case: Case) -> Ranked {
         let (family, port) = (remote.folded_family(), remote.port());
-        let best = match case.is_uncommon() {
+        match case.is_uncommon() {
             true => self.uncommon_anywhere(family, case, port),
             false => self.anywhere(lanes, family, case, port),
-        };
-        self.find(self.leaf(lanes, remote), case, port, best)
+        }
     }
 
     /// Returns the first rule of the networks that `leaf` stands for that matches and goes before
@@ -295,8 +301,7 @@ impl PlainIndex {
     /// Returns the place of the rules that are kept elsewhere and may apply where a leaf does; none, if there are none.
     #[inline(always)]
     pub(super) fn place(&self, leaf: Leaf) -> Option<Place> {
-        let is_conditional = leaf.flags & Leaf::CONDITIONAL != 0;
-        is_conditional.then(|| self.place_at(leaf.next))
+        leaf.is_conditional().then(|| self.place_at(leaf.next))
     }
 
     #[inline(always)]

@@ -129,12 +129,13 @@ fn parts(halves: Vec<(Says, RemoteHalf)>) -> Vec<Part> {
 }
 
 impl Unbound {
-    /// Adds what the rules say of a flow that is not a loopback flow, given by the family of its remote end.
+    /// Adds what the rules say of a flow that is not a loopback flow, given by the family of its remote end, the leaf
+    /// of which says whether it is in a network of theirs.
     #[inline(always)]
     pub(super) fn ask(
         &self,
         lanes: impl Lanes,
-        family: AddressFamily,
+        (family, leaf): (AddressFamily, Leaf),
         (remote, local): (&End, &End),
         case: Case,
         outcome: &mut Outcome,
@@ -152,7 +153,10 @@ impl Unbound {
             if answer == Answer::No {
                 continue;
             }
-            let first = rules.first(lanes, remote, case);
+            let first = match leaf.is_conditional() {
+                true => rules.first(lanes, remote, case),
+                false => rules.first_of_any_host(lanes, remote, case),
+            };
             match answer {
                 _ if first == Ranked::NONE => {}
                 Answer::Yes => outcome.offer(first, leans),
