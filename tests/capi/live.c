@@ -10,8 +10,16 @@
 static const fsv_action ACTIONS[3] = {FSV_ACTION_DROP, FSV_ACTION_ALLOW, FSV_ACTION_FILTER_DATA};
 static const char *const LABELS[3] = {"a drop", "an allow", "a filter for data"};
 
+/* The replacements begin when every decider has decided once. */
+typedef struct start {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int deciding;
+} start;
+
 typedef struct decider {
     const fsv_live *live;
+    start *begin;
     uint64_t last;     /* the generation at which to stop */
     uint64_t decided;  /* out: how many decisions were made */
     uint64_t distinct; /* out: how many generations were seen */
@@ -41,6 +49,19 @@ static void check_decision(const fsv_decision *decision) {
     CHECK(memcmp(decision->label, label, decision->label_len) == 0);
 }
 
+static void has_decided(start *begin) {
+    CHECK(pthread_mutex_lock(&begin->mutex) == 0);
+    begin->deciding++;
+    CHECK(pthread_cond_signal(&begin->changed) == 0);
+    CHECK(pthread_mutex_unlock(&begin->mutex) == 0);
+}
+
+static void wait_until_all_have_decided(start *begin) {
+    CHECK(pthread_mutex_lock(&begin->mutex) == 0);
+    while (begin->deciding < DECIDERS) CHECK(pthread_cond_wait(&begin->changed, &begin->mutex) == 0);
+    CHECK(pthread_mutex_unlock(&begin->mutex) == 0);
+}
+
 static void *decide(void *argument) {
     decider *self = (decider *)argument;
     fsv_flow flows[4];
@@ -63,6 +84,7 @@ static void *decide(void *argument) {
             check_decision(&batch[index]);
             CHECK(batch[index].generation == batch[0].generation && batch[index].generation >= seen);
         }
+        if (self->decided == 0) has_decided(self->begin);
         self->decided += 5;
     }
     return NULL;
@@ -128,16 +150,22 @@ int main(int count, char **arguments) {
     fsv_live *live = NULL;
     pthread_t threads[DECIDERS];
     decider deciders[DECIDERS];
+    start begin;
     int index;
+    memset(&begin, 0, sizeof begin);
+    CHECK(pthread_mutex_init(&begin.mutex, NULL) == 0);
+    CHECK(pthread_cond_init(&begin.changed, NULL) == 0);
     options.count_hits = 1;
     CHECK_OK(fsv_live_new(settings, &options, &live, NULL));
     fsv_settings_free(settings);
     for (index = 0; index < DECIDERS; index++) {
         memset(&deciders[index], 0, sizeof deciders[index]);
         deciders[index].live = live;
+        deciders[index].begin = &begin;
         deciders[index].last = last;
         CHECK(pthread_create(&threads[index], NULL, decide, &deciders[index]) == 0);
     }
+    wait_until_all_have_decided(&begin);
     for (generation = 1; generation <= last; generation++) {
         settings = settings_of(generation);
         CHECK_OK(fsv_live_replace(live, settings, &made, NULL));
@@ -146,11 +174,13 @@ int main(int count, char **arguments) {
     }
     for (index = 0; index < DECIDERS; index++) {
         CHECK(pthread_join(threads[index], NULL) == 0);
-        CHECK(deciders[index].decided > 0);
+        CHECK(deciders[index].decided > 0 && (deciders[index].distinct > 1 || last == 0));
         printf("a thread made %llu decisions in %llu generations\n",
                (unsigned long long)deciders[index].decided,
                (unsigned long long)deciders[index].distinct);
     }
+    CHECK(pthread_cond_destroy(&begin.changed) == 0);
+    CHECK(pthread_mutex_destroy(&begin.mutex) == 0);
     counters_are_of_one_generation(live, last);
     fsv_live_free(live);
     a_refused_replacement_changes_nothing();
