@@ -14,18 +14,26 @@
 static char *read_file(const char *path, size_t *len) {
     FILE *file = fopen(path, "rb");
     char *text = NULL, *more;
-    size_t room = 0, got = 0;
+    size_t room = 0;
+    int failed = 0;
     *len = 0;
     if (file == NULL) return NULL;
     do {
-        *len += got;
-        room = 2 * *len + 4096;
+        room = 2 * room + 4096;
         more = realloc(text, room);
-        if (more == NULL) break;
+        if (more == NULL) {
+            failed = 1;
+            break;
+        }
         text = more;
-        got = fread(text + *len, 1, room - *len, file);
-    } while (got > 0);
+        *len += fread(text + *len, 1, room - *len, file);
+    } while (*len == room);
+    failed = failed || ferror(file);
     fclose(file);
+    if (failed) {
+        free(text);
+        return NULL;
+    }
     return text;
 }
 

@@ -67,15 +67,22 @@ std::string_view name(fsv_action action) {
     }
 }
 
-void run(const char *path, std::string_view host, std::string_view port) {
+// Prints what becomes of a flow; of one that cannot be decided, the failure action and why. Returns whether it was
+// decided.
+bool run(const char *path, std::string_view host, std::string_view port) {
     std::ifstream file(path, std::ios::binary);
     if (!file) throw std::runtime_error(std::string(path) + " cannot be read");
     const std::string json(std::istreambuf_iterator<char>(file), {});
     const Matcher matcher = matcher_of(json);
 
-    const fsv_flow flow = flow_to(host, port);
     fsv_decision decision = FSV_DECISION_INIT;
-    check(fsv_matcher_decide(matcher.get(), &flow, &decision));
+    try {
+        const fsv_flow flow = flow_to(host, port);
+        check(fsv_matcher_decide(matcher.get(), &flow, &decision));
+    } catch (const std::runtime_error &error) {
+        std::cout << name(fsv_matcher_failure_action(matcher.get())) << ": " << error.what() << '\n';
+        return false;
+    }
     std::cout << name(decision.action);
     if (decision.rule == FSV_NO_RULE) {
         std::cout << " by " << (decision.reason == FSV_REASON_LOOPBACK ? "loopback" : "default") << '\n';
@@ -83,6 +90,7 @@ void run(const char *path, std::string_view host, std::string_view port) {
         std::cout << " by rule " << decision.rule << " ("
                   << std::string_view(decision.label, decision.label_len) << ")\n";
     }
+    return true;
 }
 
 } // namespace
@@ -93,10 +101,9 @@ int main(int count, char **arguments) {
         return 2;
     }
     try {
-        run(arguments[1], arguments[2], arguments[3]);
-        return 0;
+        return run(arguments[1], arguments[2], arguments[3]) ? 0 : 1;
     } catch (const std::exception &error) {
         std::cerr << error.what() << '\n';
-        return 1;
+        return 2;
     }
 }
