@@ -368,7 +368,7 @@ typedef struct fsv_flow {
     fsv_family local_family;
     uint16_t remote_port;       /* host byte order; 0: not known, or none */
     uint16_t local_port;
-    uint8_t remote_address[16]; /* network byte order */
+    uint8_t remote_address[16]; /* network byte order; of a name, the library's own */
     uint8_t local_address[16];
     const char *remote_hostname; /* UTF-8, no NUL; borrowed until the flow is decided for the last time */
     size_t remote_hostname_len; /* in bytes, up to FSV_MAX_HOSTNAME_BYTES */
@@ -383,8 +383,11 @@ typedef struct fsv_flow {
 /* Sets the remote endpoint from NWHostEndpoint's hostname and port: an IPv4 or IPv6 address, with scope id
  * ("fe80::1%en0") or without, or a host name; and digits ("0" and "" stand for a port that is not known).
  *
- * A host that is a name serves as the flow's host name too, unless it has one; the flow then points to the
- * text, which must live as long as the flow is used.
+ * A host that is a name serves as the flow's host name too, unless it has one from elsewhere; the flow then
+ * points to the text, which must live as long as the flow is used. Such a host name goes with its endpoint:
+ * where this or fsv_flow_set_remote_sockaddr sets another, it is replaced or taken away. One that was set by
+ * fsv_flow_set_remote_hostname or filled in stays. What tells the two is in remote_address, of which an
+ * endpoint that is a name has no other use.
  *
  * FSV_STATUS_INVALID_HOST, FSV_STATUS_INVALID_SCOPE, FSV_STATUS_INVALID_PORT, FSV_STATUS_NOT_UTF8,
  * FSV_STATUS_TOO_LARGE. This and the other fsv_flow_set functions may need a flow of the full size (for the
@@ -407,8 +410,8 @@ fsv_status fsv_flow_set_remote_sockaddr(fsv_flow *flow, const void *address, siz
 fsv_status fsv_flow_set_local_sockaddr(fsv_flow *flow, const void *address, size_t len);
 
 /* Sets the remote host name: remoteHostname. Dots and stars around it carry no meaning; a name with nothing
- * left counts as missing. NULL with length 0 takes it away. The text is borrowed: it must live as long as
- * the flow is used. FSV_STATUS_NOT_UTF8, FSV_STATUS_TOO_LARGE. */
+ * left counts as missing. NULL with length 0 takes it away. It stays whatever the remote endpoint is set to.
+ * The text is borrowed: it must live as long as the flow is used. FSV_STATUS_NOT_UTF8, FSV_STATUS_TOO_LARGE. */
 fsv_status fsv_flow_set_remote_hostname(fsv_flow *flow, const char *name, size_t name_len);
 
 /* ---- Decisions --------------------------------------------------------------------------------------- */

@@ -265,6 +265,13 @@ trait Side {
         let parts = Self::parts(flow);
         (*parts.family, *parts.port) = (family, port);
     }
+
+    #[inline(always)]
+    fn set_v4(flow: &mut fsv_flow, address: Ipv4Addr, port: u16) {
+        Self::set(flow, FSV_FAMILY_IPV4, port);
+        let [a, b, c, d] = address.octets();
+        *Self::parts(flow).address = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    }
 }
 
 /// What a struct has of an end.
@@ -361,11 +368,13 @@ impl<'a> End<'a> {
         if zone.is_some() && (flow.size as usize) < size_of::<fsv_flow>() {
             return Err(FSV_STATUS_INVALID_SIZE);
         }
+        if S::TAKES_NAMES && has_hostname_of_end(flow) {
+            flow.known &= !FSV_KNOWN_HOSTNAME;
+            (flow.remote_hostname, flow.remote_hostname_len) = (std::ptr::null(), 0);
+        }
         match self.host {
             HostText::Address(IpAddr::V4(address), _) => {
-                S::set(flow, FSV_FAMILY_IPV4, self.port);
-                let [a, b, c, d] = address.octets();
-                *S::parts(flow).address = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                S::set_v4(flow, address, self.port);
             }
             HostText::Address(IpAddr::V6(address), _) => {
                 S::set(flow, FSV_FAMILY_IPV6, self.port);
@@ -374,10 +383,12 @@ impl<'a> End<'a> {
             HostText::Name(_) if !S::TAKES_NAMES => return Err(FSV_STATUS_INVALID_HOST),
             HostText::Name(name) => {
                 S::set(flow, FSV_FAMILY_NAME, self.port);
+                flow.remote_address = [0; 16];
                 if flow.known & FSV_KNOWN_HOSTNAME == 0 {
                     flow.known |= FSV_KNOWN_HOSTNAME;
                     flow.remote_hostname = name.as_ptr().cast();
                     flow.remote_hostname_len = name.len();
+                    flow.remote_address = place_of_hostname(flow);
                 }
             }
         }
@@ -394,6 +405,27 @@ impl<'a> End<'a> {
             HostText::Name(_) => None,
         }
     }
+}
+
+/// Whether the remote end is a name, set by [`End::set`], and the host name is that one.
+///
+/// An end that is a name has no address. Where the address would be stands where its name is, so that a host
+/// name which was set or filled in by itself is told from it.
+#[inline(always)]
+fn has_hostname_of_end(flow: &fsv_flow) -> bool {
+    const BOTH: u32 = FSV_KNOWN_REMOTE | FSV_KNOWN_HOSTNAME;
+    flow.known & BOTH == BOTH
+        && flow.remote_family == FSV_FAMILY_NAME
+        && flow.remote_address == place_of_hostname(flow)
+}
+
+/// Returns the place and the length of the host name, as an address.
+// PERF: out of line, so that a flow without a name does little more than to find that; text-to-decision/ipv6-1k.
+#[cold]
+#[inline(never)]
+fn place_of_hostname(flow: &fsv_flow) -> [u8; 16] {
+    let (place, len) = (flow.remote_hostname.addr(), flow.remote_hostname_len);
+    (((place as u128) << 64) | len as u128).to_ne_bytes()
 }
 
 /// The families of socket addresses; that of IPv6 differs from system to system.
@@ -440,10 +472,12 @@ unsafe fn set_of_text<S: Side>(
         let host = handle::bytes(host, host_len, FSV_MAX_HOST_BYTES)?;
         let port = handle::bytes(port, port_len, FSV_MAX_HOST_BYTES)?;
         handle::update(flow, |flow| {
-            if let Some(port) = Ports::port_of_text(port) {
+            if let Some(port) = Ports::port_of_text(port)
+                && !(S::TAKES_NAMES && has_hostname_of_end(flow))
+            {
                 if let Some(address) = address_text::v4(host) {
-                    let host = HostText::Address(address.into(), None);
-                    return End { host, port }.set::<S>(flow);
+                    S::set_v4(flow, address, port);
+                    return Ok(());
                 }
                 if address_text::read_v6(host, S::parts(flow).address) {
                     S::set(flow, FSV_FAMILY_IPV6, port);
@@ -538,6 +572,10 @@ pub unsafe extern "C" fn fsv_flow_set_remote_hostname(
                 match name.is_null() {
                     true => flow.known &= !FSV_KNOWN_HOSTNAME,
                     false => flow.known |= FSV_KNOWN_HOSTNAME,
+                }
+                // The very text of the end, set by itself, stays too.
+                if flow.known & FSV_KNOWN_REMOTE != 0 && flow.remote_family == FSV_FAMILY_NAME {
+                    flow.remote_address = [0; 16];
                 }
                 (flow.remote_hostname, flow.remote_hostname_len) = (name, name_len);
                 Ok(())

@@ -44,6 +44,120 @@ static void a_name_in_place_of_an_address_is_the_host_name_unless_there_is_one(v
     CHECK((flow.known & FSV_KNOWN_HOSTNAME) == 0 && flow.remote_hostname == NULL);
 }
 
+static int is_named(const fsv_flow *flow, const char *name) {
+    return (flow->known & FSV_KNOWN_HOSTNAME) != 0 && flow->remote_hostname == name &&
+           flow->remote_hostname_len == strlen(name);
+}
+
+static void a_name_goes_with_the_end_that_it_came_with(void) {
+    static const char FIRST[] = "a.example", SECOND[] = "b.example", OWN[] = "own.example";
+    static const struct {
+        const char *host;
+        fsv_status status;
+        int stays; /* the first name */
+    } NEXT[] = {
+        {"192.0.2.1", FSV_STATUS_OK, 0},          {"2001:db8::1", FSV_STATUS_OK, 0},
+        {"fe80::1%en0", FSV_STATUS_OK, 0},        {"::ffff:192.0.2.1", FSV_STATUS_OK, 0},
+        {"[::1]", FSV_STATUS_INVALID_HOST, 1},    {"2001:db8::g", FSV_STATUS_INVALID_HOST, 1},
+        {"fe80::1%", FSV_STATUS_INVALID_SCOPE, 1}, {"", FSV_STATUS_INVALID_HOST, 1},
+    };
+    const fsv_flow initial = FSV_FLOW_INIT;
+    fsv_flow flow, before;
+    struct sockaddr_in v4;
+    size_t index;
+    memset(&v4, 0, sizeof v4);
+    v4.sin_family = AF_INET;
+
+    for (index = 0; index < sizeof NEXT / sizeof NEXT[0]; index++) {
+        const char *host = NEXT[index].host;
+        flow = initial;
+        CHECK_OK(fsv_flow_set_remote(&flow, TEXT(FIRST), TEXT("443")));
+        before = flow;
+        CHECK_STATUS(fsv_flow_set_remote(&flow, host, strlen(host), TEXT("443")), NEXT[index].status);
+        if (NEXT[index].stays) {
+            CHECK(memcmp(&flow, &before, sizeof flow) == 0);
+            CHECK_OK(fsv_flow_set_remote(&flow, TEXT("192.0.2.1"), TEXT("443")));
+        }
+        CHECK((flow.known & FSV_KNOWN_HOSTNAME) == 0 && flow.remote_hostname == NULL);
+        /* One that was set by itself stays, whatever the end is. */
+        flow = before;
+        CHECK_OK(fsv_flow_set_remote_hostname(&flow, TEXT(OWN)));
+        CHECK_STATUS(fsv_flow_set_remote(&flow, host, strlen(host), TEXT("443")), NEXT[index].status);
+        CHECK(is_named(&flow, OWN));
+    }
+    flow = initial;
+    CHECK_OK(fsv_flow_set_remote(&flow, TEXT(FIRST), TEXT("443")));
+    CHECK_OK(fsv_flow_set_remote(&flow, TEXT(SECOND), TEXT("443")));
+    CHECK(is_named(&flow, SECOND));
+    CHECK_STATUS(fsv_flow_set_remote_sockaddr(&flow, &v4, 7), FSV_STATUS_INVALID_SIZE);
+    CHECK(is_named(&flow, SECOND));
+    CHECK_OK(fsv_flow_set_local(&flow, TEXT("10.0.0.1"), TEXT("5000")));
+    CHECK_OK(fsv_flow_set_local_sockaddr(&flow, &v4, sizeof v4));
+    CHECK(is_named(&flow, SECOND));
+    before = flow;
+    CHECK_OK(fsv_flow_set_remote_sockaddr(&flow, &v4, sizeof v4));
+    CHECK((flow.known & FSV_KNOWN_HOSTNAME) == 0);
+
+    /* Set by itself after the end, before it, as the same text, or by hand. */
+    flow = before;
+    CHECK_OK(fsv_flow_set_remote_hostname(&flow, TEXT(OWN)));
+    CHECK_OK(fsv_flow_set_remote_sockaddr(&flow, &v4, sizeof v4));
+    CHECK(is_named(&flow, OWN));
+    flow = initial;
+    CHECK_OK(fsv_flow_set_remote_hostname(&flow, TEXT(OWN)));
+    CHECK_OK(fsv_flow_set_remote(&flow, TEXT(FIRST), TEXT("443")));
+    CHECK(is_named(&flow, OWN));
+    CHECK_OK(fsv_flow_set_remote(&flow, TEXT(SECOND), TEXT("443")));
+    CHECK(is_named(&flow, OWN));
+    CHECK_OK(fsv_flow_set_remote(&flow, TEXT("192.0.2.1"), TEXT("443")));
+    CHECK(is_named(&flow, OWN));
+    for (index = 0; index < 2; index++) {
+        flow = before;
+        if (index == 1) CHECK_OK(fsv_flow_set_remote_hostname(&flow, NULL, 0));
+        CHECK_OK(fsv_flow_set_remote_hostname(&flow, TEXT(SECOND)));
+        CHECK_OK(fsv_flow_set_remote(&flow, TEXT(FIRST), TEXT("443")));
+        CHECK(is_named(&flow, SECOND));
+    }
+    flow = before;
+    flow.remote_hostname = OWN;
+    flow.remote_hostname_len = strlen(OWN);
+    CHECK_OK(fsv_flow_set_remote(&flow, TEXT(FIRST), TEXT("443")));
+    CHECK(is_named(&flow, OWN));
+    /* Taken away, it is that of the next end that is a name. */
+    CHECK_OK(fsv_flow_set_remote_hostname(&flow, NULL, 0));
+    CHECK_OK(fsv_flow_set_remote(&flow, TEXT(FIRST), TEXT("443")));
+    CHECK(is_named(&flow, FIRST));
+}
+
+static void a_flow_that_is_used_again_is_decided_by_its_end(void) {
+    fsv_settings *settings = parsed(
+        "{\"rules\": [{\"networkRule\": {\"destinationHost\": \"a.example:0\", \"protocol\": \"any\"}, "
+        "\"action\": \"drop\"}, {\"networkRule\": {\"destinationHost\": \"b.example:0\", \"protocol\": "
+        "\"any\"}, \"action\": \"filterData\"}], \"defaultAction\": \"allow\"}");
+    static const struct {
+        const char *host;
+        fsv_action action;
+    } ENDS[] = {{"a.example", FSV_ACTION_DROP}, {"b.example", FSV_ACTION_FILTER_DATA},
+                {"192.0.2.1", FSV_ACTION_ALLOW}, {"www.a.example", FSV_ACTION_DROP},
+                {"2001:db8::1", FSV_ACTION_ALLOW}};
+    fsv_matcher *matcher = NULL;
+    fsv_flow flow = FSV_FLOW_INIT;
+    size_t index;
+    flow.protocol = FSV_PROTOCOL_TCP;
+    flow.direction = FSV_DIRECTION_OUTBOUND;
+    CHECK_OK(fsv_matcher_new(settings, NULL, &matcher, NULL));
+    CHECK_OK(fsv_flow_set_local(&flow, TEXT("10.0.0.1"), TEXT("5000")));
+    for (index = 0; index < sizeof ENDS / sizeof ENDS[0]; index++) {
+        fsv_decision decision = FSV_DECISION_INIT;
+        const char *host = ENDS[index].host;
+        CHECK_OK(fsv_flow_set_remote(&flow, host, strlen(host), TEXT("443")));
+        CHECK_OK(fsv_matcher_decide(matcher, &flow, &decision));
+        CHECK(decision.action == ENDS[index].action);
+    }
+    fsv_matcher_free(matcher);
+    fsv_settings_free(settings);
+}
+
 static void text_that_is_none_is_refused(void) {
     static const struct {
         const char *host, *port;
@@ -157,6 +271,8 @@ static void a_rule_for_local_ends_waits_until_the_local_end_is_known(void) {
 int main(void) {
     text_becomes_an_end();
     a_name_in_place_of_an_address_is_the_host_name_unless_there_is_one();
+    a_name_goes_with_the_end_that_it_came_with();
+    a_flow_that_is_used_again_is_decided_by_its_end();
     text_that_is_none_is_refused();
     socket_addresses_become_the_same_ends();
     a_rule_for_local_ends_waits_until_the_local_end_is_known();

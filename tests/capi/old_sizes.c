@@ -67,6 +67,12 @@ static void an_old_program_is_served(const fsv_matcher *matcher) {
     for (index = 0; index < sizeof in.after; index++) {
         CHECK(in.after[index] == 0xAA && out.after[index] == 0xAA);
     }
+    CHECK_OK(fsv_flow_set_remote(flow, TEXT("a.example"), TEXT("443")));
+    CHECK(in.flow.known == (FSV_KNOWN_REMOTE | FSV_KNOWN_LOCAL | FSV_KNOWN_HOSTNAME));
+    CHECK_STATUS(fsv_flow_set_remote(flow, TEXT("fe80::1%en0"), TEXT("0")), FSV_STATUS_INVALID_SIZE);
+    CHECK((in.flow.known & FSV_KNOWN_HOSTNAME) != 0 && in.flow.remote_hostname_len == 9);
+    CHECK_OK(fsv_flow_set_remote(flow, TEXT("192.0.2.7"), TEXT("443")));
+    CHECK(in.flow.known == (FSV_KNOWN_REMOTE | FSV_KNOWN_LOCAL));
     in.flow.known |= FSV_KNOWN_LOCAL_SCOPE;
     in.flow.local_family = FSV_FAMILY_IPV6;
     CHECK_STATUS(fsv_matcher_decide(matcher, flow, decision), FSV_STATUS_INVALID_FLOW);
