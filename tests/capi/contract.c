@@ -29,6 +29,89 @@ static void values_of_null_are_as_written(void) {
     CHECK(strcmp(fsv_status_message(-1), "unknown status") == 0);
 }
 
+/* Text that is refused wherever it stands. */
+typedef struct bad_text {
+    const char *data;
+    size_t len;
+    fsv_status status;
+} bad_text;
+
+/* Of up to `limit` bytes, of which none is read where it has more. */
+static bad_text nth_bad_text(int index, size_t limit) {
+    bad_text made;
+    made.data = index == 0 ? NULL : index == 1 ? BAD_UTF8 : "1";
+    made.len = index == 0 ? 1 : index == 1 ? sizeof BAD_UTF8 - 1 : index == 2 ? limit + 1 : HUGE_LEN;
+    made.status = index == 0   ? NULL_STATUS
+                  : index == 1 ? FSV_STATUS_NOT_UTF8
+                               : FSV_STATUS_TOO_LARGE;
+    return made;
+}
+#define BAD_TEXTS 4
+
+typedef fsv_status add_rule(fsv_settings *settings, const fsv_endpoint *end, const char *label,
+                            size_t label_len, fsv_error **error);
+
+static fsv_status add_network(fsv_settings *settings, const fsv_endpoint *end, const char *label,
+                              size_t label_len, fsv_error **error) {
+    return fsv_settings_add_destination_network(settings, end, 24, FSV_PROTOCOL_ANY, FSV_ACTION_DROP, label,
+                                                label_len, error);
+}
+
+static fsv_status add_host(fsv_settings *settings, const fsv_endpoint *end, const char *label,
+                           size_t label_len, fsv_error **error) {
+    return fsv_settings_add_destination_host(settings, end, FSV_PROTOCOL_ANY, FSV_ACTION_DROP, label,
+                                             label_len, error);
+}
+
+static fsv_status add_remote(fsv_settings *settings, const fsv_endpoint *end, const char *label,
+                             size_t label_len, fsv_error **error) {
+    return fsv_settings_add_remote_network(settings, end, 24, NULL, 0, FSV_PROTOCOL_ANY, FSV_DIRECTION_ANY,
+                                           FSV_ACTION_DROP, label, label_len, error);
+}
+
+static fsv_status add_local(fsv_settings *settings, const fsv_endpoint *end, const char *label,
+                            size_t label_len, fsv_error **error) {
+    return fsv_settings_add_remote_network(settings, NULL, 0, end, 24, FSV_PROTOCOL_ANY, FSV_DIRECTION_ANY,
+                                           FSV_ACTION_DROP, label, label_len, error);
+}
+
+static void every_text_of_a_rule_is_checked(void) {
+    static const struct {
+        add_rule *add;
+        const char *host;
+    } KINDS[] = {{add_network, "192.0.2.0"},
+                 {add_host, "a.example"},
+                 {add_remote, "192.0.2.0"},
+                 {add_local, "192.0.2.0"}};
+    fsv_settings *settings = NULL;
+    size_t kind;
+    int index;
+    CHECK_OK(fsv_settings_new(FSV_ACTION_ALLOW, &settings));
+    for (kind = 0; kind < sizeof KINDS / sizeof KINDS[0]; kind++) {
+        add_rule *const add = KINDS[kind].add;
+        const fsv_endpoint good = endpoint(KINDS[kind].host, "443");
+        for (index = 0; index < BAD_TEXTS; index++) {
+            const bad_text of_end = nth_bad_text(index, FSV_MAX_HOST_BYTES);
+            const bad_text label = nth_bad_text(index, FSV_MAX_LABEL_BYTES);
+            fsv_endpoint end = good;
+            fsv_error *error = NULL;
+            end.hostname = of_end.data;
+            end.hostname_len = of_end.len;
+            CHECK_STATUS(add(settings, &end, NULL, 0, NULL), of_end.status);
+            end = good;
+            end.port = of_end.data;
+            end.port_len = of_end.len;
+            CHECK_STATUS(add(settings, &end, NULL, 0, NULL), of_end.status);
+            CHECK_STATUS(add(settings, &good, label.data, label.len, &error), label.status);
+            CHECK(fsv_error_status(error) == label.status && fsv_error_rule(error) == FSV_NO_RULE);
+            fsv_error_free(error);
+        }
+        CHECK(fsv_settings_rule_count(settings) == kind);
+        CHECK_OK(add(settings, &good, TEXT("a label"), NULL));
+    }
+    fsv_settings_free(settings);
+}
+
 static void settings_refuse(void) {
     fsv_settings *settings = NULL, *other = NULL;
     fsv_settings *const untouched = (fsv_settings *)(void *)&other;
@@ -39,7 +122,6 @@ static void settings_refuse(void) {
     fsv_endpoint host = endpoint("192.0.2.0", "0");
     fsv_endpoint bad = endpoint(BAD_UTF8, "0");
     fsv_endpoint no_text = endpoint("", "");
-    fsv_endpoint huge = host;
 
     CHECK_STATUS(fsv_settings_new(FSV_ACTION_ALLOW, NULL), NULL_STATUS);
     settings = untouched;
@@ -86,24 +168,6 @@ static void settings_refuse(void) {
                  FSV_STATUS_NOT_UTF8);
     CHECK(strcmp(fsv_error_message(error), "text is not UTF-8") == 0);
     fsv_error_free(error);
-    CHECK_STATUS(fsv_settings_add_destination_network(settings, &host, 24, FSV_PROTOCOL_ANY,
-                                                      FSV_ACTION_DROP, NULL, 1, NULL),
-                 NULL_STATUS);
-    CHECK_STATUS(fsv_settings_add_destination_network(settings, &host, 24, FSV_PROTOCOL_ANY,
-                                                      FSV_ACTION_DROP, "x", HUGE_LEN, NULL),
-                 FSV_STATUS_TOO_LARGE);
-    CHECK_STATUS(fsv_settings_add_destination_network(settings, &host, 24, FSV_PROTOCOL_ANY,
-                                                      FSV_ACTION_DROP, BAD_UTF8, 4, NULL),
-                 FSV_STATUS_NOT_UTF8);
-    huge.hostname_len = HUGE_LEN;
-    CHECK_STATUS(fsv_settings_add_destination_network(settings, &huge, 24, FSV_PROTOCOL_ANY,
-                                                      FSV_ACTION_DROP, NULL, 0, NULL),
-                 FSV_STATUS_TOO_LARGE);
-    huge = host;
-    huge.port = NULL;
-    CHECK_STATUS(fsv_settings_add_destination_network(settings, &huge, 24, FSV_PROTOCOL_ANY,
-                                                      FSV_ACTION_DROP, NULL, 0, NULL),
-                 NULL_STATUS);
 
     CHECK_STATUS(fsv_settings_add_destination_host(NULL, &host, FSV_PROTOCOL_ANY, FSV_ACTION_DROP, NULL, 0,
                                                    NULL),
@@ -121,9 +185,6 @@ static void settings_refuse(void) {
     CHECK_STATUS(fsv_settings_add_remote_network(NULL, NULL, 0, NULL, 0, FSV_PROTOCOL_ANY, 0,
                                                  FSV_ACTION_DROP, NULL, 0, NULL),
                  NULL_STATUS);
-    CHECK_STATUS(fsv_settings_add_remote_network(settings, NULL, 0, &bad, 0, FSV_PROTOCOL_ANY, 0,
-                                                 FSV_ACTION_DROP, NULL, 0, NULL),
-                 FSV_STATUS_NOT_UTF8);
     CHECK_STATUS(fsv_settings_add_remote_network(settings, NULL, 0, NULL, 0, FSV_PROTOCOL_ANY, 3,
                                                  FSV_ACTION_DROP, NULL, 0, &error),
                  FSV_STATUS_INVALID_ARGUMENT);
@@ -164,20 +225,17 @@ static void settings_refuse(void) {
 static void flows_refuse(void) {
     fsv_flow flow = FSV_FLOW_INIT;
     fsv_flow before = flow;
-    char long_port[FSV_MAX_HOST_BYTES + 1];
-    memset(long_port, '0', sizeof long_port);
+    int index;
 
+    for (index = 0; index < BAD_TEXTS; index++) {
+        const bad_text text = nth_bad_text(index, FSV_MAX_HOST_BYTES);
+        CHECK_STATUS(fsv_flow_set_remote(&flow, text.data, text.len, TEXT("0")), text.status);
+        CHECK_STATUS(fsv_flow_set_remote(&flow, TEXT("::1"), text.data, text.len), text.status);
+        CHECK_STATUS(fsv_flow_set_local(&flow, text.data, text.len, TEXT("0")), text.status);
+        CHECK_STATUS(fsv_flow_set_local(&flow, TEXT("::1"), text.data, text.len), text.status);
+    }
     CHECK_STATUS(fsv_flow_set_remote(NULL, TEXT("::1"), TEXT("0")), NULL_STATUS);
-    CHECK_STATUS(fsv_flow_set_remote(&flow, NULL, 3, TEXT("0")), NULL_STATUS);
-    CHECK_STATUS(fsv_flow_set_remote(&flow, TEXT("::1"), NULL, 1), NULL_STATUS);
-    CHECK_STATUS(fsv_flow_set_remote(&flow, "::1", HUGE_LEN, TEXT("0")), FSV_STATUS_TOO_LARGE);
-    CHECK_STATUS(fsv_flow_set_remote(&flow, TEXT("::1"), long_port, sizeof long_port),
-                 FSV_STATUS_TOO_LARGE);
-    CHECK_STATUS(fsv_flow_set_remote(&flow, BAD_UTF8, 4, TEXT("0")), FSV_STATUS_NOT_UTF8);
-    CHECK_STATUS(fsv_flow_set_remote(&flow, TEXT("::1"), BAD_UTF8, 4), FSV_STATUS_NOT_UTF8);
     CHECK_STATUS(fsv_flow_set_local(NULL, TEXT("::1"), TEXT("0")), NULL_STATUS);
-    CHECK_STATUS(fsv_flow_set_local(&flow, NULL, 1, TEXT("0")), NULL_STATUS);
-    CHECK_STATUS(fsv_flow_set_local(&flow, TEXT("::1"), "1", HUGE_LEN), FSV_STATUS_TOO_LARGE);
     CHECK_STATUS(fsv_flow_set_local(&flow, TEXT("localhost"), TEXT("0")), FSV_STATUS_INVALID_HOST);
     CHECK_STATUS(fsv_flow_set_remote_sockaddr(NULL, &flow, 16), NULL_STATUS);
     CHECK_STATUS(fsv_flow_set_remote_sockaddr(&flow, NULL, 16), NULL_STATUS);
@@ -190,13 +248,13 @@ static void flows_refuse(void) {
     CHECK_STATUS(fsv_flow_set_remote_hostname(&flow, "a", HUGE_LEN), FSV_STATUS_TOO_LARGE);
     CHECK_STATUS(fsv_flow_set_remote_hostname(&flow, BAD_UTF8, 4), FSV_STATUS_NOT_UTF8);
     CHECK(memcmp(&flow, &before, sizeof flow) == 0);
-    flow.size = FSV_FLOW_MIN_SIZE - 1;
-    CHECK_STATUS(fsv_flow_set_remote(&flow, TEXT("::1"), TEXT("0")), FSV_STATUS_INVALID_SIZE);
-    CHECK_STATUS(fsv_flow_set_remote_hostname(&flow, TEXT("a.b")), FSV_STATUS_INVALID_SIZE);
-    flow.size = 0;
-    CHECK_STATUS(fsv_flow_set_local(&flow, TEXT("::1"), TEXT("0")), FSV_STATUS_INVALID_SIZE);
-    flow.size = UINT32_MAX;
-    CHECK_STATUS(fsv_flow_set_local(&flow, TEXT("::1"), TEXT("0")), FSV_STATUS_INVALID_SIZE);
+}
+
+/* Sizes that no struct has whose least is `least`. */
+#define BAD_SIZES 6
+static uint32_t nth_bad_size(size_t index, uint32_t least) {
+    const uint32_t sizes[BAD_SIZES] = {0, 1, 4, least - 1, 4097, UINT32_MAX};
+    return sizes[index];
 }
 
 static void options_refuse(const fsv_settings *settings) {
@@ -205,14 +263,18 @@ static void options_refuse(const fsv_settings *settings) {
     fsv_matcher_options options = FSV_MATCHER_OPTIONS_INIT;
     const fsv_matcher_options initial = options;
     fsv_error *error = NULL;
+    size_t index;
     CHECK_STATUS(fsv_matcher_new(NULL, NULL, &matcher, &error), NULL_STATUS);
     CHECK(strcmp(fsv_error_message(error), "a pointer is NULL") == 0);
     fsv_error_free(error);
     CHECK_STATUS(fsv_matcher_new(settings, NULL, NULL, NULL), NULL_STATUS);
     CHECK_STATUS(fsv_live_new(NULL, NULL, &live, NULL), NULL_STATUS);
     CHECK_STATUS(fsv_live_new(settings, NULL, NULL, NULL), NULL_STATUS);
-    options.size = FSV_MATCHER_OPTIONS_MIN_SIZE - 1;
-    CHECK_STATUS(fsv_matcher_new(settings, &options, &matcher, NULL), FSV_STATUS_INVALID_SIZE);
+    for (index = 0; index < BAD_SIZES; index++) {
+        options.size = nth_bad_size(index, FSV_MATCHER_OPTIONS_MIN_SIZE);
+        CHECK_STATUS(fsv_matcher_new(settings, &options, &matcher, NULL), FSV_STATUS_INVALID_SIZE);
+        CHECK_STATUS(fsv_live_new(settings, &options, &live, NULL), FSV_STATUS_INVALID_SIZE);
+    }
     options = initial;
     options.failure_action = FSV_ACTION_NONE;
     CHECK_STATUS(fsv_matcher_new(settings, &options, &matcher, NULL), FSV_STATUS_INVALID_ARGUMENT);
@@ -231,6 +293,116 @@ static void options_refuse(const fsv_settings *settings) {
     CHECK(strstr(fsv_error_message(error), "which exceeds 100") != NULL);
     fsv_error_free(error);
     CHECK(matcher == NULL && live == NULL);
+}
+
+/* What is asked of a function that takes a flow, and of one that writes a decision, if it does. */
+typedef struct call {
+    const fsv_matcher *matcher;
+    const fsv_live *live;
+    fsv_flow *flow;
+    fsv_decision *decision;
+    size_t needed;
+} call;
+typedef fsv_status use_flow(call *call);
+
+static fsv_status decide(call *call) {
+    return fsv_matcher_decide(call->matcher, call->flow, call->decision);
+}
+
+static fsv_status decide_batch(call *call) {
+    return fsv_matcher_decide_batch(call->matcher, call->flow, 1, call->decision);
+}
+
+static fsv_status live_decide(call *call) {
+    return fsv_live_decide(call->live, call->flow, call->decision);
+}
+
+static fsv_status live_decide_batch(call *call) {
+    return fsv_live_decide_batch(call->live, call->flow, 1, call->decision);
+}
+
+static fsv_status pending_rules(call *call) {
+    uint32_t rules[1];
+    return fsv_matcher_pending_rules(call->matcher, call->flow, rules, 1, &call->needed);
+}
+
+static fsv_status explain(call *call) {
+    char text[256];
+    return fsv_matcher_explain(call->matcher, call->flow, text, sizeof text, &call->needed);
+}
+
+static fsv_status set_remote(call *call) {
+    return fsv_flow_set_remote(call->flow, TEXT("192.0.2.1"), TEXT("443"));
+}
+
+static fsv_status set_local(call *call) {
+    return fsv_flow_set_local(call->flow, TEXT("0.0.0.0"), TEXT("0"));
+}
+
+/* The socket address of 0.0.0.0, whose family is 2 everywhere. */
+static fsv_status set_sockaddr(call *call, fsv_status (*set)(fsv_flow *, const void *, size_t)) {
+    unsigned char address[16] = {0};
+#if defined(__APPLE__) || defined(__FreeBSD__)
+    address[1] = 2;
+#else
+    const uint16_t family = 2;
+    memcpy(address, &family, sizeof family);
+#endif
+    return set(call->flow, address, sizeof address);
+}
+
+static fsv_status set_remote_sockaddr(call *call) {
+    return set_sockaddr(call, fsv_flow_set_remote_sockaddr);
+}
+
+static fsv_status set_local_sockaddr(call *call) {
+    return set_sockaddr(call, fsv_flow_set_local_sockaddr);
+}
+
+static fsv_status set_hostname(call *call) {
+    return fsv_flow_set_remote_hostname(call->flow, TEXT("a.b"));
+}
+
+static void a_size_that_no_struct_has_is_refused(const fsv_settings *settings, const fsv_live *live) {
+    static const struct {
+        use_flow *use;
+        int decides;
+    } USES[] = {{decide, 1},      {decide_batch, 1},        {live_decide, 1},
+                {live_decide_batch, 1}, {pending_rules, 0}, {explain, 0},
+                {set_remote, 0},  {set_local, 0},           {set_remote_sockaddr, 0},
+                {set_local_sockaddr, 0}, {set_hostname, 0}};
+    const fsv_flow good = flow_to("192.0.2.1", "443");
+    const fsv_decision untouched = FSV_DECISION_INIT;
+    fsv_matcher *matcher = NULL;
+    size_t use, index;
+    /* One that can explain. */
+    CHECK_OK(fsv_matcher_new(settings, NULL, &matcher, NULL));
+    for (use = 0; use < sizeof USES / sizeof USES[0]; use++) {
+        fsv_flow flow = good, before;
+        fsv_decision decision = untouched;
+        call made;
+        made.matcher = matcher;
+        made.live = live;
+        made.flow = &flow;
+        made.decision = &decision;
+        made.needed = 77;
+        for (index = 0; index < BAD_SIZES; index++) {
+            flow.size = nth_bad_size(index, FSV_FLOW_MIN_SIZE);
+            before = flow;
+            CHECK_STATUS(USES[use].use(&made), FSV_STATUS_INVALID_SIZE);
+            CHECK(memcmp(&flow, &before, sizeof flow) == 0);
+            CHECK(memcmp(&decision, &untouched, sizeof decision) == 0 && made.needed == 77);
+        }
+        flow = good;
+        for (index = 0; index < BAD_SIZES && USES[use].decides; index++) {
+            decision.size = nth_bad_size(index, FSV_DECISION_MIN_SIZE);
+            CHECK_STATUS(USES[use].use(&made), FSV_STATUS_INVALID_SIZE);
+            decision.size = untouched.size;
+            CHECK(memcmp(&decision, &untouched, sizeof decision) == 0);
+        }
+        CHECK_OK(USES[use].use(&made));
+    }
+    fsv_matcher_free(matcher);
 }
 
 static void decisions_refuse(const fsv_matcher *matcher, const fsv_live *live) {
@@ -254,15 +426,6 @@ static void decisions_refuse(const fsv_matcher *matcher, const fsv_live *live) {
     CHECK_STATUS(fsv_live_decide(NULL, &flow, &decision), NULL_STATUS);
     CHECK_STATUS(fsv_live_decide(live, NULL, &decision), NULL_STATUS);
     CHECK_STATUS(fsv_live_decide(live, &flow, NULL), NULL_STATUS);
-    flow.size = FSV_FLOW_MIN_SIZE - 1;
-    CHECK_STATUS(fsv_matcher_decide(matcher, &flow, &decision), FSV_STATUS_INVALID_SIZE);
-    CHECK_STATUS(fsv_live_decide(live, &flow, &decision), FSV_STATUS_INVALID_SIZE);
-    flow = good;
-    decision.size = FSV_DECISION_MIN_SIZE - 1;
-    CHECK_STATUS(fsv_matcher_decide(matcher, &flow, &decision), FSV_STATUS_INVALID_SIZE);
-    decision.size = UINT32_MAX;
-    CHECK_STATUS(fsv_matcher_decide(matcher, &flow, &decision), FSV_STATUS_INVALID_SIZE);
-    decision = untouched;
 
     flow.direction = 3;
     CHECK_STATUS(fsv_matcher_decide(matcher, &flow, &decision), FSV_STATUS_INVALID_ARGUMENT);
@@ -304,9 +467,14 @@ static void decisions_refuse(const fsv_matcher *matcher, const fsv_live *live) {
     CHECK_STATUS(fsv_live_decide_batch(live, NULL, 3, decisions), NULL_STATUS);
     CHECK_STATUS(fsv_live_decide_batch(live, flows, 3, NULL), NULL_STATUS);
     CHECK_STATUS(fsv_live_decide_batch(live, flows, 3, decisions), FSV_STATUS_NOT_UTF8);
+    CHECK_STATUS(fsv_live_decide_batch(live, flows, HUGE_LEN, decisions), FSV_STATUS_TOO_LARGE);
+    /* As many bytes as just do not overflow, and are more than can be. */
+    CHECK_STATUS(fsv_live_decide_batch(live, flows, HUGE_LEN / sizeof flows[0], decisions),
+                 FSV_STATUS_TOO_LARGE);
     /* The second struct of this size would stand where none may. */
     flows[0].size = FSV_FLOW_MIN_SIZE + 1;
     CHECK_STATUS(fsv_matcher_decide_batch(matcher, flows, 3, decisions), FSV_STATUS_INVALID_SIZE);
+    CHECK_STATUS(fsv_live_decide_batch(live, flows, 3, decisions), FSV_STATUS_INVALID_SIZE);
     CHECK_OK(fsv_matcher_decide_batch(matcher, NULL, 0, NULL));
     CHECK_OK(fsv_live_decide_batch(live, NULL, 0, NULL));
     for (index = 0; index < 3; index++) {
@@ -362,8 +530,10 @@ int main(void) {
     frees_take_null();
     values_of_null_are_as_written();
     settings_refuse();
+    every_text_of_a_rule_is_checked();
     flows_refuse();
     options_refuse(settings);
+    a_size_that_no_struct_has_is_refused(settings, live);
     decisions_refuse(matcher, live);
     counters_refuse(matcher);
     live_refuses(live, settings);
