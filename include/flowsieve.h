@@ -512,9 +512,11 @@ uint64_t fsv_matcher_generation(const fsv_matcher *matcher);
 
 /* ---- Counters ---------------------------------------------------------------------------------------- */
 
-/* What was decided since the matcher was made. The counters are spread over cache lines by thread, so that
- * deciding threads do not wait for each other; reading adds them up. Every decision that was made before is
- * in it, and of those made meanwhile any may be. */
+/* What was decided since the matcher was made. There are eight sets of counters, on cache lines of their own.
+ * A thread takes one when it first counts, and each takes the next, whichever matcher it is of: up to eight
+ * threads that began one after the other do not wait for each other. Of more, or where others have come and
+ * gone in between, two may have the same set, and wait where both count the same at the same time. Reading
+ * adds the sets up. Every decision that was made before is in it, and of those made meanwhile any may be. */
 typedef struct fsv_hits {
     uint32_t size;        /* sizeof(fsv_hits) */
     uint32_t reserved;    /* 0 */

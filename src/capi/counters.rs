@@ -1,8 +1,9 @@
 //! Counters of decisions, spread so that threads which decide do not wait for each other.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// As many sets of counters; a thread uses the one that its place in memory chooses.
+/// As many sets of counters. Threads take them by turns, in the order in which they count for the first time.
 const SHARDS: usize = 8;
 const LINE: usize = 16;
 
@@ -96,25 +97,42 @@ impl Counters {
     }
 }
 
-/// Chooses a set by where the thread keeps what is its own, which takes no counter of threads.
+/// Returns the set that the thread took.
 #[inline]
 fn shard() -> usize {
     thread_local! {
-        static OWN: u8 = const { 0 };
+        /// The set; none of them before the thread took one.
+        static OWN: Cell<usize> = const { Cell::new(SHARDS) };
     }
-    let place = OWN.with(|own| std::ptr::from_ref(own).addr()) as u64;
-    // Threads are pages apart, often as many as a power of 2: the upper bits of the product depend
-    // on all bits of the place.
-    ((place >> 6).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SHARDS.ilog2())) as usize
+    OWN.with(|own| match own.get() {
+        SHARDS => {
+            own.set(take_shard());
+            own.get()
+        }
+        taken => taken,
+    })
+}
+
+// It is not given back: what does that at the end of a thread allocates.
+#[cold]
+#[inline(never)]
+fn take_shard() -> usize {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    TAKEN.fetch_add(1, Ordering::Relaxed) % SHARDS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Barrier, Mutex};
     use std::thread;
+
+    /// Held by each test whose threads count, or they would take sets between those of another.
+    static ALONE: Mutex<()> = Mutex::new(());
 
     #[test]
     fn what_threads_count_adds_up() {
+        let _alone = ALONE.lock();
         let counters = Counters::new(40);
         thread::scope(|scope| {
             for thread in 0..9 {
@@ -138,11 +156,26 @@ mod tests {
 
     #[test]
     fn counters_of_threads_are_on_lines_of_their_own() {
+        let _alone = ALONE.lock();
         let counters = Counters::new(14);
         assert_eq!(counters.lines.len(), SHARDS * 2);
         assert_eq!(Counters::size_bytes(14), size_of::<Counters>() + SHARDS * 2 * 128);
-        let places: Vec<usize> =
-            (0..64).map(|_| thread::spawn(shard).join().unwrap()).chain([shard()]).collect();
-        assert!(places.iter().all(|place| *place < SHARDS));
+        for count in 1..=SHARDS {
+            let all_took = Barrier::new(count);
+            let took = || {
+                let shard = shard();
+                all_took.wait();
+                assert_eq!(shard, super::shard(), "a thread keeps its set");
+                shard
+            };
+            let mut shards: Vec<usize> = thread::scope(|scope| {
+                let threads: Vec<_> = (0..count).map(|_| scope.spawn(took)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            shards.sort_unstable();
+            shards.dedup();
+            assert_eq!(shards.len(), count, "sets of {count} threads alive at once: {shards:?}");
+            assert!(shards.iter().all(|shard| *shard < SHARDS));
+        }
     }
 }
