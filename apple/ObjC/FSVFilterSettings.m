@@ -1,6 +1,7 @@
 #import "FSVErrors.h"
 #import "FSVFilterDataProvider.h"
 #import "FSVHostEndpoints.h"
+#import <Network/Network.h>
 
 NSErrorDomain const FSVErrorDomain = @"FSVErrorDomain";
 NSErrorUserInfoKey const FSVErrorLineKey = @"FSVErrorLine";
@@ -35,6 +36,53 @@ BOOL FSVSucceeded(fsv_status status, fsv_error *_Nullable failure, NSError **err
 
 static FSVHostEndpoint *_Nullable made(BOOL isThere, const char *hostname, const char *port) {
     return isThere ? [[FSVHostEndpoint alloc] initWithHostname:@(hostname) port:@(port)] : nil;
+}
+
+/// Makes a rule of the initialisers of macOS 15, as the NENetworkRule.h of its SDK has them. Returns nil if the
+/// system takes an address for a name, or a name for an address.
+static NENetworkRule *_Nullable ofNetworkEndpoints(const fsv_rule *rule, NENetworkRuleProtocol protocol)
+    API_AVAILABLE(macos(15.0)) {
+    nw_endpoint_t remote = nil;
+    nw_endpoint_t local = nil;
+    BOOL isHost = rule->kind == FSV_RULE_DESTINATION_HOST;
+    if (rule->has_remote) {
+        remote = nw_endpoint_create_host(rule->remote_hostname, rule->remote_port);
+        nw_endpoint_type_t meant = isHost ? nw_endpoint_type_host : nw_endpoint_type_address;
+        if (remote == nil || nw_endpoint_get_type(remote) != meant) {
+            return nil;
+        }
+    }
+    if (isHost) {
+        return remote == nil ? nil
+                             : [[NENetworkRule alloc] initWithDestinationHostEndpoint:(nw_endpoint_t)remote
+                                                                             protocol:protocol];
+    }
+    if (rule->has_local) {
+        local = nw_endpoint_create_host(rule->local_hostname, rule->local_port);
+        if (local == nil || nw_endpoint_get_type(local) != nw_endpoint_type_address) {
+            return nil;
+        }
+    }
+    return [[NENetworkRule alloc]
+        initWithRemoteNetworkEndpoint:remote
+                         remotePrefix:rule->has_remote ? (NSUInteger)rule->remote_prefix : 0
+                 localNetworkEndpoint:local
+                          localPrefix:rule->has_local ? (NSUInteger)rule->local_prefix : 0
+                             protocol:protocol
+                            direction:(NETrafficDirection)rule->direction];
+}
+
+/// Makes a rule of the older initialisers.
+static NENetworkRule *_Nullable ofHostEndpoints(const fsv_rule *rule, NENetworkRuleProtocol protocol) {
+    FSVHostEndpoint *remote = made(rule->has_remote, rule->remote_hostname, rule->remote_port);
+    FSVHostEndpoint *local = made(rule->has_local, rule->local_hostname, rule->local_port);
+    if (rule->kind == FSV_RULE_DESTINATION_HOST) {
+        return remote == nil ? nil : FSVDestinationHostRule((FSVHostEndpoint *)remote, protocol);
+    }
+    NSInteger remotePrefix = rule->has_remote ? (NSInteger)rule->remote_prefix : 0;
+    NSInteger localPrefix = rule->has_local ? (NSInteger)rule->local_prefix : 0;
+    return FSVRemoteNetworkRule(remote, remotePrefix, local, localPrefix, protocol,
+                                (NETrafficDirection)rule->direction);
 }
 
 @implementation FSVFilterSettings {
@@ -115,16 +163,15 @@ static FSVHostEndpoint *_Nullable made(BOOL isThere, const char *hostname, const
             FSVSucceeded(FSV_STATUS_INVALID_ARGUMENT, NULL, error);
             return nil;
         }
-        FSVHostEndpoint *remote = made(rule.has_remote, rule.remote_hostname, rule.remote_port);
-        FSVHostEndpoint *local = made(rule.has_local, rule.local_hostname, rule.local_port);
         NENetworkRule *networkRule = nil;
-        if (rule.kind == FSV_RULE_DESTINATION_HOST && remote != nil) {
-            networkRule = FSVDestinationHostRule((FSVHostEndpoint *)remote, protocol);
+        if (@available(macOS 15.0, *)) {
+            networkRule = ofNetworkEndpoints(&rule, protocol);
         } else {
-            NSInteger remotePrefix = rule.has_remote ? (NSInteger)rule.remote_prefix : 0;
-            NSInteger localPrefix = rule.has_local ? (NSInteger)rule.local_prefix : 0;
-            networkRule = FSVRemoteNetworkRule(remote, remotePrefix, local, localPrefix, protocol,
-                                               (NETrafficDirection)rule.direction);
+            networkRule = ofHostEndpoints(&rule, protocol);
+        }
+        if (networkRule == nil) {
+            FSVSucceeded(FSV_STATUS_INVALID_HOST, NULL, error);
+            return nil;
         }
         [rules addObject:[[NEFilterRule alloc] initWithNetworkRule:networkRule
                                                             action:(NEFilterAction)rule.action]];

@@ -42,12 +42,18 @@ typedef NS_ENUM(NSInteger, StubVerdict) { StubVerdictAllow = 1, StubVerdictDrop 
 @interface NENetworkRule ()
 @property NSUInteger stubRemotePrefix;
 @property NSUInteger stubLocalPrefix;
-@property(nullable) NWHostEndpoint *stubRemote;
-@property(nullable) NWHostEndpoint *stubLocal;
+@property(nullable) nw_endpoint_t stubRemote;
+@property(nullable) nw_endpoint_t stubLocal;
 @property NENetworkRuleProtocol stubProtocol;
 @property NETrafficDirection stubDirection;
 @property BOOL stubIsHostRule;
+/// Whether the initialiser was one that takes NWHostEndpoint.
+@property BOOL stubTookHostEndpoints;
 @end
+
+/// What a rule says, the same whichever initialiser was taken: "remote 10.0.0.0/8 port 443, local any, protocol 2,
+/// direction 1" or "host example.com port 443, protocol 1". An interface stands as its number.
+NSString *StubTextOfRule(NENetworkRule *rule);
 
 @interface NEFilterRule ()
 @property NENetworkRule *networkRule;

@@ -137,6 +137,21 @@ static FSVFilterSettings *readSettings(NSString *json) {
     return settings;
 }
 
+static void expectRule(NEFilterRule *rule, const char *text, NEFilterAction action) {
+    const char *said = StubTextOfRule(rule.networkRule).UTF8String;
+    EXPECT(rule.action == action && strcmp(said, text) == 0);
+    if (strcmp(said, text) != 0) {
+        fprintf(stderr, "said:     %s\nexpected: %s\n", said, text);
+    }
+}
+
+static BOOL isMacOS15(void) {
+    if (@available(macOS 15.0, *)) {
+        return YES;
+    }
+    return NO;
+}
+
 static BOOL isAskedAbout(NEFilterNewFlowVerdict *verdict) {
     return verdict.stubKind == StubVerdictFilterData && verdict.stubPeekInbound == NEFilterFlowBytesMax &&
            verdict.stubPeekOutbound == NEFilterFlowBytesMax;
@@ -172,12 +187,8 @@ static void outgoingTCPToOneHostIsAskedAboutAndNothingElseIs(void) {
     EXPECT(start(provider, story) == nil);
     NEFilterSettings *applied = provider.stubApplied;
     EXPECT(applied.rules.count == 1 && applied.defaultAction == NEFilterActionAllow);
-    NENetworkRule *rule = applied.rules[0].networkRule;
-    EXPECT(strcmp(rule.stubRemote.hostname.UTF8String, "111.111.111.111") == 0);
-    EXPECT(rule.stubRemotePrefix == 32 && rule.stubLocal == nil && !rule.stubIsHostRule);
-    EXPECT(rule.stubProtocol == NENetworkRuleProtocolTCP);
-    EXPECT(rule.stubDirection == NETrafficDirectionOutbound);
-    EXPECT(applied.rules[0].action == NEFilterActionFilterData);
+    expectRule(applied.rules[0], "remote 111.111.111.111/32 port 0, local any, protocol 1, direction 2",
+               NEFilterActionFilterData);
 
     NEFilterSocketFlow *flow = makeFlow((End){"111.111.111.111", 80}, unbound);
     EXPECT(isAskedAbout([provider handleNewFlow:flow]));
@@ -226,19 +237,46 @@ static void everythingIsSentLoopbackToo(void) {
     provider.sendsEverything = YES;
     EXPECT(start(provider, story) == nil);
     EXPECT(provider.stubApplied.rules.count == 4);
-    static const struct {
-        const char *host;
-        NSUInteger prefix;
-    } ends[] = {{"127.0.0.1", 32}, {"::1", 128}};
+    static const char *const texts[] = {
+        "remote 127.0.0.1/32 port 0, local any, protocol 0, direction 0",
+        "remote any, local 127.0.0.1/32 port 0, protocol 0, direction 0",
+        "remote ::1 scope 0/128 port 0, local any, protocol 0, direction 0",
+        "remote any, local ::1 scope 0/128 port 0, protocol 0, direction 0",
+    };
     for (NSUInteger index = 0; index < provider.stubApplied.rules.count; index++) {
-        NENetworkRule *rule = provider.stubApplied.rules[index].networkRule;
-        BOOL isRemote = index % 2 == 0;
-        NWHostEndpoint *named = isRemote ? rule.stubRemote : rule.stubLocal;
-        EXPECT(strcmp(named.hostname.UTF8String, ends[index / 2].host) == 0);
-        EXPECT((isRemote ? rule.stubRemotePrefix : rule.stubLocalPrefix) == ends[index / 2].prefix);
-        EXPECT((isRemote ? rule.stubLocal : rule.stubRemote) == nil);
-        EXPECT(rule.stubProtocol == NENetworkRuleProtocolAny && rule.stubDirection == NETrafficDirectionAny);
-        EXPECT(provider.stubApplied.rules[index].action == NEFilterActionFilterData);
+        expectRule(provider.stubApplied.rules[index], texts[index], NEFilterActionFilterData);
+    }
+}
+
+#define RULE(remote, prefix, local, localPrefix, protocol, direction, action)                          \
+    "{\"networkRule\": {\"remoteNetwork\": " remote ", \"remotePrefix\": " prefix ", \"localNetwork\": " local       \
+    ", \"localPrefix\": " localPrefix ", \"protocol\": \"" protocol "\", \"direction\": \"" direction            \
+    "\"}, \"action\": \"" action "\"}"
+#define END(host, port) "{\"hostname\": \"" host "\", \"port\": \"" port "\"}"
+
+/// The texts are the same on macOS 15 and before; so the rules are.
+static void bothFormsOfRulesSayTheSame(void) {
+    FSVFilterSettings *settings = readSettings(
+        @"{\"rules\": [{\"networkRule\": {\"destinationHost\": " END("example.com", "443")
+         ", \"protocol\": \"TCP\"}, \"action\": \"drop\"},"
+         RULE(END("10.0.0.0", "443"), "8", "null", "0", "UDP", "outbound", "allow") ","
+         RULE("null", "0", END("::1", "0"), "128", "any", "inbound", "filterData") ","
+         RULE(END("fe80::1%lo", "0"), "64", END("0.0.0.0", "22"), "0", "TCP", "any", "drop") ","
+         RULE("null", "0", "null", "0", "any", "any", "allow") "], \"defaultAction\": \"drop\"}");
+    NSError *error = nil;
+    NEFilterSettings *made = [settings frameworkSettingsWithError:&error];
+    EXPECT(error == nil && made.rules.count == 5 && made.defaultAction == NEFilterActionDrop);
+    expectRule(made.rules[0], "host example.com port 443, protocol 1", NEFilterActionDrop);
+    expectRule(made.rules[1], "remote 10.0.0.0/8 port 443, local any, protocol 2, direction 2",
+               NEFilterActionAllow);
+    expectRule(made.rules[2], "remote any, local ::1 scope 0/128 port 0, protocol 0, direction 1",
+               NEFilterActionFilterData);
+    expectRule(made.rules[3],
+               "remote fe80::1 scope 1/64 port 0, local 0.0.0.0/0 port 22, protocol 1, direction 0",
+               NEFilterActionDrop);
+    expectRule(made.rules[4], "remote any, local any, protocol 0, direction 0", NEFilterActionAllow);
+    for (NSUInteger index = 0; index < made.rules.count; index++) {
+        EXPECT(made.rules[index].networkRule.stubTookHostEndpoints == !isMacOS15());
     }
 }
 
@@ -500,6 +538,7 @@ int main(void) {
         TEST(outgoingTCPToOneHostIsAskedAboutAndNothingElseIs),
         TEST(outboundTCPIsWaitedForUntilItIsBound),
         TEST(everythingIsSentLoopbackToo),
+        TEST(bothFormsOfRulesSayTheSame),
         TEST(whatIsLoggedIsLogged),
         TEST(aFlowIsDecidedWithoutAVerdict),
         TEST(aFlowThatWaitedIsFilteredAsOneThatDidNot),

@@ -19,6 +19,8 @@ typedef enum {
     nw_endpoint_type_url = 4,
 } nw_endpoint_type_t;
 
+nw_endpoint_t nw_endpoint_create_host(const char *hostname, const char *port)
+    __attribute__((ns_returns_retained)) API_AVAILABLE(macos(10.14));
 nw_endpoint_type_t nw_endpoint_get_type(nw_endpoint_t endpoint) API_AVAILABLE(macos(10.14));
 const char *nw_endpoint_get_hostname(nw_endpoint_t endpoint) API_AVAILABLE(macos(10.14));
 uint16_t nw_endpoint_get_port(nw_endpoint_t endpoint) API_AVAILABLE(macos(10.14));

@@ -44,6 +44,14 @@ API_DEPRECATED("", macos(10.11, 15.0))
 @end
 
 @interface NENetworkRule : NSObject
+- (instancetype)initWithDestinationHostEndpoint:(nw_endpoint_t)hostEndpoint
+                                       protocol:(NENetworkRuleProtocol)protocol API_AVAILABLE(macos(15.0));
+- (instancetype)initWithRemoteNetworkEndpoint:(nullable nw_endpoint_t)remoteNetwork
+                                 remotePrefix:(NSUInteger)remotePrefix
+                         localNetworkEndpoint:(nullable nw_endpoint_t)localNetwork
+                                  localPrefix:(NSUInteger)localPrefix
+                                     protocol:(NENetworkRuleProtocol)protocol
+                                    direction:(NETrafficDirection)direction API_AVAILABLE(macos(15.0));
 - (instancetype)initWithDestinationHost:(NWHostEndpoint *)hostEndpoint
                                protocol:(NENetworkRuleProtocol)protocol API_DEPRECATED("", macos(10.15, 15.0));
 - (instancetype)initWithRemoteNetwork:(nullable NWHostEndpoint *)remoteNetwork

@@ -43,6 +43,23 @@ nw_endpoint_t StubEndpointOfType(nw_endpoint_type_t type, const char *hostname, 
     return made;
 }
 
+/// An address where the text is one, with an interface that there is; a name otherwise.
+nw_endpoint_t nw_endpoint_create_host(const char *hostname, const char *port) {
+    char address[300] = {0};
+    unsigned char bytes[16];
+    strncpy(address, hostname, sizeof address - 1);
+    char *zone = strchr(address, '%');
+    if (zone != NULL) {
+        *zone++ = 0;
+    }
+    uint32_t scope = zone == NULL ? 0 : if_nametoindex(zone);
+    BOOL isIPv6 = inet_pton(AF_INET6, address, bytes) == 1 && (zone == NULL || scope != 0);
+    BOOL isIPv4 = inet_pton(AF_INET, address, bytes) == 1 && zone == NULL;
+    uint16_t number = (uint16_t)atoi(port);
+    return isIPv6 || isIPv4 ? StubAddressEndpoint(address, number, scope)
+                            : StubEndpointOfType(nw_endpoint_type_host, hostname, number);
+}
+
 nw_endpoint_type_t nw_endpoint_get_type(nw_endpoint_t endpoint) {
     return ((StubEndpoint *)endpoint)->_type;
 }
@@ -76,26 +93,40 @@ const struct sockaddr *nw_endpoint_get_address(nw_endpoint_t endpoint) {
 
 @end
 
+static nw_endpoint_t _Nullable ofHostEndpoint(NWHostEndpoint *_Nullable endpoint) {
+    return endpoint == nil ? nil
+                           : nw_endpoint_create_host((const char *)endpoint.hostname.UTF8String,
+                                                     (const char *)endpoint.port.UTF8String);
+}
+
 @implementation NENetworkRule
 
-- (instancetype)initWithDestinationHost:(NWHostEndpoint *)hostEndpoint
-                               protocol:(NENetworkRuleProtocol)protocol {
-    self = [self initWithRemoteNetwork:hostEndpoint
-                          remotePrefix:0
-                          localNetwork:nil
-                           localPrefix:0
-                              protocol:protocol
-                             direction:NETrafficDirectionOutbound];
+- (instancetype)initWithDestinationHostEndpoint:(nw_endpoint_t)hostEndpoint
+                                       protocol:(NENetworkRuleProtocol)protocol {
+    self = [self initWithRemoteNetworkEndpoint:hostEndpoint
+                                  remotePrefix:0
+                          localNetworkEndpoint:nil
+                                   localPrefix:0
+                                      protocol:protocol
+                                     direction:NETrafficDirectionOutbound];
     self.stubIsHostRule = YES;
     return self;
 }
 
-- (instancetype)initWithRemoteNetwork:(NWHostEndpoint *)remoteNetwork
-                         remotePrefix:(NSUInteger)remotePrefix
-                         localNetwork:(NWHostEndpoint *)localNetwork
-                          localPrefix:(NSUInteger)localPrefix
-                             protocol:(NENetworkRuleProtocol)protocol
-                            direction:(NETrafficDirection)direction {
+- (instancetype)initWithDestinationHost:(NWHostEndpoint *)hostEndpoint
+                               protocol:(NENetworkRuleProtocol)protocol {
+    nw_endpoint_t endpoint = ofHostEndpoint(hostEndpoint);
+    self = [self initWithDestinationHostEndpoint:(nw_endpoint_t _Nonnull)endpoint protocol:protocol];
+    self.stubTookHostEndpoints = YES;
+    return self;
+}
+
+- (instancetype)initWithRemoteNetworkEndpoint:(nw_endpoint_t)remoteNetwork
+                                 remotePrefix:(NSUInteger)remotePrefix
+                         localNetworkEndpoint:(nw_endpoint_t)localNetwork
+                                  localPrefix:(NSUInteger)localPrefix
+                                     protocol:(NENetworkRuleProtocol)protocol
+                                    direction:(NETrafficDirection)direction {
     self = [super init];
     self.stubRemote = remoteNetwork;
     self.stubRemotePrefix = remotePrefix;
@@ -106,7 +137,54 @@ const struct sockaddr *nw_endpoint_get_address(nw_endpoint_t endpoint) {
     return self;
 }
 
+- (instancetype)initWithRemoteNetwork:(NWHostEndpoint *)remoteNetwork
+                         remotePrefix:(NSUInteger)remotePrefix
+                         localNetwork:(NWHostEndpoint *)localNetwork
+                          localPrefix:(NSUInteger)localPrefix
+                             protocol:(NENetworkRuleProtocol)protocol
+                            direction:(NETrafficDirection)direction {
+    self = [self initWithRemoteNetworkEndpoint:ofHostEndpoint(remoteNetwork)
+                                  remotePrefix:remotePrefix
+                          localNetworkEndpoint:ofHostEndpoint(localNetwork)
+                                   localPrefix:localPrefix
+                                      protocol:protocol
+                                     direction:direction];
+    self.stubTookHostEndpoints = YES;
+    return self;
+}
+
 @end
+
+static NSString *textOfNetwork(nw_endpoint_t _Nullable endpoint, NSUInteger prefix) {
+    StubEndpoint *made = (StubEndpoint *)endpoint;
+    if (made == nil) {
+        return @"any";
+    }
+    if (made->_type != nw_endpoint_type_address) {
+        return [NSString stringWithFormat:@"name %s/%lu port %u", made->_hostname, prefix, made->_port];
+    }
+    char text[INET6_ADDRSTRLEN] = {0};
+    if (made->_address.any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &made->_address.v4.sin_addr, text, sizeof text);
+        return [NSString stringWithFormat:@"%s/%lu port %u", text, prefix, made->_port];
+    }
+    inet_ntop(AF_INET6, &made->_address.v6.sin6_addr, text, sizeof text);
+    return [NSString stringWithFormat:@"%s scope %u/%lu port %u", text, made->_address.v6.sin6_scope_id, prefix,
+                                      made->_port];
+}
+
+NSString *StubTextOfRule(NENetworkRule *rule) {
+    StubEndpoint *remote = (StubEndpoint *)rule.stubRemote;
+    if (rule.stubIsHostRule) {
+        return [NSString stringWithFormat:@"%s %s port %u, protocol %lu",
+                                          remote->_type == nw_endpoint_type_host ? "host" : "no host",
+                                          remote->_hostname, remote->_port, rule.stubProtocol];
+    }
+    return [NSString stringWithFormat:@"remote %@, local %@, protocol %lu, direction %lu",
+                                      textOfNetwork(rule.stubRemote, rule.stubRemotePrefix),
+                                      textOfNetwork(rule.stubLocal, rule.stubLocalPrefix), rule.stubProtocol,
+                                      rule.stubDirection];
+}
 
 @implementation NEFilterRule
 
