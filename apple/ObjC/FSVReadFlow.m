@@ -16,7 +16,11 @@ typedef struct Setters {
 static const Setters remoteEnd = {fsv_flow_set_remote, fsv_flow_set_remote_sockaddr};
 static const Setters localEnd = {fsv_flow_set_local, fsv_flow_set_local_sockaddr};
 
-static fsv_status setText(fsv_flow *read, Setters set, const char *host, const char *port) {
+/// Text that is no Unicode, for instance a lone surrogate, comes as NULL.
+static fsv_status setText(fsv_flow *read, Setters set, const char *_Nullable host, const char *_Nullable port) {
+    if (host == NULL || port == NULL) {
+        return FSV_STATUS_NOT_UTF8;
+    }
     return set.text(read, host, strlen(host), port, strlen(port));
 }
 
@@ -35,12 +39,16 @@ static fsv_status setEndpoint(fsv_flow *read, Setters set, BOOL isRemote,
     if (type == nw_endpoint_type_host) {
         char port[8] = {0};
         snprintf(port, sizeof port, "%u", (unsigned)nw_endpoint_get_port(endpoint));
-        return setText(read, set, nw_endpoint_get_hostname(endpoint), port);
+        const char *hostname = nw_endpoint_get_hostname(endpoint);
+        return hostname == NULL ? FSV_STATUS_INVALID_FLOW : setText(read, set, hostname, port);
     }
-    if (type != nw_endpoint_type_address) {
+    const struct sockaddr *address = NULL;
+    if (type == nw_endpoint_type_address) {
+        address = nw_endpoint_get_address(endpoint);
+    }
+    if (address == NULL) {
         return FSV_STATUS_INVALID_FLOW;
     }
-    const struct sockaddr *address = nw_endpoint_get_address(endpoint);
     fsv_status status = set.sockaddr(read, address, address->sa_len);
     if (status == FSV_STATUS_OK && address->sa_family == AF_INET6) {
         struct sockaddr_in6 address6;

@@ -26,9 +26,10 @@ char *StubLoggedLines(const char *subsystem, const char *category);
 @property(readwrite, nullable) NSString *remoteHostname;
 @end
 
-/// An endpoint of Network: an address with a port, `scope` 0 for none; or whatever else there is.
+/// An endpoint of Network: an address with a port, `scope` 0 for none; or whatever else there is, which may have
+/// neither a name nor an address.
 nw_endpoint_t StubAddressEndpoint(const char *address, uint16_t port, uint32_t scope);
-nw_endpoint_t StubEndpointOfType(nw_endpoint_type_t type, const char *hostname, uint16_t port);
+nw_endpoint_t StubEndpointOfType(nw_endpoint_type_t type, const char *_Nullable hostname, uint16_t port);
 
 typedef NS_ENUM(NSInteger, StubVerdict) { StubVerdictAllow = 1, StubVerdictDrop = 2, StubVerdictFilterData = 4 };
 

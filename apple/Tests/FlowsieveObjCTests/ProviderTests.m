@@ -470,6 +470,36 @@ static void whatCannotBeDecidedIsDroppedAndCounted(void) {
     EXPECT(provider.statistics.failed == 3);
 }
 
+/// Of text that is no Unicode, and of endpoints that lack what their type has.
+static void endpointsWithoutTextAreDropped(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, story) == nil);
+    const End remote = {"198.51.100.7", 443}, local = {"192.168.1.5", 50000};
+    NSString *none = [[NSString alloc] init];
+    EXPECT(none.UTF8String == NULL);
+    NWHostEndpoint *const old[] = {[NWHostEndpoint endpointWithHostname:none port:@"443"],
+                                   [NWHostEndpoint endpointWithHostname:@"10.0.0.1" port:none]};
+    const nw_endpoint_type_t types[] = {nw_endpoint_type_host, nw_endpoint_type_address};
+    for (size_t index = 0; index < 4; index++) {
+        NEFilterSocketFlow *flow = makeFlow(remote, local);
+        if (index < 2) {
+            flow.remoteEndpoint = old[index % 2];
+            flow.remoteFlowEndpoint = StubEndpointOfType(types[index % 2], NULL, 443);
+        } else {
+            flow.localEndpoint = old[index % 2];
+            flow.localFlowEndpoint = StubEndpointOfType(types[index % 2], NULL, 443);
+        }
+        EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+        fsv_flow read = FSV_FLOW_INIT;
+        NSObject *names = nil;
+        EXPECT(FSVReadFlow(flow, &read, &names) == (isMacOS15() ? FSV_STATUS_INVALID_FLOW : FSV_STATUS_NOT_UTF8));
+    }
+    NEFilterSocketFlow *flow = makeFlow(remote, local);
+    flow.remoteHostname = none;
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    EXPECT(provider.statistics.failed == 5);
+}
+
 static void settingsThatCannotBeReadSayWhere(void) {
     TestProvider *provider = [[TestProvider alloc] init];
     NSError *error =
@@ -548,6 +578,7 @@ int main(void) {
         TEST(aNameLivesAsLongAsWhatWasReturnedWithIt),
         TEST(aScopeIsReadAsTheNameOfItsInterface),
         TEST(whatCannotBeDecidedIsDroppedAndCounted),
+        TEST(endpointsWithoutTextAreDropped),
         TEST(settingsThatCannotBeReadSayWhere),
         TEST(aRefusedFirstStagePutsTheFormerSettingsBack),
         TEST(moreThan1000RulesArePlanned),

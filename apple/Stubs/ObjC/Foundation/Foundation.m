@@ -129,7 +129,9 @@ static char *formatted(const char *format, va_list values, BOOL isLog);
 }
 
 - (nullable NSData *)dataUsingEncoding:(NSStringEncoding)__unused encoding {
-    return [NSData dataWithBytes:self.UTF8String length:strlen(self.UTF8String)];
+    // A text that is no Unicode, as one of a lone surrogate, has no UTF-8; here it is one of the class itself.
+    const char *text = self.UTF8String;
+    return text == NULL ? nil : [NSData dataWithBytes:text length:strlen(text)];
 }
 
 @end

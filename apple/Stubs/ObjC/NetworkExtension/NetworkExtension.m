@@ -9,6 +9,7 @@
   @public
     nw_endpoint_type_t _type;
     char _hostname[300];
+    BOOL _isEmpty;
     uint16_t _port;
     union {
         struct sockaddr any;
@@ -35,11 +36,12 @@ nw_endpoint_t StubAddressEndpoint(const char *address, uint16_t port, uint32_t s
     return made;
 }
 
-nw_endpoint_t StubEndpointOfType(nw_endpoint_type_t type, const char *hostname, uint16_t port) {
+nw_endpoint_t StubEndpointOfType(nw_endpoint_type_t type, const char *_Nullable hostname, uint16_t port) {
     StubEndpoint *made = [[StubEndpoint alloc] init];
     made->_type = type;
     made->_port = port;
-    strncpy(made->_hostname, hostname, sizeof made->_hostname - 1);
+    made->_isEmpty = hostname == NULL;
+    strncpy(made->_hostname, hostname == NULL ? "" : (const char *)hostname, sizeof made->_hostname - 1);
     return made;
 }
 
@@ -65,7 +67,8 @@ nw_endpoint_type_t nw_endpoint_get_type(nw_endpoint_t endpoint) {
 }
 
 const char *nw_endpoint_get_hostname(nw_endpoint_t endpoint) {
-    return ((StubEndpoint *)endpoint)->_hostname;
+    StubEndpoint *made = (StubEndpoint *)endpoint;
+    return made->_isEmpty ? NULL : made->_hostname;
 }
 
 uint16_t nw_endpoint_get_port(nw_endpoint_t endpoint) {
@@ -73,7 +76,8 @@ uint16_t nw_endpoint_get_port(nw_endpoint_t endpoint) {
 }
 
 const struct sockaddr *nw_endpoint_get_address(nw_endpoint_t endpoint) {
-    return &((StubEndpoint *)endpoint)->_address.any;
+    StubEndpoint *made = (StubEndpoint *)endpoint;
+    return made->_isEmpty ? NULL : &made->_address.any;
 }
 
 @implementation NWEndpoint
