@@ -66,17 +66,50 @@ static NSError *madeIfNil(NSError *_Nullable error) {
     return error ?: FSVMakeError(FSV_STATUS_INVALID_SETTINGS, NULL);
 }
 
+/// A reload that waits or is under way.
+@interface FSVReload : NSObject
+
+@property(readonly) FSVFilterSettings *settings;
+@property(readonly, copy) FSVCompletionHandler completionHandler;
+
+@end
+
+@implementation FSVReload
+
+- (instancetype)initWithSettings:(FSVFilterSettings *)settings
+               completionHandler:(FSVCompletionHandler)completionHandler {
+    self = [super init];
+    if (self != nil) {
+        _settings = settings;
+        _completionHandler = [completionHandler copy];
+    }
+    return self;
+}
+
+/// On a thread of its own, since the handler may wait for another reload.
+- (void)callWithError:(nullable NSError *)error {
+    dispatch_async(dispatch_get_global_queue(QOS_CLASS_USER_INITIATED, 0), ^{
+        self.completionHandler(error);
+    });
+}
+
+@end
+
 @implementation FSVFilterDataProvider {
     // Set in init and never again; NULL if no matcher could be made, and then every flow gets the failure
     // action.
     fsv_live *_live;
     fsv_action _failureAction;
     fsv_precedence _precedence;
-    dispatch_queue_t _reloads;
+    // Settings are planned and put in force here, one after the other.
+    dispatch_queue_t _installs;
 
     os_unfair_lock _lock; // of all below
+    // The last whose first stage the framework took; at first, those of the failure action.
     FSVFilterSettings *_settings;
-    BOOL _hasLocalRules;
+    BOOL _hasLocalRules; // of the settings in force
+    // The first is under way.
+    NSMutableArray<FSVReload *> *_reloads;
     uint64_t _waited;
     uint64_t _failed;
     uint64_t _otherKinds;
@@ -88,7 +121,8 @@ static NSError *madeIfNil(NSError *_Nullable error) {
         return nil;
     }
     _lock = OS_UNFAIR_LOCK_INIT;
-    _reloads = dispatch_queue_create("flowsieve.reloads", DISPATCH_QUEUE_SERIAL);
+    _installs = dispatch_queue_create("flowsieve.reloads", DISPATCH_QUEUE_SERIAL);
+    _reloads = [NSMutableArray array];
     fsv_matcher_options options = self.matcherOptions;
     fsv_action action = options.failure_action;
     BOOL isOther = action == FSV_ACTION_ALLOW || action == FSV_ACTION_FILTER_DATA;
@@ -188,18 +222,14 @@ static NSError *madeIfNil(NSError *_Nullable error) {
 
 - (void)reloadSettings:(FSVFilterSettings *)settings
      completionHandler:(FSVCompletionHandler)completionHandler {
-    // Planning takes long for many rules. The queue does one reload after the other, and waits for the
-    // framework in between.
-    dispatch_async(_reloads, ^{
-        dispatch_semaphore_t applied = dispatch_semaphore_create(0);
-        [self install:settings
-            completionHandler:^(NSError *_Nullable error) {
-                // Before the handler, which may wait for another reload.
-                dispatch_semaphore_signal(applied);
-                completionHandler(error);
-            }];
-        dispatch_semaphore_wait(applied, DISPATCH_TIME_FOREVER);
-    });
+    FSVReload *reload = [[FSVReload alloc] initWithSettings:settings completionHandler:completionHandler];
+    os_unfair_lock_lock(&_lock);
+    [_reloads addObject:reload];
+    BOOL isFirst = _reloads.count == 1;
+    os_unfair_lock_unlock(&_lock);
+    if (isFirst) {
+        [self begin:reload];
+    }
 }
 
 - (void)decideFlow:(NEFilterSocketFlow *)flow decision:(fsv_decision *)decision {
@@ -252,6 +282,16 @@ static NSError *madeIfNil(NSError *_Nullable error) {
            "%llu flows waited for, %llu failures, %llu of other kinds",
            (long)reason, counts.generation, counts.hits.by_rule, counts.hits.by_default,
            counts.hits.by_loopback, counts.waited, counts.failed, counts.otherKinds);
+    os_unfair_lock_lock(&_lock);
+    NSMutableArray<FSVReload *> *ended = _reloads;
+    _reloads = [NSMutableArray array];
+    os_unfair_lock_unlock(&_lock);
+    NSDictionary *info = @{NSLocalizedDescriptionKey : @"the filter was stopped before the reload was done"};
+    for (NSUInteger index = 0; index < ended.count; index++) {
+        [ended[index] callWithError:[NSError errorWithDomain:FSVReloadErrorDomain
+                                                        code:FSVReloadErrorStopped
+                                                    userInfo:info]];
+    }
     completionHandler();
 }
 
@@ -410,62 +450,116 @@ static NSError *madeIfNil(NSError *_Nullable error) {
     return mustWait;
 }
 
-- (void)setSettings:(FSVFilterSettings *)settings hasLocalRules:(BOOL)hasLocal {
+- (void)setHasLocalRules:(BOOL)hasLocal {
     os_unfair_lock_lock(&_lock);
-    _settings = settings;
     _hasLocalRules = hasLocal;
     os_unfair_lock_unlock(&_lock);
 }
 
 /// Puts settings into the matcher.
 - (BOOL)replace:(FSVFilterSettings *)settings generation:(uint64_t *)generation error:(NSError **)error {
+    // A call for each rule, and flows wait for the lock.
     BOOL hasLocal = hasLocalRules(settings);
     // Before they are in force, so that no flow that should be waited for is not.
     os_unfair_lock_lock(&_lock);
-    _hasLocalRules = _hasLocalRules || hasLocal;
+    BOOL former = _hasLocalRules;
+    _hasLocalRules = former || hasLocal;
     os_unfair_lock_unlock(&_lock);
     fsv_error *failure = NULL;
     fsv_status status = fsv_live_replace(_live, settings.handle, generation, &failure);
-    if (!FSVSucceeded(status, failure, error)) {
-        os_unfair_lock_lock(&_lock);
-        FSVFilterSettings *kept = _settings;
-        os_unfair_lock_unlock(&_lock);
-        [self setSettings:kept hasLocalRules:kept != nil && hasLocalRules(kept)];
-        return NO;
-    }
-    [self setSettings:settings hasLocalRules:hasLocal];
-    return YES;
+    BOOL isDone = FSVSucceeded(status, failure, error);
+    [self setHasLocalRules:isDone ? hasLocal : former];
+    return isDone;
 }
 
-- (void)install:(FSVFilterSettings *)settings completionHandler:(FSVCompletionHandler)completionHandler {
+- (void)begin:(FSVReload *)reload {
+    // Planning takes long for many rules, and the framework waits for nobody.
+    dispatch_async(_installs, ^{
+        [self install:reload];
+    });
+}
+
+/// Whether a reload is under way: stopFilter has not ended it.
+- (BOOL)isUnderWay:(FSVReload *)reload {
+    os_unfair_lock_lock(&_lock);
+    BOOL isUnderWay = _reloads.count > 0 && _reloads[0] == reload;
+    os_unfair_lock_unlock(&_lock);
+    return isUnderWay;
+}
+
+- (void)end:(FSVReload *)reload error:(nullable NSError *)error {
+    FSVReload *next = nil;
+    os_unfair_lock_lock(&_lock);
+    BOOL isEnded = _reloads.count > 0 && _reloads[0] == reload;
+    if (isEnded) {
+        [_reloads removeObjectAtIndex:0];
+        next = _reloads.count > 0 ? _reloads[0] : nil;
+        _settings = error == nil ? reload.settings : _settings;
+    }
+    os_unfair_lock_unlock(&_lock);
+    if (!isEnded) {
+        return;
+    }
+    if (next != nil) {
+        [self begin:(FSVReload *)next];
+    }
+    [reload callWithError:error];
+}
+
+- (void)install:(FSVReload *)reload {
+    if (![self isUnderWay:reload]) {
+        return;
+    }
     NSError *error = nil;
+    FSVFilterSettings *settings = reload.settings;
     FSVFilterSettings *firstStage = [self firstStageForSettings:settings error:&error];
     NEFilterSettings *framework = [firstStage frameworkSettingsWithError:&error];
-    os_unfair_lock_lock(&_lock);
-    FSVFilterSettings *former = _settings;
-    os_unfair_lock_unlock(&_lock);
+    if (![self isUnderWay:reload]) {
+        return;
+    }
     uint64_t generation = 0;
     if (framework == nil || ![self replace:settings generation:&generation error:&error]) {
         error = madeIfNil(error);
         os_log_error(self.log, "settings not taken: %{public}@", error.localizedDescription);
-        completionHandler(error);
+        [self end:reload error:error];
+        return;
+    }
+    if (![self isUnderWay:reload]) {
         return;
     }
     [self applySettings:framework
         completionHandler:^(NSError *_Nullable refusal) {
-            NSError *failure = nil;
-            if (refusal == nil) {
+            if (refusal != nil) {
+                // Where nothing else is put in force meanwhile.
+                dispatch_async(self->_installs, ^{
+                    [self putBackFor:reload refusal:(NSError *)refusal];
+                });
+                return;
+            }
+            if ([self isUnderWay:reload]) {
                 os_log(self.log, "generation %llu: %lu rules, first stage of %lu", generation,
                        (unsigned long)fsv_settings_rule_count(settings.handle),
                        (unsigned long)framework.rules.count);
-            } else if (former == nil || ![self replace:former generation:NULL error:&failure]) {
-                os_log_fault(self.log, "first stage refused: %{public}@; former settings not put back",
-                             refusal.localizedDescription);
-            } else {
-                os_log_error(self.log, "first stage refused: %{public}@", refusal.localizedDescription);
             }
-            completionHandler(refusal);
+            [self end:reload error:nil];
         }];
+}
+
+- (void)putBackFor:(FSVReload *)reload refusal:(NSError *)refusal {
+    if (![self isUnderWay:reload]) {
+        return;
+    }
+    os_unfair_lock_lock(&_lock);
+    FSVFilterSettings *former = _settings;
+    os_unfair_lock_unlock(&_lock);
+    NSError *failure = nil;
+    if (former == nil || ![self replace:(FSVFilterSettings *)former generation:NULL error:&failure]) {
+        os_log_fault(self.log, "first stage refused: %{public}@; former settings not put back",
+                     refusal.localizedDescription);
+    } else {
+        os_log_error(self.log, "first stage refused: %{public}@", refusal.localizedDescription);
+    }
+    [self end:reload error:refusal];
 }
 
 @end

@@ -4,6 +4,7 @@
 #import <Network/Network.h>
 
 NSErrorDomain const FSVErrorDomain = @"FSVErrorDomain";
+NSErrorDomain const FSVReloadErrorDomain = @"FSVReloadErrorDomain";
 NSErrorUserInfoKey const FSVErrorLineKey = @"FSVErrorLine";
 NSErrorUserInfoKey const FSVErrorColumnKey = @"FSVErrorColumn";
 NSErrorUserInfoKey const FSVErrorRuleKey = @"FSVErrorRule";

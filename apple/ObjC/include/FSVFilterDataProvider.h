@@ -22,6 +22,14 @@ extern NSErrorUserInfoKey const FSVErrorLineKey;
 extern NSErrorUserInfoKey const FSVErrorColumnKey;
 extern NSErrorUserInfoKey const FSVErrorRuleKey;
 
+/// The domain of errors of a reload that are no fsv_status.
+extern NSErrorDomain const FSVReloadErrorDomain;
+
+typedef NS_ENUM(NSInteger, FSVReloadError) {
+    /// The filter was stopped before the framework had answered.
+    FSVReloadErrorStopped = 1,
+};
+
 /// NEFilterSettings of any size. Immutable; any thread may use it.
 @interface FSVFilterSettings : NSObject
 
@@ -116,6 +124,10 @@ fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Null
 
 /// Puts settings in the place of the current ones, and gives the framework their first stage. On failure the
 /// former settings stay or are put back. Reloads are done one after the other.
+///
+/// A framework that never answers keeps all of them waiting, until stopFilter ends them: FSVReloadErrorStopped in
+/// FSVReloadErrorDomain. The extension then goes on with the settings that it has by then, a later reload works as
+/// ever, and an answer that comes late changes nothing.
 - (void)reloadSettings:(FSVFilterSettings *)settings
      completionHandler:(void (^)(NSError *_Nullable error))completionHandler;
 

@@ -19,6 +19,8 @@
         // Set in init as well.
         private var options = MatcherOptions()
         private let state = State()
+        // Settings are planned and put in force here, one after the other.
+        private let installs = DispatchQueue(label: "flowsieve.reloads", qos: .userInitiated)
 
         public override init() {
             super.init()
@@ -112,15 +114,20 @@
         /// If they cannot be compiled or planned, or the framework refuses the first stage, the former
         /// settings stay or are put back, and the handler gets the error. Nothing is promised about flows
         /// that the framework decides meanwhile (S-78). Reloads are done one after the other.
+        ///
+        /// A framework that never answers keeps all of them waiting, until `stopFilter` ends them:
+        /// ``ReloadError/stopped``. The extension then goes on with the settings that it has by then, a later
+        /// reload works as ever, and an answer that comes late changes nothing.
         public final func reload(
             _ settings: FilterSettings, completionHandler: @escaping @Sendable (Error?) -> Void
         ) {
+            let reload = Reload(settings, completionHandler)
             let isFirst = state.with { state in
-                state.reloads.append((settings, completionHandler))
+                state.reloads.append(reload)
                 return state.reloads.count == 1
             }
             if isFirst {
-                nextReload()
+                begin(reload)
             }
         }
 
@@ -167,6 +174,13 @@
         ) {
             let counts = statistics()
             log.notice("stopped, reason \(reason.rawValue): \(counts.description, privacy: .public)")
+            let ended = state.with { state in
+                defer { state.reloads = [] }
+                return state.reloads
+            }
+            for reload in ended {
+                call(reload, ReloadError.stopped)
+            }
             completionHandler()
         }
 
@@ -298,76 +312,110 @@
                 "action \(String(describing: decision.action), privacy: .public), rule \(rule, privacy: .public)")
         }
 
-        private func nextReload() {
-            let next = state.with(\.reloads.first)
-            guard let (settings, completionHandler) = next else { return }
+        private func begin(_ reload: Reload) {
             // Planning takes long for many rules, and the framework waits for nobody.
-            DispatchQueue.global(qos: .userInitiated).async {
-                self.install(settings) { error in
-                    let isLast = self.state.with { state in
-                        state.reloads.removeFirst()
-                        return state.reloads.isEmpty
-                    }
-                    // Before the handler, which may wait for another reload.
-                    if !isLast {
-                        self.nextReload()
-                    }
-                    completionHandler(error)
-                }
-            }
+            installs.async { self.install(reload) }
         }
 
-        private func install(
-            _ settings: FilterSettings, completionHandler: @escaping @Sendable (Error?) -> Void
-        ) {
-            let former = state.with(\.settings)
+        /// Whether a reload is under way: `stopFilter` has not ended it.
+        private func isUnderWay(_ reload: Reload) -> Bool {
+            state.with { $0.reloads.first === reload }
+        }
+
+        private func end(_ reload: Reload, _ error: Error?) {
+            let (isEnded, next) = state.with { state -> (Bool, Reload?) in
+                guard state.reloads.first === reload else { return (false, nil) }
+                state.reloads.removeFirst()
+                if error == nil {
+                    state.settings = reload.settings
+                }
+                return (true, state.reloads.first)
+            }
+            guard isEnded else { return }
+            if let next {
+                begin(next)
+            }
+            call(reload, error)
+        }
+
+        /// On a thread of its own, since the handler may wait for another reload.
+        private func call(_ reload: Reload, _ error: Error?) {
+            DispatchQueue.global(qos: .userInitiated).async { reload.completionHandler(error) }
+        }
+
+        private func install(_ reload: Reload) {
+            guard isUnderWay(reload) else { return }
+            let settings = reload.settings
             let first: NEFilterSettings
             let generation: UInt64
             do throws(FlowsieveError) {
-                guard let live else {
-                    throw FlowsieveError(code: .invalidSettings, message: "there is no matcher")
-                }
                 let precedence = options.precedence
                 first = try NEFilterSettings(
                     try firstStage.settings(for: settings, precedence: precedence))
-                // Before they are in force, so that no flow that should be waited for is not.
-                let hasLocalRules = settings.hasLocalRules
-                state.with { $0.hasLocalRules = $0.hasLocalRules || hasLocalRules }
-                generation = try live.replace(with: settings)
-                state.with { state in
-                    (state.settings, state.hasLocalRules) = (settings, hasLocalRules)
-                }
+                guard isUnderWay(reload) else { return }
+                generation = try replace(with: settings)
             } catch {
-                state.with { $0.hasLocalRules = $0.settings?.hasLocalRules ?? false }
                 log.error("settings not taken: \(error.message, privacy: .public)")
-                completionHandler(error)
+                end(reload, error)
                 return
             }
+            guard isUnderWay(reload) else { return }
             let count = first.rules.count
             apply(first) { error in
-                if let error {
-                    let text = String(describing: error)
-                    self.log.error("first stage of \(count) rules refused: \(text, privacy: .public)")
-                    self.putBack(former)
-                } else {
-                    self.log.notice(
-                        "generation \(generation): \(settings.ruleCount) rules, first stage of \(count)")
+                guard let error else {
+                    if self.isUnderWay(reload) {
+                        self.log.notice(
+                            "generation \(generation): \(settings.ruleCount) rules, first stage of \(count)")
+                    }
+                    self.end(reload, nil)
+                    return
                 }
-                completionHandler(error)
+                // Where nothing else is put in force meanwhile.
+                let refusal = Unchecked(error)
+                self.installs.async {
+                    guard self.isUnderWay(reload) else { return }
+                    let text = String(describing: refusal.value)
+                    self.log.error("first stage of \(count) rules refused: \(text, privacy: .public)")
+                    self.putBack()
+                    self.end(reload, refusal.value)
+                }
             }
         }
 
-        private func putBack(_ former: FilterSettings?) {
-            guard let former, let live else { return }
-            let hasLocalRules = former.hasLocalRules
+        private func replace(with settings: FilterSettings) throws(FlowsieveError) -> UInt64 {
+            guard let live else {
+                throw FlowsieveError(code: .invalidSettings, message: "there is no matcher")
+            }
+            let hasLocalRules = settings.hasLocalRules
+            // Before they are in force, so that no flow that should be waited for is not.
             state.with { $0.hasLocalRules = $0.hasLocalRules || hasLocalRules }
             do throws(FlowsieveError) {
-                try live.replace(with: former)
-                state.with { ($0.settings, $0.hasLocalRules) = (former, hasLocalRules) }
+                let generation = try live.replace(with: settings)
+                state.with { $0.hasLocalRules = hasLocalRules }
+                return generation
+            } catch {
+                state.with { $0.hasLocalRules = $0.settings?.hasLocalRules ?? false }
+                throw error
+            }
+        }
+
+        private func putBack() {
+            guard let former = state.with(\.settings) else { return }
+            do throws(FlowsieveError) {
+                _ = try replace(with: former)
             } catch {
                 log.fault("former settings not put back: \(error.message, privacy: .public)")
             }
         }
+    }
+
+    /// Why a reload ended that was not refused.
+    public enum ReloadError: Error, Hashable, Sendable, CustomStringConvertible, LocalizedError {
+        /// The filter was stopped before the framework had answered.
+        case stopped
+
+        public var description: String { "the filter was stopped before the reload was done" }
+        public var errorDescription: String? { description }
     }
 
     /// What a provider did.
@@ -397,11 +445,13 @@
     /// What changes in a provider, for one thread at a time.
     private final class State: @unchecked Sendable {
         private let lock = NSLock()
+        /// The last whose first stage the framework took; at first, those of the failure action.
         var settings: FilterSettings?
+        /// Of the settings in force.
         var hasLocalRules = false
         var counters = Counters()
-        /// The first is being done.
-        var reloads: [(FilterSettings, @Sendable (Error?) -> Void)] = []
+        /// The first is under way.
+        var reloads: [Reload] = []
 
         struct Counters {
             var waited = 0
@@ -411,6 +461,15 @@
 
         func with<Result>(_ body: (State) -> Result) -> Result {
             lock.withLock { body(self) }
+        }
+    }
+
+    private final class Reload: Sendable {
+        let settings: FilterSettings
+        let completionHandler: @Sendable (Error?) -> Void
+
+        init(_ settings: FilterSettings, _ completionHandler: @escaping @Sendable (Error?) -> Void) {
+            (self.settings, self.completionHandler) = (settings, completionHandler)
         }
     }
 

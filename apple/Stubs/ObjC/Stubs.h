@@ -65,6 +65,9 @@ NSString *StubTextOfRule(NENetworkRule *rule);
 /// What was applied last, and was not refused.
 @property(nullable) NEFilterSettings *stubApplied;
 @property(nullable) NSError *stubRefusal;
+/// Whether nothing is applied or answered: the last handler is kept.
+@property BOOL stubIsSilent;
+@property(copy, nullable) void (^stubUnanswered)(NSError *_Nullable error);
 @end
 
 NS_ASSUME_NONNULL_END

@@ -541,6 +541,86 @@ static void aRefusedFirstStagePutsTheFormerSettingsBack(void) {
     EXPECT(isStopped);
 }
 
+static BOOL isReached(BOOL (^condition)(void)) {
+    for (int wait = 0; wait < 5000 && !condition(); wait++) {
+        usleep(1000);
+    }
+    return condition();
+}
+
+static void stop(FSVFilterDataProvider *provider) {
+    [provider stopFilterWithReason:NEProviderStopReasonUserInitiated
+                 completionHandler:^{
+                 }];
+}
+
+static void aStopEndsReloadsThatTheFrameworkDoesNotAnswer(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    provider.sendsEverything = YES;
+    EXPECT(start(provider, story) == nil);
+    FSVFilterSettings *open = readSettings(@"{\"rules\": [], \"defaultAction\": \"allow\"}");
+    FSVFilterSettings *closed = readSettings(@"{\"rules\": [], \"defaultAction\": \"drop\"}");
+    provider.stubIsSilent = YES;
+    __block int ended = 0, stopped = 0;
+    dispatch_semaphore_t one = dispatch_semaphore_create(1);
+    for (int index = 0; index < 3; index++) {
+        [provider reloadSettings:open
+               completionHandler:^(NSError *_Nullable error) {
+                   dispatch_semaphore_wait(one, DISPATCH_TIME_FOREVER);
+                   ended++;
+                   stopped += strcmp(error.domain.UTF8String, FSVReloadErrorDomain.UTF8String) == 0 &&
+                              error.code == FSVReloadErrorStopped;
+                   dispatch_semaphore_signal(one);
+               }];
+    }
+    EXPECT(isReached(^{ return (BOOL)(provider.stubUnanswered != nil); }));
+    stop(provider);
+    EXPECT(isReached(^{ return (BOOL)(ended == 3); }) && stopped == 3);
+    if (ended != 3) {
+        return;
+    }
+    // The next works, and what the framework says of the first then puts nothing back.
+    provider.stubIsSilent = NO;
+    EXPECT(reload(provider, closed) == nil);
+    uint64_t generation = provider.statistics.generation;
+    provider.stubUnanswered([NSError errorWithDomain:@"late" code:1 userInfo:nil]);
+    provider.stubUnanswered = nil;
+    EXPECT(reload(provider, closed) == nil);
+    NEFilterSocketFlow *flow = makeFlow((End){"198.51.100.7", 443}, unbound);
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    EXPECT(provider.statistics.generation == generation + 1 && ended == 3);
+    // A start is ended as well.
+    provider.stubIsSilent = YES;
+    __block NSError *notStarted = nil;
+    [provider startFilterWithCompletionHandler:^(NSError *_Nullable error) {
+        notStarted = error;
+    }];
+    EXPECT(isReached(^{ return (BOOL)(provider.stubUnanswered != nil); }));
+    stop(provider);
+    EXPECT(isReached(^{ return (BOOL)(notStarted != nil); }) && notStarted.code == FSVReloadErrorStopped);
+    provider.stubUnanswered(nil);
+    provider.stubUnanswered = nil;
+    // What was put in force without an answer is not what a refusal puts back.
+    provider.stubIsSilent = NO;
+    provider.stubRefusal = [NSError errorWithDomain:@"test" code:7 userInfo:nil];
+    EXPECT(reload(provider, open).code == 7);
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+}
+
+/// For instance a reload from within the handler of another.
+static void aHandlerMayWaitForAnotherReload(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, story) == nil);
+    FSVFilterSettings *settings = readSettings(@"{\"rules\": [], \"defaultAction\": \"drop\"}");
+    __block BOOL isDone = NO;
+    [provider reloadSettings:settings
+           completionHandler:^(NSError *_Nullable first) {
+               NSError *second = reload(provider, settings);
+               isDone = first == nil && second == nil;
+           }];
+    EXPECT(isReached(^{ return isDone; }));
+}
+
 static void moreThan1000RulesArePlanned(void) {
     fsv_settings *many = NULL;
     EXPECT(fsv_settings_new(FSV_ACTION_ALLOW, &many) == FSV_STATUS_OK);
@@ -581,6 +661,8 @@ int main(void) {
         TEST(endpointsWithoutTextAreDropped),
         TEST(settingsThatCannotBeReadSayWhere),
         TEST(aRefusedFirstStagePutsTheFormerSettingsBack),
+        TEST(aStopEndsReloadsThatTheFrameworkDoesNotAnswer),
+        TEST(aHandlerMayWaitForAnotherReload),
         TEST(moreThan1000RulesArePlanned),
     };
     size_t count = sizeof tests / sizeof *tests;

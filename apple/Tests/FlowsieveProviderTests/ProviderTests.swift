@@ -503,6 +503,71 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
     }
 }
 
+@Suite struct StopTests {
+    @Test func aStopEndsReloadsThatTheFrameworkDoesNotAnswer() async throws {
+        let framework = try await started([rule(.drop, to: "10.0.0.1", 32)], .allow, stage: .everything)
+        let provider = framework.provider
+        let flow = NEFilterSocketFlow.make(to: ("10.0.0.1", 443))
+        let (apply, unanswered, ended) = (provider.stubApply, Kept<(Error?) -> Void>(), Kept<Error?>())
+        provider.stubApply = { _, done in unanswered.add(done) }
+        let open = try FilterSettings(rules: [], defaultAction: .allow)
+        for _ in 0..<3 {
+            provider.reload(open) { error in ended.add(error) }
+        }
+        #expect(await unanswered.reaches(1))
+        await withCheckedContinuation { done in
+            provider.stopFilter(with: .userInitiated) { done.resume() }
+        }
+        try #require(await ended.reaches(3))
+        #expect(ended.all.allSatisfy { $0.map { String(describing: $0) }?.contains("stopped") == true })
+        // The next works, and what the framework says of the first then puts nothing back.
+        provider.stubApply = apply
+        let closed = try FilterSettings(rules: [rule(.drop, to: "10.0.0.0", 8)], defaultAction: .allow)
+        #expect(await provider.reload(closed) == nil)
+        let generation = provider.statistics().generation
+        unanswered.all[0](StubRefusal(description: "late"))
+        #expect(await provider.reload(closed) == nil)
+        #expect(try framework.run(flow) == .provider(.drop, atData: false))
+        #expect(provider.statistics().generation == generation + 1)
+        #expect(ended.all.count == 3)
+        // Nor does it put settings in force that it never answered for.
+        framework.refuse(true)
+        #expect(await provider.reload(open) is StubRefusal)
+        #expect(try framework.run(flow) == .provider(.drop, atData: false))
+    }
+
+    @Test func aStopBeforeTheFirstAnswerEndsTheStart() async throws {
+        let settings = try FilterSettings(rules: [], defaultAction: .allow)
+        let provider = TestProvider { settings }
+        let (unanswered, ended) = (Kept<(Error?) -> Void>(), Kept<Error?>())
+        provider.stubApply = { _, done in unanswered.add(done) }
+        provider.startFilter { error in ended.add(error) }
+        #expect(await unanswered.reaches(1))
+        provider.stopFilter(with: .userInitiated) {}
+        try #require(await ended.reaches(1))
+        unanswered.all[0](nil)
+        provider.stubApply = { _, done in done(nil) }
+        #expect(await provider.start() == nil)
+        #expect(ended.all.count == 1)
+    }
+}
+
+/// What was given by other threads.
+private final class Kept<Value>: @unchecked Sendable {
+    private let lock = NSLock()
+    private var values: [Value] = []
+
+    var all: [Value] { lock.withLock { values } }
+    func add(_ value: Value) { lock.withLock { values.append(value) } }
+
+    func reaches(_ count: Int) async -> Bool {
+        for _ in 0..<1000 where all.count < count {
+            try? await Task.sleep(nanoseconds: 5_000_000)
+        }
+        return all.count == count
+    }
+}
+
 @Suite struct LogTests {
     @Test func flowsAreCountedAndNotLogged() async throws {
         let framework = try await started([rule(.drop, to: "10.0.0.1", 32)], .allow, stage: .everything)

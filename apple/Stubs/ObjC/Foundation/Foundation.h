@@ -84,6 +84,7 @@ typedef NSString *NSErrorUserInfoKey;
 @interface NSMutableArray<ObjectType> : NSArray <ObjectType>
 + (instancetype)array;
 - (void)addObject:(ObjectType)object;
+- (void)removeObjectAtIndex:(NSUInteger)index;
 @end
 
 @interface NSDictionary<KeyType, ObjectType> : NSObject
@@ -118,7 +119,9 @@ typedef dispatch_object_t dispatch_queue_attr_t;
 typedef uint64_t dispatch_time_t;
 #define DISPATCH_QUEUE_SERIAL ((dispatch_queue_attr_t _Nullable)nil)
 #define DISPATCH_TIME_FOREVER (~0ull)
+#define QOS_CLASS_USER_INITIATED 0x19
 dispatch_queue_t dispatch_queue_create(const char *_Nullable label, dispatch_queue_attr_t _Nullable attributes);
+dispatch_queue_t dispatch_get_global_queue(intptr_t identifier, uintptr_t flags);
 void dispatch_async(dispatch_queue_t queue, void (^block)(void));
 dispatch_semaphore_t dispatch_semaphore_create(intptr_t value);
 intptr_t dispatch_semaphore_wait(dispatch_semaphore_t semaphore, dispatch_time_t timeout);

@@ -255,6 +255,13 @@ static char *formatted(const char *format, va_list values, BOOL isLog);
     _objects[_count++] = [object retain];
 }
 
+- (void)removeObjectAtIndex:(NSUInteger)index {
+    id object = self[index];
+    _count--;
+    memmove(_objects + index, _objects + index + 1, (_count - index) * sizeof *_objects);
+    [object release];
+}
+
 @end
 
 @interface NSDictionary () {
@@ -448,7 +455,8 @@ char *StubLoggedLines(const char *subsystem, const char *category) {
     return made;
 }
 
-// Dispatch: a thread for each block, and a serial queue as a line in which they wait.
+// Dispatch: a thread for each block, and a serial queue as a line in which they wait. That of the system is one of a
+// block alone.
 
 @interface StubQueue : NSObject {
   @public
@@ -505,6 +513,10 @@ static void *run(void *argument) {
 
 dispatch_queue_t dispatch_queue_create(const char *__unused label, dispatch_queue_attr_t __unused attributes) {
     return [[[StubQueue alloc] init] autorelease];
+}
+
+dispatch_queue_t dispatch_get_global_queue(intptr_t __unused identifier, uintptr_t __unused flags) {
+    return dispatch_queue_create("", DISPATCH_QUEUE_SERIAL);
 }
 
 void dispatch_async(dispatch_queue_t queue, void (^block)(void)) {

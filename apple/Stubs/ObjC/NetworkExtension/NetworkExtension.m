@@ -314,6 +314,10 @@ NSString *StubTextOfRule(NENetworkRule *rule) {
 }
 
 - (void)applySettings:(NEFilterSettings *)settings completionHandler:(void (^)(NSError *))completionHandler {
+    if (self.stubIsSilent) {
+        self.stubUnanswered = completionHandler;
+        return;
+    }
     if (self.stubRefusal == nil) {
         self.stubApplied = settings;
     }
