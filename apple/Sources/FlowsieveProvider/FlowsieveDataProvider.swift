@@ -386,15 +386,19 @@
             guard let live else {
                 throw FlowsieveError(code: .invalidSettings, message: "there is no matcher")
             }
+            // A call for each rule, and flows wait for the lock.
             let hasLocalRules = settings.hasLocalRules
             // Before they are in force, so that no flow that should be waited for is not.
-            state.with { $0.hasLocalRules = $0.hasLocalRules || hasLocalRules }
+            let former = state.with { state in
+                defer { state.hasLocalRules = state.hasLocalRules || hasLocalRules }
+                return state.hasLocalRules
+            }
             do throws(FlowsieveError) {
                 let generation = try live.replace(with: settings)
                 state.with { $0.hasLocalRules = hasLocalRules }
                 return generation
             } catch {
-                state.with { $0.hasLocalRules = $0.settings?.hasLocalRules ?? false }
+                state.with { $0.hasLocalRules = former }
                 throw error
             }
         }
