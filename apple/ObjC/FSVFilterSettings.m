@@ -99,9 +99,13 @@ static NENetworkRule *_Nullable ofHostEndpoints(const fsv_rule *rule, NENetworkR
 }
 
 - (nullable instancetype)initWithJSON:(NSData *)json error:(NSError **)error {
+    return [self initWithJSON:json flags:0 error:error];
+}
+
+- (nullable instancetype)initWithJSON:(NSData *)json flags:(uint32_t)flags error:(NSError **)error {
     fsv_settings *settings = NULL;
     fsv_error *failure = NULL;
-    fsv_status status = fsv_settings_parse(json.bytes, json.length, 0, &settings, &failure);
+    fsv_status status = fsv_settings_parse(json.bytes, json.length, flags, &settings, &failure);
     return FSVSucceeded(status, failure, error) ? [self initWithHandle:settings] : nil;
 }
 

@@ -39,6 +39,11 @@ typedef NS_ENUM(NSInteger, FSVReloadError) {
 /// Reads a settings file.
 - (nullable instancetype)initWithJSON:(NSData *)json error:(NSError **)error;
 
+/// Reads a settings file. `flags` is 0 or FSV_PARSE_HOSTNAME_IN_NETWORK: a host name in a network initialiser then
+/// makes a host rule of the rule's direction (S-46), and is no error. The framework is not given such a rule as it
+/// stands: it needs a first stage.
+- (nullable instancetype)initWithJSON:(NSData *)json flags:(uint32_t)flags error:(NSError **)error;
+
 /// Takes ownership of settings that nobody changes any more.
 - (instancetype)initWithHandle:(fsv_settings *)handle NS_DESIGNATED_INITIALIZER;
 

@@ -16,19 +16,32 @@ public final class FilterSettings: @unchecked Sendable {
     /// Reads a settings file: JSON with Apple's property names. Nothing that is not understood is skipped.
     ///
     /// - Throws: an error with line, column and rule.
-    public convenience init(json: some ContiguousBytes) throws(FlowsieveError) {
+    public convenience init(
+        json: some ContiguousBytes, options: ParseOptions = []
+    ) throws(FlowsieveError) {
         var made: OpaquePointer?
         try FlowsieveError.check { error in
             json.withUnsafeBytes { bytes in
-                fsv_settings_parse(bytes.characters, bytes.count, 0, &made, error)
+                fsv_settings_parse(bytes.characters, bytes.count, options.rawValue, &made, error)
             }
         }
         try self.init(made: made)
     }
 
     /// Reads a settings file from text.
-    public convenience init(json: String) throws(FlowsieveError) {
-        try self.init(json: Array(json.utf8))
+    public convenience init(json: String, options: ParseOptions = []) throws(FlowsieveError) {
+        try self.init(json: Array(json.utf8), options: options)
+    }
+
+    /// How a settings file is read.
+    public struct ParseOptions: OptionSet, Hashable, Sendable {
+        public let rawValue: UInt32
+
+        public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+        /// A host name in a network initialiser makes a host rule of the rule's direction (S-46), and is no
+        /// error. The framework is not given such a rule as it stands: it needs a first stage.
+        public static let hostnameInNetwork = ParseOptions(rawValue: FSV_PARSE_HOSTNAME_IN_NETWORK)
     }
 
     /// Makes settings of rules.

@@ -621,6 +621,22 @@ static void aHandlerMayWaitForAnotherReload(void) {
     EXPECT(isReached(^{ return isDone; }));
 }
 
+static void hostNamesInNetworksAreReadOnRequest(void) {
+    NSData *text = [@"{\"rules\": [" RULE(END("example.com", "443"), "0", "null", "0", "any", "outbound", "drop")
+                     "], \"defaultAction\": \"allow\"}" dataUsingEncoding:NSUTF8StringEncoding];
+    NSError *error = nil;
+    EXPECT([[FSVFilterSettings alloc] initWithJSON:text error:&error] == nil && error != nil);
+    error = nil;
+    FSVFilterSettings *settings = [[FSVFilterSettings alloc] initWithJSON:text
+                                                                    flags:FSV_PARSE_HOSTNAME_IN_NETWORK
+                                                                    error:&error];
+    EXPECT(settings != nil && error == nil);
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(reload(provider, settings) == nil);
+    NEFilterSocketFlow *flow = makeFlow((End){"www.example.com", 443}, unbound);
+    EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+}
+
 static void moreThan1000RulesArePlanned(void) {
     fsv_settings *many = NULL;
     EXPECT(fsv_settings_new(FSV_ACTION_ALLOW, &many) == FSV_STATUS_OK);
@@ -663,6 +679,7 @@ int main(void) {
         TEST(aRefusedFirstStagePutsTheFormerSettingsBack),
         TEST(aStopEndsReloadsThatTheFrameworkDoesNotAnswer),
         TEST(aHandlerMayWaitForAnotherReload),
+        TEST(hostNamesInNetworksAreReadOnRequest),
         TEST(moreThan1000RulesArePlanned),
     };
     size_t count = sizeof tests / sizeof *tests;

@@ -202,6 +202,16 @@ func flow(
         #expect(withUnsafeBytes(of: flow.raw.local_address) { Array($0) } == bytes)
     }
 
+    @Test func aHostNameInANetworkIsReadOnRequest() throws {
+        let text = #"{"rules": [{"networkRule": {"remoteNetwork": {"hostname": "example.com", "port": "443"}, "remotePrefix": 0, "localNetwork": null, "localPrefix": 0, "protocol": "any", "direction": "outbound"}, "action": "drop"}], "defaultAction": "allow"}"#
+        #expect(throws: FlowsieveError.self) { try FilterSettings(json: text) }
+        let settings = try FilterSettings(json: text, options: .hostnameInNetwork)
+        var flow = SocketFlow(protocolNumber: 6, direction: .outbound)
+        try flow.setRemoteEndpoint(hostname: "www.example.com", port: "443")
+        #expect(try FlowMatcher(settings).decide(flow).action == .drop)
+        #expect(try FilterSettings(json: Data(text.utf8), options: .hostnameInNetwork).ruleCount == 1)
+    }
+
     @Test func aHostNameCanBeTakenAway() throws {
         let matcher = try FlowMatcher(FilterSettings(rules: [hostRule], defaultAction: .allow))
         var flow = try flow(to: ("93.184.216.34", "443"), name: "example.com")
