@@ -2,6 +2,7 @@
 #import "FSVFilterDataProvider.h"
 #import "FSVHostEndpoints.h"
 #import <Network/Network.h>
+#include <string.h>
 
 NSErrorDomain const FSVErrorDomain = @"FSVErrorDomain";
 NSErrorDomain const FSVReloadErrorDomain = @"FSVReloadErrorDomain";
@@ -33,6 +34,11 @@ BOOL FSVSucceeded(fsv_status status, fsv_error *_Nullable failure, NSError **err
         *error = made;
     }
     return NO;
+}
+
+/// Whether the framework takes a port: it has no ranges. The library gives no other text.
+static BOOL isOnePort(const char *port) {
+    return port[strspn(port, "0123456789")] == 0;
 }
 
 static FSVHostEndpoint *_Nullable made(BOOL isThere, const char *hostname, const char *port) {
@@ -79,6 +85,10 @@ static NENetworkRule *_Nullable ofHostEndpoints(const fsv_rule *rule, NENetworkR
     FSVHostEndpoint *local = made(rule->has_local, rule->local_hostname, rule->local_port);
     if (rule->kind == FSV_RULE_DESTINATION_HOST) {
         return remote == nil ? nil : FSVDestinationHostRule((FSVHostEndpoint *)remote, protocol);
+    }
+    // The framework wants addresses here (S-46). What it does with names is not known.
+    if (rule->is_host) {
+        return nil;
     }
     NSInteger remotePrefix = rule->has_remote ? (NSInteger)rule->remote_prefix : 0;
     NSInteger localPrefix = rule->has_local ? (NSInteger)rule->local_prefix : 0;
@@ -166,6 +176,10 @@ static NENetworkRule *_Nullable ofHostEndpoints(const fsv_rule *rule, NENetworkR
             protocol = NENetworkRuleProtocolUDP;
         } else if (rule.protocol != FSV_PROTOCOL_ANY) {
             FSVSucceeded(FSV_STATUS_INVALID_ARGUMENT, NULL, error);
+            return nil;
+        }
+        if (!isOnePort(rule.remote_port) || !isOnePort(rule.local_port)) {
+            FSVSucceeded(FSV_STATUS_INVALID_PORT, NULL, error);
             return nil;
         }
         NENetworkRule *networkRule = nil;

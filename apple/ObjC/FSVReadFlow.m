@@ -60,6 +60,20 @@ static fsv_status setEndpoint(fsv_flow *read, Setters set, BOOL isRemote,
     return status;
 }
 
+uint32_t FSVScope(NEFilterSocketFlow *flow, BOOL isRemote) {
+    nw_endpoint_t endpoint = isRemote ? flow.remoteFlowEndpoint : flow.localFlowEndpoint;
+    if (endpoint == nil || nw_endpoint_get_type((nw_endpoint_t _Nonnull)endpoint) != nw_endpoint_type_address) {
+        return 0;
+    }
+    const struct sockaddr *address = nw_endpoint_get_address((nw_endpoint_t _Nonnull)endpoint);
+    if (address == NULL || address->sa_family != AF_INET6) {
+        return 0;
+    }
+    struct sockaddr_in6 address6;
+    memcpy(&address6, address, sizeof address6);
+    return address6.sin6_scope_id;
+}
+
 static fsv_status setHostEndpoint(fsv_flow *read, Setters set, FSVEndpointState state,
                                   FSVHostEndpoint *_Nullable endpoint) {
     if (state == FSVEndpointStateUnknown) {
@@ -77,7 +91,15 @@ fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Null
         return FSV_STATUS_INVALID_FLOW;
     }
     made.protocol = (uint8_t)flow.socketProtocol;
-    made.direction = (fsv_direction)flow.direction;
+    switch (flow.direction) {
+    case NETrafficDirectionAny:
+    case NETrafficDirectionInbound:
+    case NETrafficDirectionOutbound:
+        made.direction = (fsv_direction)flow.direction;
+        break;
+    default:
+        return FSV_STATUS_INVALID_FLOW;
+    }
 
     NSMutableArray<NSObject *> *kept = [NSMutableArray array];
     fsv_status status = FSV_STATUS_OK;

@@ -74,8 +74,8 @@ typedef struct FSVFilterStatistics {
 /// Reads a flow of the framework, of macOS 15 or before. The host name is borrowed from `flow` and from what
 /// is returned in `names`, which has to be kept as long as `read` is used.
 ///
-/// Fails for an endpoint that is neither address nor name, for text that is no Unicode, and for a protocol number
-/// over 255.
+/// Fails for an endpoint that is neither address nor name, for text that is no Unicode, for a protocol number over
+/// 255, and for a direction that is not known.
 fsv_status FSVReadFlow(NEFilterSocketFlow *flow, fsv_flow *read, NSObject *_Nullable *_Nonnull names);
 
 @interface FSVFilterDataProvider : NEFilterDataProvider

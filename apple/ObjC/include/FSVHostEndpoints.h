@@ -1,5 +1,5 @@
 // The parts of NetworkExtension that take NWHostEndpoint. Swift 6 mode does not show them under their names
-// with the SDK of macOS 15, and systems before macOS 15 have no others.
+// with the SDK of macOS 15, and systems before macOS 15 have no others. And what Swift does not show of the new ones.
 #import <Foundation/Foundation.h>
 #import <NetworkExtension/NetworkExtension.h>
 
@@ -33,6 +33,10 @@ FSVEndpointState FSVRemoteHostEndpoint(NEFilterSocketFlow *flow,
 /// Reads `localEndpoint` in the same way.
 FSVEndpointState FSVLocalHostEndpoint(NEFilterSocketFlow *flow,
                                       FSVHostEndpoint *_Nullable *_Nonnull endpoint);
+
+/// Returns the number of the interface in the socket address of an end, 0 for none. In Swift the address has an
+/// interface only if that has a name.
+uint32_t FSVScope(NEFilterSocketFlow *flow, BOOL isRemote) API_AVAILABLE(macos(15.0));
 
 /// initWithRemoteNetwork:remotePrefix:localNetwork:localPrefix:protocol:direction:
 NENetworkRule *FSVRemoteNetworkRule(FSVHostEndpoint *_Nullable remote, NSInteger remotePrefix,

@@ -110,8 +110,15 @@
             let endpoint = { (endpoint: HostEndpoint) in
                 FSVHostEndpoint(hostname: endpoint.hostname, port: endpoint.port)
             }
+            for endpoint in [rule.matchRemoteEndpoint, rule.matchLocalNetwork] {
+                if let endpoint { _ = try port(endpoint) }
+            }
             if rule.initializer == .destinationHost, let host = rule.matchRemoteEndpoint {
                 return FSVDestinationHostRule(endpoint(host), number)
+            }
+            // The framework wants addresses here (S-46). What it does with names is not known.
+            if let remote = rule.matchRemoteEndpoint, rule.matchRemotePrefix == nil {
+                throw noAddress(remote)
             }
             return FSVRemoteNetworkRule(
                 rule.matchRemoteEndpoint.map(endpoint), rule.matchRemotePrefix ?? 0,
@@ -131,11 +138,14 @@
             if let address = IPv6Address(endpoint.hostname) {
                 return .hostPort(host: .ipv6(address), port: port)
             }
-            let message = "`\(endpoint.hostname)` is no address that this system knows"
-            throw FlowsieveError(code: .invalidHost, message: message)
+            throw noAddress(endpoint)
         }
 
-        @available(macOS 15.0, *)
+        private static func noAddress(_ endpoint: HostEndpoint) -> FlowsieveError {
+            let message = "`\(endpoint.hostname)` is no address that this system knows"
+            return FlowsieveError(code: .invalidHost, message: message)
+        }
+
         private static func port(
             _ endpoint: HostEndpoint
         ) throws(FlowsieveError) -> Network.NWEndpoint.Port {

@@ -11,8 +11,8 @@
         ///
         /// An endpoint that is nil is not known (S-22).
         ///
-        /// - Throws: for an endpoint that is neither address nor name (a Bonjour service, a path, a URL), and
-        ///   for a protocol number over 255. Such a flow cannot be decided.
+        /// - Throws: for an endpoint that is neither address nor name (a Bonjour service, a path, a URL), for a
+        ///   protocol number over 255, and for a direction that is not known. Such a flow cannot be decided.
         public init(_ flow: NEFilterSocketFlow) throws(FlowsieveError) {
             if #available(macOS 15.0, *) {
                 try self.init(networkEndpointsOf: flow)
@@ -25,10 +25,10 @@
         init(networkEndpointsOf flow: NEFilterSocketFlow) throws(FlowsieveError) {
             try self.init(withoutEndpointsOf: flow)
             if let endpoint = flow.remoteFlowEndpoint {
-                try set(endpoint, .remote)
+                try set(endpoint, of: flow, .remote)
             }
             if let endpoint = flow.localFlowEndpoint {
-                try set(endpoint, .local)
+                try set(endpoint, of: flow, .local)
             }
         }
 
@@ -48,12 +48,11 @@
                 let message = "protocol number \(flow.socketProtocol) exceeds 255"
                 throw FlowsieveError(code: .invalidFlow, message: message)
             }
-            let direction: TrafficDirection =
-                switch flow.direction {
-                case .inbound: .inbound
-                case .outbound: .outbound
-                default: .any
-                }
+            let value = flow.direction.rawValue
+            guard let direction = UInt8(exactly: value).flatMap(TrafficDirection.init(rawValue:)) else {
+                let message = "\(value) is no direction that is known"
+                throw FlowsieveError(code: .invalidFlow, message: message)
+            }
             self.init(protocolNumber: number, direction: direction)
             remoteHostname = flow.remoteHostname
         }
@@ -61,13 +60,18 @@
         private enum Side: String { case remote, local }
 
         @available(macOS 15.0, *)
-        private mutating func set(_ endpoint: Network.NWEndpoint, _ side: Side) throws(FlowsieveError) {
+        private mutating func set(
+            _ endpoint: Network.NWEndpoint, of flow: NEFilterSocketFlow, _ side: Side
+        ) throws(FlowsieveError) {
             guard case .hostPort(let host, let port) = endpoint else { throw unreadable(side) }
             switch host {
             case .ipv4(let address):
                 try set(address.rawValue, port.rawValue, zone: nil, side)
             case .ipv6(let address):
-                try set(address.rawValue, port.rawValue, zone: address.interface?.name, side)
+                // An interface that has no name (any more) is missing here, though not from the socket address.
+                // Its number is a zone all the same, and no name is equal to it (S-50).
+                let zone = address.interface?.name ?? number(FSVScope(flow, side == .remote))
+                try set(address.rawValue, port.rawValue, zone: zone, side)
             case .name(let name, _):
                 switch side {
                 case .remote: try setRemoteEndpoint(hostname: name, port: String(port.rawValue))
@@ -91,6 +95,8 @@
             }
             try result.get()
         }
+
+        private func number(_ scope: UInt32) -> String? { scope == 0 ? nil : String(scope) }
 
         private func host(
             _ state: FSVEndpointState, _ endpoint: FSVHostEndpoint?, _ side: Side

@@ -621,7 +621,7 @@ static void aHandlerMayWaitForAnotherReload(void) {
     EXPECT(isReached(^{ return isDone; }));
 }
 
-static void hostNamesInNetworksAreReadOnRequest(void) {
+static void hostNamesInNetworksAreReadOnRequestAndNotGivenToTheFramework(void) {
     NSData *text = [@"{\"rules\": [" RULE(END("example.com", "443"), "0", "null", "0", "any", "outbound", "drop")
                      "], \"defaultAction\": \"allow\"}" dataUsingEncoding:NSUTF8StringEncoding];
     NSError *error = nil;
@@ -631,10 +631,32 @@ static void hostNamesInNetworksAreReadOnRequest(void) {
                                                                     flags:FSV_PARSE_HOSTNAME_IN_NETWORK
                                                                     error:&error];
     EXPECT(settings != nil && error == nil);
+    EXPECT([settings frameworkSettingsWithError:&error] == nil && error.code == FSV_STATUS_INVALID_HOST);
     TestProvider *provider = [[TestProvider alloc] init];
     EXPECT(reload(provider, settings) == nil);
     NEFilterSocketFlow *flow = makeFlow((End){"www.example.com", 443}, unbound);
     EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+}
+
+static void portRangesAreNotGivenToTheFramework(void) {
+    FSVFilterSettings *settings = readSettings(
+        @"{\"rules\": [" RULE(END("10.0.0.0", "1-9"), "8", "null", "0", "any", "outbound", "drop")
+         "], \"defaultAction\": \"allow\"}");
+    NSError *error = nil;
+    EXPECT([settings frameworkSettingsWithError:&error] == nil && error.code == FSV_STATUS_INVALID_PORT);
+}
+
+static void aDirectionThatIsNotKnownIsDropped(void) {
+    TestProvider *provider = [[TestProvider alloc] init];
+    EXPECT(start(provider, story) == nil);
+    // The last is 0 in a byte.
+    const NETrafficDirection directions[] = {(NETrafficDirection)3, (NETrafficDirection)-1, (NETrafficDirection)256};
+    for (size_t index = 0; index < 3; index++) {
+        NEFilterSocketFlow *flow = makeFlow((End){"198.51.100.7", 443}, unbound);
+        flow.direction = directions[index];
+        EXPECT([provider handleNewFlow:flow].stubKind == StubVerdictDrop);
+    }
+    EXPECT(provider.statistics.failed == 3);
 }
 
 static void moreThan1000RulesArePlanned(void) {
@@ -679,7 +701,9 @@ int main(void) {
         TEST(aRefusedFirstStagePutsTheFormerSettingsBack),
         TEST(aStopEndsReloadsThatTheFrameworkDoesNotAnswer),
         TEST(aHandlerMayWaitForAnotherReload),
-        TEST(hostNamesInNetworksAreReadOnRequest),
+        TEST(hostNamesInNetworksAreReadOnRequestAndNotGivenToTheFramework),
+        TEST(portRangesAreNotGivenToTheFramework),
+        TEST(aDirectionThatIsNotKnownIsDropped),
         TEST(moreThan1000RulesArePlanned),
     };
     size_t count = sizeof tests / sizeof *tests;

@@ -223,6 +223,40 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
         #expect(rules[2].networkRule == given[2].networkRule)
     }
 
+    @Test func hostNamesInNetworkRulesAreErrorsInBothForms() throws {
+        let text = #"{"rules": [{"networkRule": {"remoteNetwork": {"hostname": "example.com", "port": "443"}, "remotePrefix": 0, "localNetwork": null, "localPrefix": 0, "protocol": "any", "direction": "outbound"}, "action": "drop"}], "defaultAction": "allow"}"#
+        let settings = try FilterSettings(json: text, options: .hostnameInNetwork)
+        let new = failure { try NEFilterSettings(settings, rule: NENetworkRule.make(withNetworkEndpointsOf:)) }
+        let old = failure { try NEFilterSettings(settings, rule: NENetworkRule.make(withHostEndpointsOf:)) }
+        #expect(new?.code == .invalidHost)
+        #expect(old?.code == .invalidHost)
+    }
+
+    @Test func aDirectionThatIsNotKnownCannotBeRead() throws {
+        for number in [3, -1, 256] {
+            let flow = NEFilterSocketFlow.make(to: ("10.0.0.1", 443))
+            flow.direction = try #require(NETrafficDirection(rawValue: number))
+            #expect(failure { try SocketFlow(networkEndpointsOf: flow) }?.code == .invalidFlow)
+            #expect(failure { try SocketFlow(hostEndpointsOf: flow) }?.code == .invalidFlow)
+        }
+    }
+
+    /// It is the one of no rule that names its own (S-50).
+    @Test func anInterfaceWithoutANameKeepsItsNumber() throws {
+        let settings = try FilterSettings(
+            rules: [rule(.drop, to: "fe80::1%en0", 128), rule(.drop, to: nil, 0, from: "fe80::2%en0", 128)],
+            defaultAction: .allow)
+        let matcher = try FlowMatcher(settings)
+        let flow = NEFilterSocketFlow.make(to: ("fe80::1", 443), from: ("fe80::9", 50000))
+        #expect(matcher.decide(try SocketFlow(flow)).action == .drop)
+        flow.stubRemoteScope = 999
+        #expect(matcher.decide(try SocketFlow(flow)).action == .allow)
+        let other = NEFilterSocketFlow.make(to: ("fe80::8", 443), from: ("fe80::2", 50000))
+        #expect(matcher.decide(try SocketFlow(other)).action == .drop)
+        other.stubLocalScope = 999
+        #expect(matcher.decide(try SocketFlow(other)).action == .allow)
+    }
+
     @Test func rulesThatTheFrameworkCannotExpressAreErrors() throws {
         for (rule, code) in [
             (rule(.drop, to: "10.0.0.0", 8, from: nil, 0, .number(132), .any), FlowsieveError.Code.invalidArgument),
@@ -234,8 +268,10 @@ private let waiting = NEFilterNewFlowVerdict.StubKind.filterData(
             ),
         ] {
             let settings = try FilterSettings(rules: [rule])
-            let error = failure { try NEFilterSettings(settings) }
-            #expect(error?.code == code)
+            let new = failure { try NEFilterSettings(settings, rule: NENetworkRule.make(withNetworkEndpointsOf:)) }
+            let old = failure { try NEFilterSettings(settings, rule: NENetworkRule.make(withHostEndpointsOf:)) }
+            #expect(new?.code == code)
+            #expect(old?.code == code)
         }
     }
 }

@@ -25,6 +25,10 @@ public func FSVLocalHostEndpoint(
     state(flow.__localEndpoint, endpoint)
 }
 
+public func FSVScope(_ flow: NEFilterSocketFlow, _ isRemote: Bool) -> UInt32 {
+    isRemote ? flow.stubRemoteScope : flow.stubLocalScope
+}
+
 public func FSVRemoteNetworkRule(
     _ remote: FSVHostEndpoint?, _ remotePrefix: Int, _ local: FSVHostEndpoint?, _ localPrefix: Int,
     _ protocol: NENetworkRule.`Protocol`, _ direction: NETrafficDirection

@@ -35,6 +35,9 @@ open class NEFilterSocketFlow: NEFilterFlow {
     public var __localEndpoint: __NWEndpoint?
     @available(macOS 15.0, *) public var remoteFlowEndpoint: Network.NWEndpoint?
     @available(macOS 15.0, *) public var localFlowEndpoint: Network.NWEndpoint?
+    /// Not in the framework: the numbers of the interfaces in the socket addresses of these two.
+    public var stubRemoteScope: UInt32 = 0
+    public var stubLocalScope: UInt32 = 0
     public var remoteHostname: String?
     public var socketFamily: Int32 = 2
     public var socketType: Int32 = 1

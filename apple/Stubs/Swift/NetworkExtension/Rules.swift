@@ -3,7 +3,17 @@
 import Foundation
 import Network
 
-public enum NETrafficDirection: Int, Sendable { case any = 0, inbound = 1, outbound = 2 }
+/// Of C, so that there can be others.
+public struct NETrafficDirection: RawRepresentable, Hashable, Sendable {
+    public let rawValue: Int
+
+    public init?(rawValue: Int) { self.rawValue = rawValue }
+    private init(_ rawValue: Int) { self.rawValue = rawValue }
+
+    public static let any = NETrafficDirection(0)
+    public static let inbound = NETrafficDirection(1)
+    public static let outbound = NETrafficDirection(2)
+}
 
 public enum NEFilterAction: Int, Sendable {
     case invalid = 0
