@@ -11,11 +11,13 @@ public struct SocketFlow: @unchecked Sendable {
     var raw: fsv_flow
     private(set) var name = ""
     private(set) var hasName = false
+    /// Whether the name is that of the remote endpoint, and goes with it.
+    private var isNameOfEndpoint = false
 
     /// `remoteHostname`: set where the program connected by name (S-44).
     public var remoteHostname: String? {
         get { hasName ? name : nil }
-        set { (name, hasName) = (newValue ?? "", newValue != nil) }
+        set { (name, hasName, isNameOfEndpoint) = (newValue ?? "", newValue != nil, false) }
     }
 
     /// Makes a flow of which neither endpoint nor the host name is known.
@@ -31,15 +33,21 @@ public struct SocketFlow: @unchecked Sendable {
     }
 
     /// Sets the remote endpoint from the texts of an NWHostEndpoint: an IPv4 or IPv6 address, with zone id
-    /// ("fe80::1%en0") or without, or a host name (S-52), which serves as ``remoteHostname`` too unless
-    /// there is one; and digits, where "0" and "" stand for a port that is not known.
+    /// ("fe80::1%en0") or without, or a host name (S-52), which serves as ``remoteHostname`` too, until the
+    /// remote endpoint is set again, unless one was set; and digits, where "0" and "" stand for a port that is
+    /// not known.
     public mutating func setRemoteEndpoint(
         hostname: String, port: String
     ) throws(FlowsieveError) {
         try set(hostname, port, fsv_flow_set_remote)
+        if isNameOfEndpoint {
+            remoteHostname = nil
+        }
         guard raw.known & UInt32(FSV_KNOWN_HOSTNAME) != 0 else { return }
         forgetHostname()
-        remoteHostname = remoteHostname ?? hostname
+        if !hasName {
+            (name, hasName, isNameOfEndpoint) = (hostname, true, true)
+        }
     }
 
     /// Sets the local endpoint in the same way. A name is an error.
@@ -61,6 +69,9 @@ public struct SocketFlow: @unchecked Sendable {
             raw.known |= UInt32(FSV_KNOWN_REMOTE_SCOPE)
         } else {
             raw.known &= ~UInt32(FSV_KNOWN_REMOTE_SCOPE)
+        }
+        if isNameOfEndpoint {
+            remoteHostname = nil
         }
         SocketFlow.copy(address, to: &raw.remote_address)
         (raw.remote_family, raw.remote_port) = (family, port)

@@ -202,6 +202,29 @@ func flow(
         #expect(withUnsafeBytes(of: flow.raw.local_address) { Array($0) } == bytes)
     }
 
+    @Test func aNameOfAnEndpointGoesWithIt() throws {
+        var flow = SocketFlow(protocolNumber: 6, direction: .outbound)
+        try flow.setRemoteEndpoint(hostname: "a.example.com", port: "443")
+        #expect(flow.remoteHostname == "a.example.com")
+        try flow.setRemoteEndpoint(hostname: "b.example.org", port: "443")
+        #expect(flow.remoteHostname == "b.example.org")
+        #expect(throws: FlowsieveError.self) { try flow.setRemoteEndpoint(hostname: "c.d", port: "x") }
+        #expect(flow.remoteHostname == "b.example.org")
+        try flow.setRemoteEndpoint(hostname: "10.0.0.1", port: "443")
+        #expect(flow.remoteHostname == nil)
+        try flow.setRemoteEndpoint(hostname: "a.example.com", port: "443")
+        try withUnsafeBytes(of: UInt32(0x0a00_0001).bigEndian) { address in
+            try flow.setRemoteAddress(address, port: 443)
+        }
+        #expect(flow.remoteHostname == nil)
+        // One that was set stays.
+        for endpoint in ["a.example.com", "10.0.0.1"] {
+            flow.remoteHostname = "set.example.com"
+            try flow.setRemoteEndpoint(hostname: endpoint, port: "443")
+            #expect(flow.remoteHostname == "set.example.com")
+        }
+    }
+
     @Test func aHostNameInANetworkIsReadOnRequest() throws {
         let text = #"{"rules": [{"networkRule": {"remoteNetwork": {"hostname": "example.com", "port": "443"}, "remotePrefix": 0, "localNetwork": null, "localPrefix": 0, "protocol": "any", "direction": "outbound"}, "action": "drop"}], "defaultAction": "allow"}"#
         #expect(throws: FlowsieveError.self) { try FilterSettings(json: text) }
