@@ -585,21 +585,23 @@ fn rules_of_two_sides_that_few_flows_of_a_group_meet_decide_as_the_reference_doe
 }
 
 /// Flows into a network that rules with a local side name, none of which is kept by its remote side, beside a rule of
-/// any host whose local side is wide.
+/// any host whose local side is wide, and which asks for two ports, so that it is kept with those.
 #[test]
 fn rules_of_any_host_hold_in_networks_of_rules_kept_by_their_local_side() {
-    let rule = |remote: Option<&str>, local: Option<&str>, prefix| {
-        let endpoint = |address: &str| Endpoint::new(address, "0").unwrap();
+    type Side<'a> = (&'a str, &'a str, u64);
+    let rule = |remote: Side<'_>, local: Option<Side<'_>>| {
+        let endpoint = |(address, port, _): Side<'_>| Endpoint::new(address, port).unwrap();
         let (protocol, direction) = (Protocol::Any, Direction::Any);
-        let (own, of_local) = (if remote.is_some() { 32 } else { 0 }, prefix);
-        let (remote, local) = (remote.map(endpoint), local.map(endpoint));
-        NetworkRule::remote_network(remote, own, local, of_local, protocol, direction).unwrap()
+        let prefix = local.map_or(0, |(.., prefix)| prefix);
+        let (of_remote, local) = (endpoint(remote), local.map(endpoint));
+        NetworkRule::remote_network(Some(of_remote), remote.2, local, prefix, protocol, direction)
+            .unwrap()
     };
-    let plain = (0..200).map(|net| rule(Some(&format!("2001:{net:x}::")), None, 0));
+    let plain = (0..200).map(|net| rule((&format!("2001:{net:x}::"), "0", 32), None));
     let rules = plain.chain([
-        rule(Some("2001:db8::"), Some("fd01::"), 32),
-        rule(Some("2001:db8::"), Some("fd02::"), 32),
-        rule(None, Some("fd00::"), 8),
+        rule(("2001:db8::", "0", 32), Some(("fd01::", "0", 32))),
+        rule(("2001:db8::", "0", 32), Some(("fd02::", "0", 32))),
+        rule(("::", "443", 0), Some(("fd00::", "50000", 8))),
     ]);
     let actions = [Action::Drop, Action::FilterData].into_iter().cycle();
     let rules = rules.zip(actions).map(|(rule, action)| FilterRule::new(rule, action)).collect();
