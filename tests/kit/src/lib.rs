@@ -23,6 +23,8 @@
 //! | [`specs::MAX_FLOWS`] | flows tried on one settings |
 //! | [`edits::MAX_EDITS`] | edits of one live matcher |
 //! | [`capi::MAX_CALLS`] | calls of the C interface in one world |
+//! | [`capi::MAX_PLANNED`] | rules of settings for which a first stage is planned |
+//! | [`capi::MAX_SETS`] | calls that set the ends of one flow |
 //! | [`table::MAX_OPERATIONS`] | operations on one table |
 //!
 //! proptest weighs the choices beside, as the attributes of the specs say; a fuzzer's bytes choose

@@ -1,20 +1,28 @@
 //! Calls in any order, decoded from a fuzzer's bytes.
 
+use super::flows::{Padded, RawFlow, Set, Size, set_again, set_ends};
 use super::handles::{
-    CFlow, CLive, CMatcher, COptions, CSettings, Named, has_name_in_network, text_of,
+    CError, CFlow, CLive, CMatcher, COptions, CSettings, Named, has_name_in_network, text_of,
 };
+use super::nulls::{Asked, Handles, ask_with_null};
 use crate::specs::{ActionSpec, FlowSpec, MAX_FLOWS, RuleSpec, SettingsSpec, several};
 use arbitrary::{Arbitrary, Unstructured};
 use flowsieve::capi::*;
 use flowsieve::formats::settings;
-use flowsieve::{Endpoint, FilterSettings, Flow, Precedence, reference};
+use flowsieve::{FilterSettings, Flow, Precedence, plan, reference};
 use std::cell::RefCell;
-use std::ffi::c_char;
+use std::mem::offset_of;
 use std::ptr::{null, null_mut};
 use std::rc::Rc;
 
 /// The most calls.
 pub const MAX_CALLS: usize = 24;
+
+/// The most rules of settings for which a first stage is planned.
+pub const MAX_PLANNED: usize = 5;
+
+/// The most calls that set the ends of one flow.
+pub const MAX_SETS: usize = 12;
 
 /// Calls, in order.
 #[derive(Clone, Debug, Arbitrary)]
@@ -64,12 +72,28 @@ pub enum Call {
     Explain(u8, FlowSpec),
     /// The counters of a matcher are read.
     ReadHits(u8),
-    /// A matcher decides a flow of any bytes, which may be in order or not.
-    DecideRaw(u8, RawFlow),
+    /// A matcher decides a flow of any bytes, which may be in order or not, into a decision of any size.
+    DecideRaw(u8, RawFlow, Size),
     /// The ends of a flow are set from any text.
     SetEnds(Vec<u8>, Vec<u8>),
-    /// A matcher is asked with NULL in one place.
-    Null(u8, FlowSpec),
+    /// A function is asked with NULL in one place.
+    Null(u8, Asked),
+    /// A live matcher decides several flows.
+    DecideLiveBatch(
+        u8,
+        #[arbitrary(with = |u: &mut Unstructured<'_>| several(u, 0..=MAX_FLOWS))] Vec<FlowSpec>,
+    ),
+    /// A first stage of so many rules at most is planned, of settings that are short.
+    Plan(u8, bool, u16),
+    /// Settings are looked through for what the framework does not take.
+    Validate(u8),
+    /// The ends and the name of one flow, of the first size or of that of today, are set again and again.
+    SetAgain(
+        bool,
+        #[arbitrary(with = |u: &mut Unstructured<'_>| several(u, 1..=MAX_SETS))] Vec<Set>,
+    ),
+    /// A matcher and a live matcher are asked what they are.
+    Ask(u8),
 }
 
 /// How a flow comes into its struct.
@@ -119,55 +143,6 @@ impl OptionsSpec {
             ..COptions::new(precedence).0
         };
         COptions(options)
-    }
-}
-
-/// The fields of a flow, whatever they are.
-#[derive(Clone, Debug, Arbitrary)]
-pub struct RawFlow {
-    size: Size,
-    known: u8,
-    protocol: u8,
-    direction: u8,
-    families: [u8; 2],
-    ports: [u16; 2],
-    addresses: [[u8; 16]; 2],
-    hostname: Vec<u8>,
-    scopes: [[u8; 16]; 2],
-}
-
-/// The size that a struct claims.
-#[derive(Clone, Copy, Debug, Arbitrary)]
-enum Size {
-    Right,
-    First,
-    TooSmall(u8),
-}
-
-impl RawFlow {
-    fn build(&self) -> fsv_flow {
-        let whole = size_of::<fsv_flow>() as u32;
-        fsv_flow {
-            size: match self.size {
-                Size::Right => whole,
-                Size::First => 64,
-                // Any size up to that of the struct may be read.
-                Size::TooSmall(size) => u32::from(size).min(whole),
-            },
-            known: self.known.into(),
-            protocol: self.protocol,
-            direction: self.direction % 4,
-            remote_family: self.families[0] % 8,
-            local_family: self.families[1] % 8,
-            remote_port: self.ports[0],
-            local_port: self.ports[1],
-            remote_address: self.addresses[0],
-            local_address: self.addresses[1],
-            remote_hostname: self.hostname.as_ptr().cast(),
-            remote_hostname_len: self.hostname.len(),
-            remote_scope: self.scopes[0].map(|byte| byte as c_char),
-            local_scope: self.scopes[1].map(|byte| byte as c_char),
-        }
     }
 }
 
@@ -256,7 +231,7 @@ impl World {
                 let made = CSettings::parse(bytes);
                 match (made, settings::read(bytes)) {
                     (Ok(made), Ok(model)) => self.add_settings(made, model),
-                    (Err(message), Err(error)) => assert_eq!(message, error.to_string()),
+                    (Err(found), Err(error)) => assert_eq!(found, CError::of(&error)),
                     (made, read) => panic!("{made:?}, {read:?}"),
                 }
             }
@@ -292,6 +267,7 @@ impl World {
                 let (made, model) = &self.settings[nth(*index, self.settings.len())?];
                 let options = options.build();
                 let matcher = CMatcher::new(made, &options);
+                limit_is_kept(made, &matcher, &options);
                 self.matchers.push((matcher, Model::new(model, options, 0)));
             }
             Call::FreeMatcher(index) => {
@@ -345,7 +321,10 @@ impl World {
             }
             Call::DecideBatch(index, specs) => {
                 let (matcher, model) = &self.matchers[nth(*index, self.matchers.len())?];
-                decide_batch(matcher, model, specs);
+                // SAFETY: the handle is owned, and there are as many flows as decisions.
+                decide_batch(model, specs, |flows, count, decisions| unsafe {
+                    fsv_matcher_decide_batch(matcher.0, flows, count, decisions)
+                });
             }
             Call::Explain(index, spec) => {
                 let (matcher, model) = &self.matchers[nth(*index, self.matchers.len())?];
@@ -355,30 +334,80 @@ impl World {
                 let (matcher, model) = &self.matchers[nth(*index, self.matchers.len())?];
                 read_hits(matcher, model);
             }
-            Call::DecideRaw(index, raw) => {
+            Call::DecideRaw(index, raw, size) => {
                 let (matcher, model) = &self.matchers[nth(*index, self.matchers.len())?];
-                decide_raw(matcher, model, raw);
+                decide_raw(matcher, model, raw, *size);
             }
             Call::SetEnds(host, port) => set_ends(host, port),
-            Call::Null(index, spec) => {
-                let (matcher, model) = &self.matchers[nth(*index, self.matchers.len())?];
-                let flow = spec.build(&model.settings);
-                let flow = CFlow::by_fields(&flow);
-                let mut decision = fsv_decision::INIT;
-                // SAFETY: the handle is owned, and the output may be written to.
-                unsafe {
-                    let status = fsv_matcher_decide(matcher.0, null(), &raw mut decision);
-                    assert_eq!(status, FSV_STATUS_NULL_POINTER);
-                    let status = fsv_matcher_decide(matcher.0, flow.raw(), null_mut());
-                    assert_eq!(status, FSV_STATUS_NULL_POINTER);
-                    let status = fsv_matcher_decide(null(), flow.raw(), &raw mut decision);
-                    assert_eq!(status, FSV_STATUS_NULL_POINTER);
-                }
-                model.counts.borrow_mut()[FAILED] += 2;
-                assert_eq!(decision.action, FSV_ACTION_NONE);
+            Call::Null(index, asked) => self.ask_with_null(*index, *asked),
+            Call::DecideLiveBatch(index, specs) => {
+                let (live, model) = &self.lives[nth(*index, self.lives.len())?];
+                // SAFETY: the handle is owned, and there are as many flows as decisions.
+                decide_batch(model, specs, |flows, count, decisions| unsafe {
+                    fsv_live_decide_batch(live.0, flows, count, decisions)
+                });
             }
+            Call::Plan(index, longest_prefix, limit) => {
+                let (made, model) = &self.settings[nth(*index, self.settings.len())?];
+                if model.rules().len() <= MAX_PLANNED {
+                    let (made, model) = planned(made, model, *longest_prefix, *limit)?;
+                    self.add_settings(made, model);
+                }
+            }
+            Call::Validate(index) => {
+                let (made, model) = &self.settings[nth(*index, self.settings.len())?];
+                // SAFETY: the handle is owned, and the buffer has so many bytes.
+                let found = text_of(|buffer, capacity, needed| unsafe {
+                    fsv_settings_validate_for_framework(made.0, buffer, capacity, needed)
+                });
+                let issues = model.validate_for_framework();
+                let expected: String = issues.iter().map(|issue| format!("{issue}\n")).collect();
+                assert_eq!(found, expected);
+            }
+            Call::SetAgain(is_old, sets) => set_again(*is_old, sets),
+            Call::Ask(index) => self.ask(*index),
         }
         Some(())
+    }
+
+    fn ask_with_null(&self, index: u8, asked: Asked) {
+        let settings = nth(index, self.settings.len()).map(|index| &self.settings[index]);
+        let matcher = nth(index, self.matchers.len()).map(|index| &self.matchers[index]);
+        let live = nth(index, self.lives.len()).map(|index| &self.lives[index]);
+        let handles = Handles {
+            settings: settings.map_or(null_mut(), |(made, _)| made.0),
+            matcher: matcher.map_or(null_mut(), |(made, _)| made.0),
+            live: live.map_or(null_mut(), |(made, _)| made.0),
+        };
+        let failed = ask_with_null(&handles, asked);
+        if let (true, Some((_, model))) = (failed.by_matcher, matcher) {
+            model.counts.borrow_mut()[FAILED] += 1;
+        }
+        if let (true, Some((_, model))) = (failed.by_live, live) {
+            model.counts.borrow_mut()[FAILED] += 1;
+        }
+    }
+
+    fn ask(&self, index: u8) {
+        let failure_action = |model: &Model| model.options.0.failure_action;
+        if let Some(index) = nth(index, self.matchers.len()) {
+            let (matcher, model) = &self.matchers[index];
+            // SAFETY: the handle is owned.
+            unsafe {
+                assert_eq!(fsv_matcher_rule_count(matcher.0), model.settings.rules().len());
+                assert_eq!(fsv_matcher_generation(matcher.0), model.generation);
+                assert_eq!(fsv_matcher_failure_action(matcher.0), failure_action(model));
+                assert_ne!(fsv_matcher_size_bytes(matcher.0), 0);
+            }
+        }
+        if let Some(index) = nth(index, self.lives.len()) {
+            let (live, model) = &self.lives[index];
+            // SAFETY: the handle is owned.
+            unsafe {
+                assert_eq!(fsv_live_generation(live.0), model.generation);
+                assert_eq!(fsv_live_failure_action(live.0), failure_action(model));
+            }
+        }
     }
 
     fn add_settings(&mut self, made: CSettings, model: FilterSettings) {
@@ -388,16 +417,77 @@ impl World {
     }
 }
 
-fn decide_batch(matcher: &CMatcher, model: &Model, specs: &[FlowSpec]) {
+/// A matcher is made again with a limit of its own size; with less, it is not made or smaller.
+fn limit_is_kept(settings: &CSettings, matcher: &CMatcher, options: &COptions) {
+    let mut options = options.0;
+    // SAFETY: the handles are owned or NULL, and the output may be written to.
+    unsafe {
+        let size = fsv_matcher_size_bytes(matcher.0) as u64;
+        for max_bytes in [size, size - 1, 1] {
+            options.max_bytes = max_bytes;
+            let mut made = CMatcher(null_mut());
+            let out = &raw mut made.0;
+            let status = fsv_matcher_new(settings.0, &raw const options, out, null_mut());
+            assert_eq!(made.0.is_null(), status != FSV_STATUS_OK);
+            assert!(fsv_matcher_size_bytes(made.0) as u64 <= max_bytes, "over {max_bytes} bytes");
+            match status {
+                FSV_STATUS_MATCHER_TOO_LARGE => {
+                    assert!(max_bytes < size, "not in its {size} bytes")
+                }
+                _ => assert_eq!(status, FSV_STATUS_OK),
+            }
+        }
+    }
+}
+
+/// Plans a first stage, if there is one.
+fn planned(
+    made: &CSettings,
+    model: &FilterSettings,
+    longest_prefix: bool,
+    limit: u16,
+) -> Option<(CSettings, FilterSettings)> {
+    // Few rules, mostly; at times more than may be asked for.
+    let limit = usize::from(if limit < 1 << 15 { limit % 8 } else { limit });
+    let (precedence, in_c) = match longest_prefix {
+        true => (Precedence::LongestPrefix, FSV_PRECEDENCE_LONGEST_PREFIX),
+        false => (Precedence::FirstMatch, FSV_PRECEDENCE_FIRST_MATCH),
+    };
+    let (mut first_stage, mut error) = (CSettings(null_mut()), null_mut());
+    // SAFETY: the handle is owned, and the outputs may be written to.
+    let (status, error) = unsafe {
+        let (first_stage, error) = (&raw mut first_stage.0, &raw mut error);
+        let status = fsv_settings_plan(made.0, in_c, limit, first_stage, error);
+        (status, CError::take(*error, status))
+    };
+    if limit > FilterSettings::MAX_FRAMEWORK_RULES {
+        assert_eq!(status, FSV_STATUS_TOO_MANY_RULES);
+        return None;
+    }
+    match plan(model, precedence, limit, &[]) {
+        Ok(plan) => {
+            assert_eq!((status, error), (FSV_STATUS_OK, None));
+            Some((first_stage, plan.first_stage().clone()))
+        }
+        Err(expected) => {
+            assert_eq!(status, FSV_STATUS_NO_PLAN);
+            assert_eq!(error, Some(CError::plain(&expected)));
+            assert!(first_stage.0.is_null(), "written on a failure");
+            None
+        }
+    }
+}
+
+/// Has flows decided by a call that takes flows, their number and room for the decisions.
+fn decide_batch(
+    model: &Model,
+    specs: &[FlowSpec],
+    call: impl FnOnce(*const fsv_flow, usize, *mut fsv_decision) -> fsv_status,
+) {
     let flows: Vec<Flow<'_>> = specs.iter().map(|spec| spec.build(&model.settings)).collect();
     let raw: Vec<fsv_flow> = flows.iter().map(|flow| *CFlow::by_fields(flow).raw()).collect();
     let mut decisions = vec![fsv_decision::INIT; flows.len()];
-    // SAFETY: the handle is owned, and there are as many flows as decisions.
-    unsafe {
-        let (flows, count) = (raw.as_ptr(), raw.len());
-        let status = fsv_matcher_decide_batch(matcher.0, flows, count, decisions.as_mut_ptr());
-        assert_eq!(status, FSV_STATUS_OK);
-    }
+    assert_eq!(call(raw.as_ptr(), raw.len(), decisions.as_mut_ptr()), FSV_STATUS_OK);
     for (flow, decision) in flows.iter().zip(&decisions) {
         // SAFETY: the matcher has the label.
         let decided = unsafe { Named::read(decision) };
@@ -457,93 +547,40 @@ fn read_hits(matcher: &CMatcher, model: &Model) {
     assert_eq!(hits.failed, counts[FAILED]);
 }
 
-fn decide_raw(matcher: &CMatcher, model: &Model, fields: &RawFlow) {
-    let raw = fields.build();
-    let untouched = fsv_decision::INIT;
-    let mut decision = untouched;
-    // SAFETY: the handle is owned, and the output may be written to; the flow claims no larger size
-    // than it has, and its name is so long.
-    let status = unsafe { fsv_matcher_decide(matcher.0, &raw const raw, &raw mut decision) };
+fn decide_raw(matcher: &CMatcher, model: &Model, fields: &RawFlow, size: Size) {
+    let raw = fields.padded();
+    let mut decision = Padded::new(fsv_decision::INIT, size);
+    let before = decision;
+    let (flow, out) = (raw.as_ptr(), decision.as_mut_ptr());
+    // SAFETY: the handle is owned, and there is as much of flow and decision as they claim; the name is so long.
+    let status = unsafe { fsv_matcher_decide(matcher.0, flow, out) };
+    let takes_sizes = fields.has_taken_size() && size.is_taken(&before, false);
+    assert!(
+        takes_sizes || status == FSV_STATUS_INVALID_SIZE,
+        "{status} for sizes of {fields:?}, {size:?}"
+    );
+    assert!(!takes_sizes || status != FSV_STATUS_INVALID_SIZE, "sizes of {fields:?}, {size:?}");
     if status != FSV_STATUS_OK {
         model.counts.borrow_mut()[FAILED] += 1;
-        assert_eq!((decision.action, decision.rule), (untouched.action, untouched.rule));
+        assert_eq!(decision.bytes(), before.bytes(), "written on a failure");
         return;
     }
-    assert!(std::str::from_utf8(&fields.hostname).is_ok() || raw.known & FSV_KNOWN_HOSTNAME == 0);
-    let flow = read_flow(&raw, fields);
+    let written = size.of(&before).min(size_of::<fsv_decision>());
+    assert_eq!(decision.bytes()[written..], before.bytes()[written..], "written behind the size");
+    let raw = raw.value();
+    assert!(std::str::from_utf8(fields.hostname()).is_ok() || raw.known & FSV_KNOWN_HOSTNAME == 0);
+    let flow = fields.read();
+    // What the struct had not room for, or only in part, is as it was.
+    let mut decision = *decision.value();
+    let mut expected = model.decide(&flow);
+    if written < size_of::<fsv_decision>() {
+        (decision.label, decision.label_len) = (null(), 0);
+        expected.label = None;
+    }
+    if written < offset_of!(fsv_decision, label) {
+        (decision.generation, expected.generation) = (0, 0);
+    }
     // SAFETY: the matcher has the label.
     let decided = unsafe { Named::read(&decision) };
-    assert_eq!(decided, model.decide(&flow), "in C, reference of {flow}");
-}
-
-/// The flow that a struct in order describes, put together by way of text.
-fn read_flow<'a>(raw: &fsv_flow, fields: &'a RawFlow) -> Flow<'a> {
-    use flowsieve::{Direction, IpProtocol};
-    let direction = [Direction::Any, Direction::Inbound, Direction::Outbound];
-    let mut flow = Flow::new(IpProtocol(raw.protocol), direction[usize::from(raw.direction)]);
-    let host = |end: usize, family: fsv_family, has_scope: bool| {
-        let bytes = fields.addresses[end];
-        let scope = fields.scopes[end].split(|byte| *byte == 0).next().unwrap_or_default();
-        match family {
-            FSV_FAMILY_IPV4 => bytes[..4].iter().map(u8::to_string).collect::<Vec<_>>().join("."),
-            _ if has_scope => {
-                let scope = std::str::from_utf8(scope).expect("a scope id");
-                format!("{}%{scope}", std::net::Ipv6Addr::from(bytes))
-            }
-            _ => std::net::Ipv6Addr::from(bytes).to_string(),
-        }
-    };
-    if raw.known & FSV_KNOWN_HOSTNAME != 0 {
-        flow = flow.with_remote_hostname(std::str::from_utf8(&fields.hostname).expect("text"));
-    }
-    if raw.known & FSV_KNOWN_REMOTE != 0 && raw.remote_family == FSV_FAMILY_NAME {
-        flow = flow.with_named_remote(raw.remote_port);
-    } else if raw.known & FSV_KNOWN_REMOTE != 0 {
-        let host = host(0, raw.remote_family, raw.known & FSV_KNOWN_REMOTE_SCOPE != 0);
-        let end = Endpoint::new(&host, &raw.remote_port.to_string()).expect("an endpoint");
-        flow = flow.with_remote(end).expect("one port");
-    }
-    if raw.known & FSV_KNOWN_LOCAL != 0 {
-        let host = host(1, raw.local_family, raw.known & FSV_KNOWN_LOCAL_SCOPE != 0);
-        let end = Endpoint::new(&host, &raw.local_port.to_string()).expect("an endpoint");
-        flow = flow.with_local(end).expect("an address");
-    }
-    flow
-}
-
-/// Both ends from any text: taken if and only if the library takes it, as the same.
-fn set_ends(host: &[u8], port: &[u8]) {
-    let text = std::str::from_utf8(host).ok().zip(std::str::from_utf8(port).ok());
-    let end = text.and_then(|(host, port)| Endpoint::new(host, port).ok());
-    let is_small = host.len() <= FSV_MAX_HOST_BYTES && port.len() <= FSV_MAX_HOST_BYTES;
-    for is_local in [false, true] {
-        let set = if is_local { fsv_flow_set_local } else { fsv_flow_set_remote };
-        let mut raw = fsv_flow::INIT;
-        // SAFETY: the flow may be changed, and the texts are so long.
-        let status = unsafe {
-            let (host, host_len) = (host.as_ptr().cast(), host.len());
-            set(&raw mut raw, host, host_len, port.as_ptr().cast(), port.len())
-        };
-        let is_taken = end.as_ref().is_some_and(|end| !is_local || end.host().name().is_none());
-        assert_eq!(status == FSV_STATUS_OK, is_taken && is_small, "{host:?} {port:?} {status}");
-        if status != FSV_STATUS_OK {
-            assert_eq!((raw.known, raw.remote_port, raw.local_port), (0, 0, 0));
-            continue;
-        }
-        let (family, port, bytes) = match is_local {
-            true => (raw.local_family, raw.local_port, raw.local_address),
-            false => (raw.remote_family, raw.remote_port, raw.remote_address),
-        };
-        let end = end.as_ref().expect("an endpoint");
-        assert_eq!(port, end.ports().as_one().unwrap_or(0));
-        match end.host() {
-            flowsieve::Host::Name(_) => assert_eq!(family, FSV_FAMILY_NAME),
-            flowsieve::Host::Address(std::net::IpAddr::V4(address), _) => {
-                assert_eq!((family, &bytes[..4]), (FSV_FAMILY_IPV4, &address.octets()[..]));
-            }
-            flowsieve::Host::Address(std::net::IpAddr::V6(address), _) => {
-                assert_eq!((family, bytes), (FSV_FAMILY_IPV6, address.octets()));
-            }
-        }
-    }
+    assert_eq!(decided, expected, "in C, reference of {flow}");
 }

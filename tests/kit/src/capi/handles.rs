@@ -2,8 +2,8 @@
 
 use flowsieve::capi::*;
 use flowsieve::{
-    Decision, FilterRule, FilterSettings, Flow, FlowEndpoint, Initializer, NetworkRule, Precedence,
-    Protocol, Reason,
+    Decision, Error, FilterRule, FilterSettings, Flow, FlowEndpoint, Initializer, NetworkRule,
+    Precedence, Protocol, Reason,
 };
 use std::ffi::{CStr, c_char};
 use std::net::IpAddr;
@@ -78,6 +78,61 @@ impl Named {
     }
 }
 
+/// What an error in C says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CError {
+    /// The message.
+    pub message: String,
+    /// The line, from 1, or 0.
+    pub line: u64,
+    /// The column, from 1, or 0.
+    pub column: u64,
+    /// The index of the rule.
+    pub rule: Option<usize>,
+}
+
+impl CError {
+    /// Reads and frees the error of a call, which there is if and only if the call failed.
+    ///
+    /// # Safety
+    ///
+    /// The error is NULL or owned.
+    pub(crate) unsafe fn take(error: *mut fsv_error, status: fsv_status) -> Option<CError> {
+        assert_eq!(error.is_null(), status == FSV_STATUS_OK, "an error, and status {status}");
+        // SAFETY: passed on.
+        unsafe {
+            let taken = (!error.is_null()).then(|| {
+                assert_eq!(fsv_error_status(error), status);
+                let message = CStr::from_ptr(fsv_error_message(error)).to_str().expect("text");
+                let rule = fsv_error_rule(error);
+                CError {
+                    message: message.to_owned(),
+                    line: fsv_error_line(error),
+                    column: fsv_error_column(error),
+                    rule: (rule != FSV_NO_RULE).then_some(rule as usize),
+                }
+            });
+            fsv_error_free(error);
+            taken
+        }
+    }
+
+    /// Returns what an error of the library is in C.
+    pub(crate) fn of(error: &Error) -> CError {
+        CError {
+            line: error.line().unwrap_or(0),
+            column: error.column().unwrap_or(0),
+            rule: error.rule_index(),
+            ..CError::plain(error)
+        }
+    }
+
+    /// Returns one that is about no place.
+    pub(crate) fn plain(message: &impl ToString) -> CError {
+        CError { message: message.to_string(), line: 0, column: 0, rule: None }
+    }
+}
+
 /// Settings in C.
 #[derive(Debug)]
 pub struct CSettings(pub *mut fsv_settings);
@@ -106,30 +161,25 @@ impl CSettings {
         made
     }
 
-    /// Reads settings text; the message of the error if there is one.
+    /// Reads settings text.
     ///
     /// # Errors
     ///
-    /// The message.
-    pub fn parse(text: &[u8]) -> Result<CSettings, String> {
+    /// What the library says is wrong.
+    pub fn parse(text: &[u8]) -> Result<CSettings, CError> {
         CSettings::parse_with(text, 0)
     }
 
-    fn parse_with(text: &[u8], flags: u32) -> Result<CSettings, String> {
+    fn parse_with(text: &[u8], flags: u32) -> Result<CSettings, CError> {
         let (mut made, mut error) = (CSettings(null_mut()), null_mut());
         // SAFETY: the text is so long, and the outputs may be written to.
         unsafe {
             let (data, len) = (text.as_ptr().cast(), text.len());
             let status = fsv_settings_parse(data, len, flags, &raw mut made.0, &raw mut error);
-            if status == FSV_STATUS_OK {
-                assert!(error.is_null(), "an error without a failure");
-                return Ok(made);
+            match CError::take(error, status) {
+                None => Ok(made),
+                Some(error) => Err(error),
             }
-            assert_eq!(fsv_error_status(error), status);
-            let message = CStr::from_ptr(fsv_error_message(error)).to_str().expect("text");
-            let message = message.to_owned();
-            fsv_error_free(error);
-            Err(message)
         }
     }
 
