@@ -429,7 +429,9 @@ fn conditional(
         let root = if net.addr().is_ipv4() { root_v4 } else { root_v6 };
         Conditional { net, place: path.last().map_or(root, |(_, place)| *place) }
     };
-    networks.map(of_net).collect()
+    let conditional = networks.map(of_net).collect();
+    debug_assert_eq!(places.next(), None, "a place of a network that no rule names");
+    conditional
 }
 
 fn leaf(ranked: Ranked, rule: &NetworkRule) -> Leaf {
