@@ -616,6 +616,73 @@ fn rules_of_any_host_hold_in_networks_of_rules_kept_by_their_local_side() {
     agree("any host", &settings, &(0..256).map(flow).collect::<Vec<_>>());
 }
 
+/// So many IPv6 networks and hosts that groups are looked up with loads ahead, at the step of 32 bits and at that of 64.
+#[test]
+fn an_index_larger_than_a_cache_decides_as_the_reference_does() {
+    const NETS: u32 = 36_000;
+    const HOSTS: u32 = 24_000;
+    let address = |number: u32, low: u64| {
+        // Some /32s with a line of ends, some with a directory and some with a tree.
+        let (net, rest) = match number {
+            0..20_000 => (number / 5_000, number % 5_000),
+            20_000..28_000 => (50 + number / 40, number % 40),
+            _ => (5_000 + number / 8, number % 8),
+        };
+        let high = (0x2001_0000 | u64::from(net)) << 32 | u64::from(rest * 3);
+        Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low))
+    };
+    let rule = |remote: Ipv6Addr, prefix| {
+        let remote = Endpoint::from_parts(Host::Address(remote.into(), None), Ports::ANY);
+        NetworkRule::destination_network(remote, prefix, Protocol::Any).unwrap()
+    };
+    let actions = [Action::Drop, Action::Allow, Action::FilterData].into_iter().cycle();
+    let nets = (0..NETS).map(|number| rule(address(number, 0), 64));
+    let hosts = (0..HOSTS).map(|number| rule(address(number, 7), 128));
+    let end = |address: Ipv6Addr| {
+        Some(Endpoint::from_parts(Host::Address(address.into(), None), Ports::ANY))
+    };
+    let (remote, local) = (end(address(4_999, 0)), end(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0)));
+    let (protocol, direction) = (Protocol::Any, Direction::Any);
+    let sided = NetworkRule::remote_network(remote, 32, local, 16, protocol, direction).unwrap();
+    let rules = std::iter::once(sided).chain(hosts).chain(nets);
+    let rules = rules.zip(actions).map(|(rule, action)| FilterRule::new(rule, action)).collect();
+    let settings = FilterSettings::new(rules, Action::Allow);
+    let mut random = Random(28);
+    let flows: Vec<Flow<'_>> = (0..192)
+        .map(|_| {
+            let number = random.below(NETS as usize + 2_000) as u32;
+            let remote = address(number, random.below(9) as u64).to_bits();
+            // Beside a network, too.
+            let remote = remote + (u128::from(random.below(3) == 0) << 64);
+            let local = if random.below(2) == 0 { "fd00::1" } else { "fe80::1" };
+            Flow::new(IpProtocol::TCP, Direction::Outbound)
+                .with_remote_address(Ipv6Addr::from_bits(remote).into(), None, 443)
+                .with_local_address(local.parse().unwrap(), None, 50_000)
+        })
+        .collect();
+    let expected: Vec<Decision> =
+        flows.iter().map(|f| reference::decide(&settings, Precedence::FirstMatch, f)).collect();
+    let kinds: [fn(usize) -> bool; 3] = [
+        |rule| rule == 0,
+        |rule| (1..=HOSTS as usize).contains(&rule),
+        |rule| rule > HOSTS as usize,
+    ];
+    for (kind, least) in kinds.into_iter().zip([5, 5, 40]) {
+        let count = expected.iter().filter_map(Decision::rule).filter(|rule| kind(*rule)).count();
+        assert!(count >= least, "{count} flows of at least {least}");
+    }
+    for vectors in Vectors::ALL {
+        let matcher = Matcher::builder().strategy(Strategy::Intervals).vectors(vectors);
+        let matcher = matcher.build(&settings).unwrap();
+        let mut batch = vec![expected[0]; flows.len()];
+        assert_eq!(matcher.decide_batch(&flows, &mut batch), flows.len());
+        for ((flow, expected), of_batch) in flows.iter().zip(&expected).zip(batch) {
+            assert_eq!(matcher.decide(flow), *expected, "{:?}: {flow}", matcher.vectors());
+            assert_eq!(of_batch, *expected, "in a batch, {:?}: {flow}", matcher.vectors());
+        }
+    }
+}
+
 #[test]
 fn many_rules_decide_as_the_reference_does() {
     for (seed, shape) in (1..).zip(&SHAPES) {

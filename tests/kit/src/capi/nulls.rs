@@ -41,7 +41,7 @@ pub(super) fn ask_with_null(handles: &Handles, Asked(index): Asked) -> Failed {
     let word: *const c_char = c"{}".as_ptr();
     let end = fsv_endpoint { hostname: word, hostname_len: 2, port: word, port_len: 0 };
     let no_text = fsv_endpoint { hostname: null(), ..end };
-    let end = &raw const end;
+    let (end, no_text) = (&raw const end, &raw const no_text);
     let address = [0_u8; 28];
     let (any, drop) = (FSV_PROTOCOL_ANY, FSV_ACTION_DROP);
     let flow_in = flow;
@@ -63,82 +63,34 @@ pub(super) fn ask_with_null(handles: &Handles, Asked(index): Asked) -> Failed {
     };
     // SAFETY: handles are NULL or owned, and all else is there as it says.
     let status = unsafe {
+        let network = |settings, end, label_len| {
+            fsv_settings_add_destination_network(
+                settings, end, 0, any, drop, none, label_len, no_error,
+            )
+        };
+        let host = |settings, end, label_len| {
+            fsv_settings_add_destination_host(settings, end, any, drop, none, label_len, no_error)
+        };
+        let remote_network = |settings, remote, label_len| {
+            let (local, prefix, direction) = (null(), 0, 0);
+            fsv_settings_add_remote_network(
+                settings, remote, prefix, local, prefix, any, direction, drop, none, label_len,
+                no_error,
+            )
+        };
         match index % 57 {
             0 => fsv_settings_new(drop, null_mut()),
             1 => fsv_settings_parse(null(), 1, 0, settings_out, no_error),
             2 => fsv_settings_parse(word, 2, 0, null_mut(), no_error),
-            3 => fsv_settings_add_destination_network(
-                null_mut(),
-                end,
-                0,
-                any,
-                drop,
-                none,
-                0,
-                no_error,
-            ),
-            4 => fsv_settings_add_destination_network(
-                settings,
-                null(),
-                0,
-                any,
-                drop,
-                none,
-                0,
-                no_error,
-            ),
-            5 => {
-                let end = &raw const no_text;
-                fsv_settings_add_destination_network(settings, end, 0, any, drop, none, 0, no_error)
-            }
-            6 => fsv_settings_add_destination_host(null_mut(), end, any, drop, none, 0, no_error),
-            7 => fsv_settings_add_destination_host(settings, null(), any, drop, none, 0, no_error),
-            8 => {
-                let end = &raw const no_text;
-                fsv_settings_add_destination_host(settings, end, any, drop, none, 0, no_error)
-            }
-            9 => fsv_settings_add_remote_network(
-                null_mut(),
-                null(),
-                0,
-                null(),
-                0,
-                any,
-                0,
-                drop,
-                none,
-                0,
-                no_error,
-            ),
-            10 => {
-                let end = &raw const no_text;
-                fsv_settings_add_remote_network(
-                    settings,
-                    end,
-                    0,
-                    null(),
-                    0,
-                    any,
-                    0,
-                    drop,
-                    none,
-                    0,
-                    no_error,
-                )
-            }
-            11 => fsv_settings_add_remote_network(
-                settings,
-                null(),
-                0,
-                null(),
-                0,
-                any,
-                0,
-                drop,
-                none,
-                1,
-                no_error,
-            ),
+            3 => network(null_mut(), end, 0),
+            4 => network(settings, null(), 0),
+            5 => network(settings, no_text, 0),
+            6 => host(null_mut(), end, 0),
+            7 => host(settings, null(), 0),
+            8 => host(settings, no_text, 0),
+            9 => remote_network(null_mut(), null(), 0),
+            10 => remote_network(settings, no_text, 0),
+            11 => remote_network(settings, null(), 1),
             12 => fsv_settings_set_default_action(null_mut(), drop),
             13 => fsv_settings_rule(null(), 0, rule_out),
             14 => fsv_settings_rule(settings, 0, null_mut()),
