@@ -36,7 +36,8 @@ use crate::matcher::columns::{Bits, Columns, lanes_of};
 use crate::matcher::hosts::HostIndex;
 pub(crate) use crate::matcher::intervals::GROUP;
 use crate::matcher::intervals::{Intervals, Wanted};
-use crate::matcher::lanes::{Decider, Job, Lanes, Machine, Scalar, prefetch, prefetch_beyond};
+pub(crate) use crate::matcher::lanes::prefetch_beyond;
+use crate::matcher::lanes::{Decider, Job, Lanes, Machine, Scalar, prefetch};
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::{List, Lists, Outcome, Query};
 use crate::matcher::locals::LocalPorts;
@@ -332,7 +333,7 @@ impl MatcherBuilder {
 }
 
 /// How many flows further on in memory is begun to be loaded when one is decided.
-const FLOWS_AHEAD: usize = 8;
+pub(crate) const FLOWS_AHEAD: usize = 8;
 
 impl Matcher {
     /// The most rules that a matcher takes: 268,435,455, so that places in lists of up to 16 for
@@ -359,6 +360,12 @@ impl Matcher {
         // PERF: so that flows that are decided in the order in which they stand in memory are there in time. Where the
         // processor is left to see that they are, it begins anew with each page; decide-dependent/ipv4-10.
         prefetch_beyond(flow, FLOWS_AHEAD);
+        self.decide_alone(flow)
+    }
+
+    /// Decides `flow`, beside which no others stand in memory.
+    #[inline(always)]
+    pub(crate) fn decide_alone(&self, flow: &Flow<'_>) -> Decision {
         self.decider.run(Decide { matcher: self, flow })
     }
 

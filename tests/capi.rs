@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::{CStr, c_char};
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
@@ -102,6 +103,43 @@ fn whatever_else_is_known_beside_both_ends_is_read() {
         let matches = matchers.each_ref().map(|matcher| matcher.decide(flow.raw()).rule.is_some());
         // Another zone than that of the rule does not match, and no zone does.
         assert_eq!(matches, [!has_remote_zone, !has_local_zone, has_name], "{known:#b}");
+    }
+}
+
+#[test]
+fn addresses_that_are_not_usual_are_read_from_either_end() {
+    let any = Direction::Any;
+    let address = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+    let mapped = ["::ffff:127.0.0.1", "::ffff:192.0.2.1"].map(address);
+    let low = ["::", "::1", "::2", "::ffff:ffff:ffff:ffff"].map(address);
+    let high = ["0:0:0:1::", "0:0:0:1::1", "0:0:0:2::", "2001:db8::1"].map(address);
+    let addresses = [mapped.as_slice(), &low, &high].concat();
+    let rules = addresses.iter().flat_map(|address| {
+        let end = || Some(Endpoint::new(&address.to_string(), "0").unwrap());
+        [(end(), None), (None, end())].map(|(remote, local)| {
+            let rule = NetworkRule::remote_network(remote, 128, local, 128, Protocol::Any, any);
+            FilterRule::new(rule.unwrap(), Action::Drop)
+        })
+    });
+    let settings = FilterSettings::new(rules.collect(), Action::Allow);
+    for precedence in Precedence::ALL {
+        let matcher = Matcher::builder().precedence(precedence).build(&settings).unwrap();
+        let in_c = CMatcher::new(&CSettings::build(&settings), &COptions::new(precedence));
+        for remote in &addresses {
+            for local in &addresses {
+                let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
+                    .with_remote_address((*remote).into(), None, 443)
+                    .with_local_address((*local).into(), None, 50000);
+                let decision = matcher.decide(&flow);
+                let pending = usize::from(decision.pending());
+                let expected = Named::expected(&settings, decision, pending, 0);
+                let mut raw = *CFlow::by_fields(&flow).raw();
+                raw.remote_address = remote.octets();
+                raw.local_address = local.octets();
+                (raw.remote_family, raw.local_family) = (FSV_FAMILY_IPV6, FSV_FAMILY_IPV6);
+                assert_eq!(in_c.decide(&raw), expected, "{remote} {local}");
+            }
+        }
     }
 }
 

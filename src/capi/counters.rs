@@ -50,7 +50,8 @@ impl Counters {
     }
 
     /// Counts a decision: by a rule, or, of a flow that none matched, by what applies then.
-    #[inline]
+    // PERF: apart, as decisions that are not counted would keep registers for it; decide/capi-ipv6-1k.
+    #[inline(never)]
     pub(super) fn count(&self, rule: Option<usize>, is_loopback: bool) {
         self.add_one(match rule {
             Some(rule) => RULES + rule,

@@ -150,7 +150,7 @@ impl fsv_matcher {
             };
             let (mut details, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
             match flow::read(flow, &mut place, &mut details) {
-                Ok(flow) => self.answer(flow, self.matcher.decide(flow), out),
+                Ok(flow) => self.answer(flow, self.matcher.decide_alone(flow), out),
                 Err(status) => return self.counted(status),
             }
         }
@@ -175,7 +175,7 @@ impl fsv_matcher {
                 handle::out_struct(decision)?;
                 let (mut details, mut place) = (MaybeUninit::uninit(), MaybeUninit::uninit());
                 let flow = flow::read(flow, &mut place, &mut details)?;
-                self.answer_in_part(flow, self.matcher.decide(flow), decision)
+                self.answer_in_part(flow, self.matcher.decide_alone(flow), decision)
             }
         };
         run().err().unwrap_or(FSV_STATUS_OK)

@@ -178,7 +178,7 @@ pub(super) fn prefetch<T>(value: Option<&T>) {
 
 /// Begins to load what stands so many values after `value` in memory, whatever that is.
 #[inline(always)]
-pub(super) fn prefetch_beyond<T>(value: &T, count: usize) {
+pub(crate) fn prefetch_beyond<T>(value: &T, count: usize) {
     prefetch_at(std::ptr::from_ref(value).wrapping_add(count));
 }
 
