@@ -50,6 +50,8 @@ enum Rest<'a> {
     #[default]
     Nothing,
     Name(&'a str),
+    // PERF: by itself, as details would be a step more on the way to it; decide/hosts-10k-addresses-10k/named-hit.
+    OwnedName(Box<str>),
     #[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "made for flows of C only"))]
     Borrowed(&'a Details<'a>),
     Owned(Box<Details<'a>>),
@@ -68,6 +70,7 @@ impl<'a> Rest<'a> {
         match self {
             Rest::Nothing => None,
             Rest::Name(name) => Some(name),
+            Rest::OwnedName(name) => Some(name),
             Rest::Borrowed(details) => details.remote_hostname.as_deref(),
             Rest::Owned(details) => details.remote_hostname.as_deref(),
         }
@@ -75,7 +78,7 @@ impl<'a> Rest<'a> {
 
     fn zones(&self) -> [Option<Zone>; 2] {
         match self {
-            Rest::Nothing | Rest::Name(_) => [None; 2],
+            Rest::Nothing | Rest::Name(_) | Rest::OwnedName(_) => [None; 2],
             Rest::Borrowed(details) => details.zones,
             Rest::Owned(details) => details.zones,
         }
@@ -93,12 +96,14 @@ impl<'a> Rest<'a> {
     #[cold]
     #[inline(never)]
     fn changed(self, change: impl FnOnce(&mut Details<'a>)) -> Rest<'a> {
+        let named = |name| {
+            let remote_hostname = Some(name);
+            Box::new(Details { remote_hostname, ..Details::default() })
+        };
         let mut details = match self {
             Rest::Nothing => Box::default(),
-            Rest::Name(name) => {
-                let remote_hostname = Some(Cow::Borrowed(name));
-                Box::new(Details { remote_hostname, ..Details::default() })
-            }
+            Rest::Name(name) => named(Cow::Borrowed(name)),
+            Rest::OwnedName(name) => named(Cow::Owned(name.into())),
             Rest::Borrowed(details) => Box::new(details.clone()),
             Rest::Owned(details) => details,
         };
@@ -275,8 +280,11 @@ impl<'a> Flow<'a> {
 
     fn set_hostname(&mut self, name: Cow<'a, str>) {
         self.rest = match (std::mem::take(&mut self.rest), name) {
-            (Rest::Nothing | Rest::Name(_), Cow::Borrowed(name)) => Rest::Name(name),
-            (rest, name) => rest.changed(|details| details.remote_hostname = Some(name)),
+            (rest, name) if rest.has_details() => {
+                rest.changed(|details| details.remote_hostname = Some(name))
+            }
+            (_, Cow::Borrowed(name)) => Rest::Name(name),
+            (_, Cow::Owned(name)) => Rest::OwnedName(name.into()),
         };
     }
 
@@ -328,8 +336,7 @@ impl<'a> Flow<'a> {
         let zones = rest.zones();
         let mut owned = Rest::Nothing;
         if let Some(name) = rest.remote_hostname() {
-            let name = Cow::Owned(name.to_owned());
-            owned = owned.changed(|details| details.remote_hostname = Some(name));
+            owned = Rest::OwnedName(name.into());
         }
         if zones != [None; 2] {
             owned = owned.changed(|details| details.zones = zones);
@@ -363,11 +370,11 @@ impl<'a> Flow<'a> {
         self.rest.remote_hostname()
     }
 
-    /// Whether there is a host name.
-    // PERF: most flows have none, and those are told by one comparison; decide/hosts-10k-addresses-10k/unnamed.
+    /// Whether there may be a host name: of nearly all flows that have none, nothing else is known either.
+    // PERF: one comparison; decide/hosts-10k-addresses-10k/unnamed.
     #[inline(always)]
-    pub(crate) fn has_remote_hostname(&self) -> bool {
-        !matches!(self.rest, Rest::Nothing) && self.rest.remote_hostname().is_some()
+    pub(crate) fn may_have_remote_hostname(&self) -> bool {
+        !matches!(self.rest, Rest::Nothing)
     }
 
     /// Returns the host name without leading and trailing dots and stars, if anything is left.

@@ -116,8 +116,15 @@ impl FromStr for HostName {
 }
 
 /// Trims leading and trailing dots and stars (S-42), from a rule's name and a flow's alike.
+#[inline]
 pub(crate) fn trim(name: &str) -> &str {
-    name.trim_matches(['.', '*'])
+    let is_trimmed = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b'.' | b'*'));
+    let bytes = name.as_bytes();
+    // PERF: as nearly all names are; decide/hosts-10k-addresses-10k/named-hit.
+    match is_trimmed(bytes.first()) | is_trimmed(bytes.last()) {
+        false => name,
+        true => name.trim_matches(['.', '*']),
+    }
 }
 
 fn may_stand_in_name(c: char) -> bool {

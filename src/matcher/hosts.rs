@@ -70,19 +70,20 @@ impl HostIndex {
     }
 
     /// Returns what is pending for a flow without a name; `None` if that takes a
-    /// [`visit`](HostIndex::visit), as of a flow that has one.
+    /// [`visit`](HostIndex::visit), as of a flow that has one, or that has zone ids.
     #[inline(always)]
     pub(super) fn pending_unnamed(
         &self,
         lanes: impl Lanes,
         flow: &Flow<'_>,
     ) -> Option<FirstPending> {
-        let needs_visit = flow.has_remote_hostname() | self.has_local;
+        let needs_visit = flow.may_have_remote_hostname() | self.has_local;
         (!needs_visit).then(|| self.unnamed.get(lanes, flow))
     }
 
     /// Goes through the lists of the rules whose name the flow's matches or, if it has none, adds
     /// what is pending.
+    #[inline(always)]
     pub(super) fn visit(&self, query: &Query<'_>, outcome: &mut Outcome) {
         let Some(name) = query.flow.trimmed_hostname() else {
             outcome.pending.merge(self.unnamed.get(Scalar, query.flow));
