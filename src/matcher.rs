@@ -471,7 +471,8 @@ impl Matcher {
         }
         let is_known = self.known_family(flow).is_some() & (flow.ends().1.port() != 0);
         let is_usual = is_known & !flow.is_loopback() & !Case::of(flow).is_uncommon();
-        if !is_usual {
+        // Where most rules have a local side, those of any host are found by both addresses, with all others.
+        if !is_usual | (self.has.pairs & !few.has_all()) {
             return self.decide_by_index(flow);
         }
         let mut best = few.find_in_buckets(lanes, flow);

@@ -19,6 +19,28 @@ use std::net::IpAddr;
 
 const REGRESSIONS: &str = "tests/proptest-regressions/properties.txt";
 
+#[test]
+fn rules_of_any_host_with_a_local_port_are_found_where_most_rules_have_a_local_side() {
+    for (address, count) in [("192.0.2.1", 60), ("2001:db8::1", 17)] {
+        let rules = (0..count).map(|index| {
+            let (local, any) = (Endpoint::new(address, "443").unwrap(), Direction::Any);
+            let protocol = [Protocol::Tcp, Protocol::Udp][index % 2];
+            let rule = NetworkRule::remote_network(None, 0, Some(local), 0, protocol, any);
+            FilterRule::new(rule.unwrap(), Action::ALL[index % 3])
+        });
+        let settings = FilterSettings::new(rules.collect(), Action::Allow);
+        let address: IpAddr = address.parse().unwrap();
+        let flow = |protocol, port| {
+            Flow::new(protocol, Direction::Outbound)
+                .with_remote_address(address, None, 0)
+                .with_local_address(address, None, port)
+        };
+        let protocols = [IpProtocol::TCP, IpProtocol::UDP, IpProtocol(1)];
+        let flows = protocols.map(|protocol| [443, 444, 0].map(|port| flow(protocol, port)));
+        check_agreement_on(&settings, flows.as_flattened());
+    }
+}
+
 proptest! {
     #![proptest_config(config(6000, REGRESSIONS))]
 
