@@ -334,10 +334,12 @@ impl<'a> Flow<'a> {
     pub fn into_owned(self) -> Flow<'static> {
         let Flow { remote, local, kind, rest } = self;
         let zones = rest.zones();
-        let mut owned = Rest::Nothing;
-        if let Some(name) = rest.remote_hostname() {
-            owned = Rest::OwnedName(name.into());
-        }
+        let mut owned = match rest {
+            Rest::OwnedName(name) => Rest::OwnedName(name),
+            rest => {
+                rest.remote_hostname().map_or(Rest::Nothing, |name| Rest::OwnedName(name.into()))
+            }
+        };
         if zones != [None; 2] {
             owned = owned.changed(|details| details.zones = zones);
         }

@@ -642,4 +642,6 @@ fn a_flow_is_what_was_said_of_it_in_any_order() {
     assert_eq!(renamed, plain.clone().with_remote_hostname(""));
     assert_eq!(plain.clone().into_owned(), plain);
     assert_eq!(plain.remote_hostname(), None);
+    let named = plain.with_remote_hostname(String::from("printer.local"));
+    assert_eq!(named.clone().into_owned(), named);
 }
