@@ -337,13 +337,17 @@ fn rules_that_no_bits_of_the_address_tell_apart_are_in_no_buckets() {
         (48, 32, Strategy::Blocks),
         (49, 32, Strategy::Buckets),
         (16_000, 32, Strategy::Buckets),
-        (16_001, 32, Strategy::Intervals),
+        (16_001, 32, Strategy::ExactMatch),
         (60, 1, Strategy::Blocks),
         (80, 1, Strategy::Blocks),
         (81, 1, Strategy::Intervals),
     ] {
         let (strategy, is_wide) = strategy(count, bits);
-        let expected = if is_wide { expected } else { Strategy::Intervals };
+        let expected = match bits {
+            _ if is_wide => expected,
+            32 if count >= 2048 => Strategy::ExactMatch,
+            _ => Strategy::Intervals,
+        };
         assert_eq!(strategy, expected, "{count} of {bits} bits");
     }
 }
@@ -681,6 +685,79 @@ fn an_index_larger_than_a_cache_decides_as_the_reference_does() {
             assert_eq!(of_batch, *expected, "in a batch, {:?}: {flow}", matcher.vectors());
         }
     }
+}
+
+#[test]
+fn single_addresses_that_are_many_are_found_as_by_intervals() {
+    const RULES: usize = 40_000;
+    for (family, prefixes) in [(V4, [32, 32, 32, 24, 22]), (V6, [128, 64, 64, 64, 48])] {
+        let mut random = Random(46);
+        // Two thirds of the addresses are near others.
+        let places: Vec<u128> = (0..RULES / 3).map(|_| u128::from(random.next())).collect();
+        let address = |random: &mut Random| match family {
+            AddressFamily::V4 => {
+                let near = random.pick(&places) as u32 + random.below(600) as u32;
+                IpAddr::from(Ipv4Addr::from_bits(0x1000_0000 | near >> 1))
+            }
+            _ => {
+                let near = random.pick(&places) as u64 + random.below(3) as u64;
+                let low = random.below(3) as u128;
+                IpAddr::from(Ipv6Addr::from_bits(u128::from(near >> 3 | 1 << 61) << 64 | low))
+            }
+        };
+        let rule = |random: &mut Random| {
+            let ports = if random.chance(30) { Ports::one(443) } else { Ports::ANY };
+            let side = Host::Address(address(random), None);
+            let remote = Endpoint::from_parts(side, ports);
+            let (prefix, protocol) =
+                (random.pick(&prefixes), random.pick(&[Protocol::Any, Protocol::Udp]));
+            let rule = NetworkRule::remote_network(
+                Some(remote),
+                prefix,
+                None,
+                0,
+                protocol,
+                Direction::Any,
+            );
+            FilterRule::new(rule.unwrap(), random.pick(&[Action::Drop, Action::FilterData]))
+        };
+        let rules: Vec<FilterRule> = (0..RULES).map(|_| rule(&mut random)).collect();
+        let settings = FilterSettings::new(rules, Action::Allow);
+        let flow = |random: &mut Random| {
+            let remote = match settings.rules()[random.below(RULES)].network_rule().remote_side() {
+                Some(side) => random.inside(side.net().unwrap()),
+                None => unreachable!("each rule has a remote side"),
+            };
+            let protocol = random.pick(&[IpProtocol::TCP, IpProtocol::UDP]);
+            Flow::new(protocol, Direction::Outbound)
+                .with_remote_address(remote, None, random.pick(&[443, 80]))
+                .with_local_address(address_of_this_machine(family), None, 50_000)
+        };
+        let flows: Vec<Flow<'_>> = (0..6000).map(|_| flow(&mut random)).collect();
+        for vectors in Vectors::ALL {
+            let builder = Matcher::builder().vectors(vectors);
+            let matcher = builder.build(&settings).unwrap();
+            assert_eq!(matcher.strategy(), Strategy::ExactMatch, "{family:?}");
+            let within = builder.strategy(Strategy::Intervals).build(&settings).unwrap();
+            assert!(matcher.size_bytes() < within.size_bytes());
+            let mut batch = vec![within.decide(&flows[0]); flows.len()];
+            assert_eq!(matcher.decide_batch(&flows, &mut batch), flows.len());
+            for ((flow, of_batch), number) in flows.iter().zip(batch).zip(0..) {
+                let expected = within.decide(flow);
+                assert_eq!(matcher.decide(flow), expected, "{vectors:?}: {flow}");
+                assert_eq!(of_batch, expected, "in a batch, {vectors:?}: {flow}");
+                if number < 50 {
+                    let expected = reference::decide(&settings, Precedence::FirstMatch, flow);
+                    assert_eq!(of_batch, expected, "as the reference: {flow}");
+                }
+            }
+        }
+    }
+}
+
+fn address_of_this_machine(family: AddressFamily) -> IpAddr {
+    let address = if family == V4 { "192.168.0.2" } else { "2001:db8::2" };
+    address.parse().unwrap()
 }
 
 #[test]

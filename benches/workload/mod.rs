@@ -46,11 +46,25 @@ pub(crate) fn list(name: &str, family: AddressFamily, size: usize) -> Workload {
 
 /// A block list of so many rules that ask for a network and nothing else.
 pub(crate) fn networks(name: &str, family: AddressFamily, size: usize) -> Workload {
+    whole(name, family, size, |_| true)
+}
+
+/// The single addresses of a block list of so many rules.
+fn addresses(name: &str, family: AddressFamily, size: usize) -> Workload {
+    whole(name, family, size, |net| net.prefix_len() == net.max_prefix_len())
+}
+
+fn whole(
+    name: &str,
+    family: AddressFamily,
+    size: usize,
+    is_meant: impl Fn(&IpNet) -> bool,
+) -> Workload {
     let mut random = Random(size as u64 + 1);
     let rules = settings(&mut random, family, size).rules().to_vec();
     let whole = rules.iter().filter_map(|listed| {
         let remote = listed.network_rule().remote_side().filter(|side| side.is_explicit());
-        let net = remote?.net()?;
+        let net = remote?.net().filter(&is_meant)?;
         let (remote, nil) = ((Some(net), Ports::ANY), (None, Ports::ANY));
         Some(rule(family, remote, nil, Protocol::Any, Direction::Any, listed.action()))
     });
@@ -58,10 +72,12 @@ pub(crate) fn networks(name: &str, family: AddressFamily, size: usize) -> Worklo
     Workload::new(name.to_owned(), family, settings, &mut random, flow)
 }
 
-/// `networks-10k`, whose rules ask for a network only; `wide-100k`, of which 10,000 rules are for a port of
+/// `networks-10k`, whose rules ask for a network only; `addresses-100k`, the single addresses of as many rules; `wide-100k`, of which 10,000 rules are for a port of
 /// any host; and `unbound-10k` and `unbound-firewall-1k`, whose flows have no local address yet.
 fn other_lists() -> impl Iterator<Item = Workload> {
     let networks = std::iter::once_with(|| networks("networks-10k", AddressFamily::V4, 10_000));
+    let addresses =
+        std::iter::once_with(|| addresses("addresses-100k", AddressFamily::V4, 100_000));
     let wide = std::iter::once_with(|| {
         let (mut random, family) = (Random(1), AddressFamily::V4);
         let settings = settings_with_wide(&mut random, family, 100_000, 10);
@@ -73,7 +89,7 @@ fn other_lists() -> impl Iterator<Item = Workload> {
         Workload::new("unbound-10k".to_owned(), family, settings, &mut random, unbound_flow)
     });
     let unbound_firewall = std::iter::once_with(|| five_tuple::unbound_firewall(1000));
-    networks.chain(wide).chain(unbound).chain(unbound_firewall)
+    networks.chain(addresses).chain(wide).chain(unbound).chain(unbound_firewall)
 }
 
 /// A [`flow`] before it has a local address.

@@ -68,7 +68,7 @@ impl AddressIndex {
                 let longest = longest.and_then(|(_, ids)| ids.first().copied());
                 self.visit_from(longest, query, outcome);
             }
-            Strategy::Intervals | Strategy::Blocks | Strategy::Buckets => {
+            Strategy::Intervals | Strategy::ExactMatch | Strategy::Blocks | Strategy::Buckets => {
                 self.visit_from(self.longest_match(address), query, outcome);
             }
         }

@@ -7,7 +7,7 @@ use crate::matcher::address::AddressIndex;
 use crate::matcher::cross;
 use crate::matcher::direct;
 use crate::matcher::hosts::HostIndex;
-use crate::matcher::intervals::Intervals;
+use crate::matcher::intervals::{Intervals, Singles};
 use crate::matcher::lanes::{Decider, Machine, Rules};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Entry, Lists};
@@ -75,6 +75,11 @@ fn compile_within(
     let precedence = options.precedence;
     let machine = Machine::up_to(options.vectors.unwrap_or(Vectors::Bits512));
     let strategy = options.strategy.unwrap_or(Strategy::Intervals);
+    let singles = match options.strategy {
+        None => Singles::ApartIfMany,
+        Some(Strategy::ExactMatch) => Singles::Apart,
+        Some(_) => Singles::Within,
+    };
     let has_intervals = strategy.has_intervals();
 
     let mut order: Vec<u32> = (0..rules.len() as u32).collect();
@@ -206,13 +211,14 @@ fn compile_within(
         }
         false => Vec::new(),
     };
-    let plain = PlainIndex::new(plain, &plain_anywhere, &conditional);
+    let plain = PlainIndex::new(plain, &plain_anywhere, &conditional, singles);
     drop(conditional);
     let is_simple = all_are_plain && plain.is_simple();
+    let strategy = if plain.has_exact() { Strategy::ExactMatch } else { strategy };
     budget.take(plain.size_bytes())?;
     let addresses = AddressIndex::new(networks, &mut lists, strategy);
     budget.take(addresses.size_bytes())?;
-    let unbound = unbound.finish();
+    let unbound = unbound.finish(singles);
     budget.take(unbound.as_deref().map_or(0, Unbound::size_bytes))?;
     let hosts = HostIndex::new(hosts, &mut lists);
     budget.take(hosts.size_bytes())?;

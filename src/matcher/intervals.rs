@@ -6,12 +6,15 @@
 //! by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
 //! the first that is not below the address: one comparison of whole vectors.
 
+use crate::endpoint::AddressFamily;
 use crate::matcher::columns::{Column, Columns, Picked, Which, lanes_of};
+use crate::matcher::exact::{Exact, Key};
 use crate::matcher::lanes::{Job, Lanes, Packed, prefetch};
 use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::memory;
 use ipnet::IpNet;
 use std::fmt::Debug;
+use std::hint::select_unpredictable;
 
 /// The index, with a [`Leaf`] for each interval, or a [`Ranked`] where that says all.
 #[derive(Debug)]
@@ -31,6 +34,37 @@ pub(super) struct Intervals<V> {
     has_directories: bool,
     /// What holds where there are no networks.
     rest: V,
+    /// Intervals that are kept apart: their values are the last of `halves`.
+    exact: ExactMatch,
+}
+
+/// Intervals that are asked for whatever the others say: those of one address, and of addresses that have the first
+/// half in common.
+#[derive(Debug, Default)]
+struct ExactMatch {
+    v4: Exact<u32>,
+    /// First halves of IPv6 addresses.
+    nets: Exact<u64>,
+    v6: Exact<[u64; 2]>,
+}
+
+impl ExactMatch {
+    /// Whether there are none of IPv6.
+    #[inline(always)]
+    fn is_empty_v6(&self) -> bool {
+        self.nets.is_empty() & self.v6.is_empty()
+    }
+
+    /// Puts so many places before all of them.
+    fn begin_at(&mut self, first: usize) {
+        for start in [&mut self.v4.first, &mut self.nets.first, &mut self.v6.first] {
+            *start += first;
+        }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.v4.size_bytes() + self.nets.size_bytes() + self.v6.size_bytes()
+    }
 }
 
 /// A bit for each value of 16 bits, set where a run of values begins; empty where it is not used.
@@ -240,8 +274,8 @@ pub(super) struct Wanted<'a, V> {
 // 32 they take a tenth longer.
 pub(crate) const GROUP: usize = if cfg!(target_arch = "x86_64") { 32 } else { 16 };
 
-/// So many bytes of values are more than the second-level cache has room for.
-const LARGE: usize = 1 << 20;
+/// So many bytes of values, with their ends and what flows need, are not all in a near cache.
+const LARGE: usize = 1 << 18;
 
 /// A part of an address, or a port.
 pub(super) trait Part: Copy + Ord {
@@ -295,7 +329,44 @@ impl<V: Value> Intervals<V> {
     ///
     /// Linear in the number of networks.
     pub(super) fn new(networks: &Networks<V>, rest: V) -> Intervals<V> {
-        let mut index = Intervals {
+        let mut index = Intervals::empty(rest);
+        if !networks.is_empty() {
+            index.add_all(&flatten(networks, rest));
+        }
+        index.finish();
+        index
+    }
+
+    /// Does the same for addresses of a family, of which those that are intervals by themselves are kept apart, also
+    /// all IPv6 addresses with a first half in common.
+    pub(super) fn with_singles(
+        networks: &Networks<V>,
+        rest: V,
+        family: AddressFamily,
+        singles: Singles,
+    ) -> Intervals<V> {
+        let mut index = Intervals::empty(rest);
+        if networks.is_empty() {
+            return index;
+        }
+        let intervals = flatten(networks, rest);
+        match Parted::new(&intervals, family, singles) {
+            Some(Parted { kept, exact, values }) => {
+                drop(intervals);
+                index.add_all(&kept);
+                index.exact = exact;
+                // Their values follow those of all nodes.
+                index.exact.begin_at(index.halves.values.len());
+                index.halves.values.extend(values);
+            }
+            None => index.add_all(&intervals),
+        }
+        index.finish();
+        index
+    }
+
+    fn empty(rest: V) -> Intervals<V> {
+        Intervals {
             root: Bitmap::default(),
             nodes: Vec::new(),
             halves: Level::new(),
@@ -305,42 +376,46 @@ impl<V: Value> Intervals<V> {
             bitmaps: Vec::new(),
             has_directories: false,
             rest,
-        };
-        if networks.is_empty() {
-            return index;
+            exact: ExactMatch::default(),
         }
-        let intervals = flatten(networks, rest);
-        let pieces = split(&intervals, u128::MAX, 112, 16);
-        index.root = Bitmap::new(pieces.iter().map(|(end, _)| *end as u16), 0);
-        index.nodes = Vec::with_capacity(pieces.len());
+    }
+
+    /// Makes the nodes of all addresses.
+    fn add_all(&mut self, intervals: &[Interval<V>]) {
+        let pieces = split(intervals, u128::MAX, 112, 16);
+        self.root = Bitmap::new(pieces.iter().map(|(end, _)| *end as u16), 0);
+        self.nodes = Vec::with_capacity(pieces.len());
         let in_directories = pieces.iter().map(|(_, piece)| match piece {
             Piece::Inner(intervals, _) if intervals.len() > u16::LANES => intervals.len(),
             _ => 0,
         });
-        index.has_directories = in_directories.sum::<usize>() > intervals.len() / 8;
+        self.has_directories = in_directories.sum::<usize>() > intervals.len() / 8;
         // Where calls end with them, nodes of one interval follow each other, so that a cache holds them.
         let mut of_one = Vec::new();
         for (_, piece) in &pieces {
             if let (Piece::Whole(value), true) = (piece, V::ENDS_EARLY) {
-                of_one.push(index.add_half(&[(u16::MAX, *value)]));
+                of_one.push(self.add_half(&[(u16::MAX, *value)]));
             }
         }
         let mut of_one = of_one.into_iter();
         for (_, piece) in pieces {
             let node = match piece {
                 Piece::Whole(value) => {
-                    of_one.next().unwrap_or_else(|| index.add_half(&[(u16::MAX, value)]))
+                    of_one.next().unwrap_or_else(|| self.add_half(&[(u16::MAX, value)]))
                 }
-                Piece::Inner(intervals, last) => index.add_halves(intervals, last),
+                Piece::Inner(intervals, last) => self.add_halves(intervals, last),
             };
-            index.nodes.push(node);
+            self.nodes.push(node);
         }
-        index.halves.finish();
-        index.words.finish();
-        index.longs.finish();
-        index.bitmaps.shrink_to_fit();
-        index.links.shrink_to_fit();
-        index
+    }
+
+    /// To be called when all values are there.
+    fn finish(&mut self) {
+        self.halves.finish();
+        self.words.finish();
+        self.longs.finish();
+        self.bitmaps.shrink_to_fit();
+        self.links.shrink_to_fit();
     }
 
     /// Changes what is looked for.
@@ -404,13 +479,20 @@ impl<V: Value> Intervals<V> {
     /// Returns the value of an IPv4 address.
     #[inline(always)]
     pub(super) fn get_v4(&self, lanes: impl Lanes, address: u32) -> &V {
-        match self.nodes.get(self.root.run((address >> 16) as u16)) {
-            Some(node) => {
-                self.guess(*node, address as u16);
-                self.half(lanes, *node, address as u16)
-            }
-            None => &self.rest,
+        let Some(node) = self.nodes.get(self.root.run((address >> 16) as u16)) else {
+            return &self.rest;
+        };
+        if self.exact.v4.is_empty() {
+            self.guess(*node, address as u16);
+            return self.half(lanes, *node, address as u16);
         }
+        let exact = self.exact.v4.place(address);
+        prefetch(self.exact.v4.key(exact));
+        prefetch(self.halves.values.get(exact));
+        self.guess(*node, address as u16);
+        let place = self.place_of_half(lanes, *node, address as u16);
+        let place = select_unpredictable(self.exact.v4.has(address, exact), exact, place);
+        self.halves.values.get(place).unwrap_or(&self.rest)
     }
 
     /// Returns the value of an IPv6 address, given by its halves.
@@ -419,7 +501,28 @@ impl<V: Value> Intervals<V> {
         let Some(node) = self.nodes.get(self.root.run((high >> 48) as u16)) else {
             return &self.rest;
         };
-        let mut value = self.half(lanes, *node, (high >> 32) as u16);
+        let exact = &self.exact;
+        if exact.is_empty_v6() {
+            return self.get_v6_of(lanes, *node, high, low);
+        }
+        let (of_net, of_host) = (exact.nets.place(high), exact.v6.place([high, low]));
+        for place in [of_net, of_host] {
+            prefetch(self.halves.values.get(place));
+        }
+        prefetch(exact.nets.key(of_net));
+        prefetch(exact.v6.key(of_host));
+        let value = self.get_v6_of(lanes, *node, high, low);
+        let values = &self.halves.values;
+        let net = values.get(of_net).unwrap_or(value);
+        let value = select_unpredictable(exact.nets.has(high, of_net), net, value);
+        let host = values.get(of_host).unwrap_or(value);
+        select_unpredictable(exact.v6.has([high, low], of_host), host, value)
+    }
+
+    /// Returns the same, given the node of the first 16 bits, but for exact matches.
+    #[inline(always)]
+    fn get_v6_of(&self, lanes: impl Lanes, node: Node, high: u64, low: u64) -> &V {
+        let mut value = self.half(lanes, node, (high >> 32) as u16);
         if let Some(node) = value.node(&self.links) {
             value = self.words.get_ahead(lanes, node, high as u32).unwrap_or(&self.rest);
             if let Some(node) = value.node(&self.links) {
@@ -480,6 +583,7 @@ impl<V: Value> Intervals<V> {
 
     /// Returns the words of the values of a group of IPv4 addresses, field by field.
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
     pub(super) fn gather_v4<const N: usize>(
         &self,
         lanes: impl Lanes,
@@ -491,7 +595,14 @@ impl<V: Value> Intervals<V> {
         if self.nodes.is_empty() {
             return self.rest.words().map(|word| [word; GROUP]);
         }
-        let places = self.places_of_v4(lanes, addresses);
+        let exact = &self.exact.v4;
+        if exact.is_empty() {
+            let places = self.places_of_v4(lanes, addresses);
+            return lanes.gather(&self.halves.values, &places);
+        }
+        let own = exact.places(lanes, |lane| [0, addresses[lane].into()]);
+        let mut places = self.places_of_v4(lanes, addresses);
+        exact.choose(lanes, addresses, &own, &mut places);
         lanes.gather(&self.halves.values, &places)
     }
 
@@ -547,7 +658,135 @@ impl<V: Value> Intervals<V> {
             + self.halves.size_bytes()
             + self.words.size_bytes()
             + self.longs.size_bytes()
+            + self.exact.size_bytes()
     }
+
+    /// Returns the value of an exact match of an address, left-aligned, if there is one.
+    #[inline(always)]
+    fn exact(&self, high: u64, low: u64) -> Option<&V> {
+        let ExactMatch { v4, nets, v6 } = &self.exact;
+        let values = &self.halves.values;
+        if !v4.is_empty() {
+            let place = v4.place((high >> 32) as u32);
+            return values.get(place).filter(|_| v4.has((high >> 32) as u32, place));
+        }
+        let (host, net) = (v6.place([high, low]), nets.place(high));
+        let of_net = values.get(net).filter(|_| nets.has(high, net));
+        values.get(host).filter(|_| v6.has([high, low], host)).or(of_net)
+    }
+
+    #[inline(always)]
+    pub(super) fn has_exact(&self) -> bool {
+        !self.exact.v4.is_empty() | !self.exact.is_empty_v6()
+    }
+}
+
+/// Whether intervals of one address, and of a first half of IPv6 addresses, are kept apart from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Singles {
+    Within,
+    Apart,
+    /// Where they are many, and the others not many more.
+    ApartIfMany,
+}
+
+impl Singles {
+    /// Whether so many are kept apart from so many others, which have the values `V`.
+    // PERF: decide-dependent/ipv6-100k and addresses-100k. Of a million IPv4 rules, and of whole IPv4 networks, of which only
+    // an address is compared, batches take longer by it, unless nearly all are hosts.
+    fn are_apart<V: Value>(self, family: AddressFamily, count: usize, others: usize) -> bool {
+        let most = match family {
+            AddressFamily::V4 if V::ENDS_EARLY => 0,
+            AddressFamily::V4 => 1 << 18,
+            AddressFamily::V6 => usize::MAX,
+        };
+        let are_nearly_all = count >= 1 << 11 && others <= count / 4;
+        let are_many = count >= 1 << 14 && others <= most.min(4 * count);
+        match self {
+            Singles::Within => false,
+            Singles::Apart => count > 0,
+            Singles::ApartIfMany => are_nearly_all | are_many,
+        }
+    }
+}
+
+/// Intervals, and those that were among them, with their values by their places.
+struct Parted<V> {
+    kept: Vec<Interval<V>>,
+    exact: ExactMatch,
+    values: Vec<V>,
+}
+
+impl<V: Value> Parted<V> {
+    fn new(
+        intervals: &[Interval<V>],
+        family: AddressFamily,
+        singles: Singles,
+    ) -> Option<Parted<V>> {
+        if singles == Singles::Within {
+            return None;
+        }
+        let shift = if family == AddressFamily::V4 { 96 } else { 0 };
+        let (hosts, mut kept) = take_singles(intervals, shift);
+        let mut nets = Vec::new();
+        if family == AddressFamily::V6 {
+            (nets, kept) = take_singles(&kept, 64);
+        }
+        if !singles.are_apart::<V>(family, hosts.len() + nets.len(), kept.len()) {
+            return None;
+        }
+        let mut parted = Parted { kept, exact: ExactMatch::default(), values: Vec::new() };
+        match family {
+            AddressFamily::V4 => {
+                parted.exact.v4 = parted.add(&hosts, |at| (at >> 96) as u32)?;
+            }
+            AddressFamily::V6 => {
+                parted.exact.v6 = parted.add(&hosts, |at| [(at >> 64) as u64, at as u64])?;
+                parted.exact.nets = parted.add(&nets, |at| (at >> 64) as u64)?;
+            }
+        }
+        Some(parted)
+    }
+
+    /// Makes a table of singles, and adds their values; `None` if there can be none.
+    fn add<K: Key>(
+        &mut self,
+        singles: &[Interval<V>],
+        key: impl Fn(u128) -> K,
+    ) -> Option<Exact<K>> {
+        if singles.is_empty() {
+            return Some(Exact::default());
+        }
+        let keys: Vec<K> = singles.iter().map(|(address, _)| key(*address)).collect();
+        let exact = Exact::new(&keys, self.values.len())?;
+        self.values.resize(self.values.len() + exact.len(), V::NONE);
+        for (key, (_, value)) in keys.iter().zip(singles) {
+            *self.values.get_mut(exact.place(*key))? = *value;
+        }
+        Some(exact)
+    }
+}
+
+/// Returns those of some intervals that are all addresses with the bits above `shift` in common, by their last
+/// address, and the others, which hold these too.
+fn take_singles<V: Value>(
+    intervals: &[Interval<V>],
+    shift: u32,
+) -> (Vec<Interval<V>>, Vec<Interval<V>>) {
+    let below = (1u128 << shift) - 1;
+    let (mut singles, mut kept) = (Vec::new(), Vec::<Interval<V>>::new());
+    let mut start = 0u128;
+    for (end, value) in intervals {
+        // The last one stays, as each of the others becomes part of the next.
+        let is_single = *end < u128::MAX && start & below == 0 && *end == start | below;
+        match kept.last_mut() {
+            _ if is_single => singles.push((*end, *value)),
+            Some((last, same)) if same == value => *last = *end,
+            _ => kept.push((*end, *value)),
+        }
+        start = end.wrapping_add(1);
+    }
+    (singles, kept)
 }
 
 /// [`Intervals::gather_ends`], apart, as both families and several tables need it.
@@ -561,9 +800,35 @@ impl<V: Gathered<N>, const N: usize> Job for GatherEnds<'_, V, N> {
     type Output = [Column; N];
 
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
     fn run(self, lanes: impl Lanes) -> [Column; N] {
         let GatherEnds { intervals, columns, which } = self;
+        let exact = &intervals.exact;
+        let mut own = [[0; GROUP]; 2];
+        if !exact.is_empty_v6() {
+            own = [
+                exact.nets.places(lanes, |lane| [0, columns.halves(which, lane).0]),
+                exact.v6.places(lanes, |lane| columns.halves(which, lane).into()),
+            ];
+        }
         let mut found = intervals.gather_v4(lanes, columns.firsts(which));
+        if !exact.is_empty_v6() {
+            let [of_nets, of_hosts] = own;
+            let (mut places, mut are_exact) = ([0; GROUP], [0; GROUP]);
+            for lane in 0..GROUP {
+                let (high, low) = columns.halves(which, lane);
+                let (net, host) = (of_nets[lane], of_hosts[lane]);
+                let is_net = exact.nets.has(high, net as usize);
+                let is_host = exact.v6.has([high, low], host as usize);
+                places[lane] =
+                    select_unpredictable(is_host, host, select_unpredictable(is_net, net, 0));
+                are_exact[lane] = u32::from(is_net | is_host);
+            }
+            let next: [Column; N] = lanes.gather(&intervals.halves.values, &places);
+            for (found, next) in found.iter_mut().zip(&next) {
+                *found = lanes.choose(&are_exact, u32::MAX, next, found);
+            }
+        }
         if !intervals.words.values.is_empty() {
             let part = |lane| columns.halves(which, lane).0 as u32;
             intervals.words.gather_next(lanes, &intervals.links, part, &mut found);
@@ -587,6 +852,21 @@ impl<'a, V: Value> Job for GetGroup<'a, '_, V> {
 
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> [&'a V; GROUP] {
+        let wanted = self.wanted;
+        let mut values = self.by_steps(lanes);
+        for (value, wanted) in values.iter_mut().zip(wanted) {
+            if wanted.intervals.has_exact() {
+                *value = wanted.intervals.exact(wanted.high, wanted.low).unwrap_or(*value);
+            }
+        }
+        values
+    }
+}
+
+impl<'a, V: Value> GetGroup<'a, '_, V> {
+    /// Returns the values, but for exact matches.
+    #[inline(always)]
+    fn by_steps(self, lanes: impl Lanes) -> [&'a V; GROUP] {
         let GetGroup { wanted, rest } = self;
         let mut numbers = [0; GROUP];
         for (number, wanted) in numbers.iter_mut().zip(wanted) {
@@ -1083,8 +1363,10 @@ pub(super) fn split<V: Value>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{Direction, Flow, IpProtocol};
     use crate::matcher::Vectors;
     use crate::matcher::lanes::Machine;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     /// Finds numbers in nodes of so many ends.
     struct Find<W> {
@@ -1137,6 +1419,162 @@ mod tests {
             machine.run(Find::<u32> { counts: counts(u32::LANES), of: |number| number as u32 });
             machine.run(Find::<u64> { counts: counts(u64::LANES), of: |number| number as u64 });
         }
+    }
+
+    /// Looks addresses of a family up in each way, and asserts what is found.
+    struct InEachWay<'a> {
+        index: &'a Intervals<Ranked>,
+        expected: &'a [(IpAddr, Ranked)],
+    }
+
+    impl Job for InEachWay<'_> {
+        type Output = ();
+
+        fn run(self, lanes: impl Lanes) {
+            let InEachWay { index, expected } = self;
+            for of_group in expected.chunks(GROUP) {
+                let new = || Flow::new(IpProtocol::TCP, Direction::Outbound);
+                let flow =
+                    |(address, _): &(IpAddr, Ranked)| new().with_remote_address(*address, None, 1);
+                let flows: Vec<Flow<'_>> = of_group.iter().map(flow).collect();
+                let columns = Columns::new(lanes, &flows);
+                let [gathered] = index.gather_ends(lanes, &columns, Which::Remote);
+                let wanted: Vec<Wanted<'_, Ranked>> = of_group
+                    .iter()
+                    .map(|(address, _)| {
+                        let (at, _) = bounds(IpNet::from(*address));
+                        Wanted { intervals: index, high: (at >> 64) as u64, low: at as u64 }
+                    })
+                    .collect();
+                let of_wanted = Intervals::get_group(lanes, &wanted, &Ranked::NONE);
+                let found = gathered.into_iter().zip(of_wanted).zip(&wanted);
+                for ((address, expected), ((gathered, of_wanted), wanted)) in
+                    of_group.iter().zip(found)
+                {
+                    let single = match address {
+                        IpAddr::V4(address) => index.get_v4(lanes, address.to_bits()),
+                        IpAddr::V6(_) => index.get_v6(lanes, wanted.high, wanted.low),
+                    };
+                    assert_eq!(single, expected, "{address}, alone");
+                    assert_eq!(of_wanted, expected, "{address}, of a group");
+                    assert_eq!(Ranked::of_bits(gathered), *expected, "{address}, by columns");
+                }
+            }
+        }
+    }
+
+    /// Makes an index with singles apart and one with them within, and looks the edges of all networks up.
+    fn assert_alike_in_each_way(family: AddressFamily, nets: &[&str]) {
+        let mut nets: Vec<IpNet> = nets.iter().map(|net| net.parse().unwrap()).collect();
+        nets.sort();
+        let ranked = |rank| Ranked::new(rank, crate::rule::Action::Drop);
+        let networks: Vec<(u128, u128, Ranked)> = (0..)
+            .zip(&nets)
+            .map(|(rank, net)| {
+                let (first, last) = bounds(*net);
+                (first, last, ranked(rank))
+            })
+            .collect();
+        let v4 = family == AddressFamily::V4;
+        let unit = if v4 { 1 << 96 } else { 1 };
+        let edges = networks.iter().flat_map(|(first, last, _)| {
+            let near = [*first, *last].map(|at| [at.wrapping_sub(unit), at, at.wrapping_add(unit)]);
+            near.into_iter().flatten().chain([first + (last - first) / 2])
+        });
+        let expected: Vec<(IpAddr, Ranked)> = edges
+            .map(|at| {
+                let of = networks.iter().rev().find(|(first, last, _)| *first <= at && at <= *last);
+                let address = match v4 {
+                    true => IpAddr::V4(Ipv4Addr::from_bits((at >> 96) as u32)),
+                    false => IpAddr::V6(Ipv6Addr::from_bits(at)),
+                };
+                (address, of.map_or(Ranked::NONE, |(.., ranked)| *ranked))
+            })
+            .collect();
+        let (_, kept) = take_singles(&flatten(&networks, Ranked::NONE), if v4 { 96 } else { 0 });
+        assert_eq!(kept.last().map(|(end, _)| *end), Some(u128::MAX), "all addresses are in one");
+        for singles in [Singles::Within, Singles::Apart] {
+            let index = Intervals::with_singles(&networks, Ranked::NONE, family, singles);
+            assert_eq!(index.has_exact(), singles == Singles::Apart);
+            for limit in Vectors::ALL {
+                let job = InEachWay { index: &index, expected: &expected };
+                Machine::up_to(limit).run(job);
+            }
+        }
+    }
+
+    #[test]
+    fn single_ipv4_addresses_are_found_apart_from_networks_as_within() {
+        assert_alike_in_each_way(
+            AddressFamily::V4,
+            &[
+                "0.0.0.0/32",
+                "0.0.0.2/32",
+                "10.0.0.0/8",
+                "10.0.0.0/32",
+                "10.1.2.0/24",
+                "10.1.2.0/30",
+                "10.1.2.1/32",
+                "10.1.2.3/32",
+                "10.1.2.4/32",
+                "10.1.2.5/32",
+                "10.1.2.6/31",
+                "10.1.2.255/32",
+                "10.255.255.255/32",
+                "11.0.0.0/32",
+                "11.0.0.1/32",
+                "200.1.2.3/32",
+                "255.255.255.254/32",
+                "255.255.255.255/32",
+            ],
+        );
+        // Nothing but hosts, and one.
+        assert_alike_in_each_way(AddressFamily::V4, &["1.2.3.4/32", "1.2.3.5/32", "9.9.9.9/32"]);
+        assert_alike_in_each_way(AddressFamily::V4, &["1.2.3.4/32"]);
+    }
+
+    #[test]
+    fn single_ipv6_addresses_and_first_halves_are_found_apart_from_networks_as_within() {
+        assert_alike_in_each_way(
+            AddressFamily::V6,
+            &[
+                // A host at each edge of networks of 64 bits; such a network beside another; one that has a
+                // network in it, in its first half, in its last, or all of it; and hosts in these.
+                "::2/128",
+                "2001:db8::/32",
+                "2001:db8::/64",
+                "2001:db8::/128",
+                "2001:db8::1/128",
+                "2001:db8:0:1::/64",
+                "2001:db8:0:1:ffff:ffff:ffff:ffff/128",
+                "2001:db8:0:3::/64",
+                "2001:db8:0:3::/65",
+                "2001:db8:0:4::/64",
+                "2001:db8:0:4:8000::/65",
+                "2001:db8:0:5::/64",
+                "2001:db8:0:5:1::/80",
+                "2001:db8:0:5:1::7/128",
+                "2001:db8:0:6::/63",
+                "2001:db8:0:6::/128",
+                "2001:db8:0:7::9/128",
+                "2001:db8:0:8::/62",
+                "2001:db8:0:9::/64",
+                "2001:db8:0:9:5::/128",
+                "2001:db8:1::/48",
+                "2001:db8:1:ffff::/64",
+                "2001:db8:2::1/128",
+                "2400::/64",
+                "fe80::/10",
+                "fe80::/64",
+                "fe80::1/128",
+                "ffff:ffff:ffff:fffe::/64",
+                "ffff:ffff:ffff:ffff::/64",
+                "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/128",
+                "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128",
+            ],
+        );
+        assert_alike_in_each_way(AddressFamily::V6, &["2001:db8::1/128", "2001:db8::2/128"]);
+        assert_alike_in_each_way(AddressFamily::V6, &["2001:db8::/64", "2001:db8:0:2::/64"]);
     }
 
     /// Looks addresses up, left-aligned.

@@ -8,7 +8,7 @@
 use crate::endpoint::AddressFamily;
 use crate::flow::{End, Flow};
 use crate::matcher::columns::{Bits, Columns, Which, lanes_of, lower};
-use crate::matcher::intervals::{GROUP, Intervals, Wanted, bounds};
+use crate::matcher::intervals::{GROUP, Intervals, Singles, Wanted, bounds};
 use crate::matcher::lanes::{Lanes, Scalar, prefetch};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
@@ -121,6 +121,7 @@ impl PlainIndex {
         rules: Vec<(IpNet, Leaf)>,
         anywhere: &[(Anyone, Leaf)],
         conditional: &[Conditional],
+        singles: Singles,
     ) -> PlainIndex {
         let mut builder =
             Builder { leaves: vec![Leaf::NONE], chains: vec![Chain::NONE], path: Vec::new() };
@@ -139,14 +140,24 @@ impl PlainIndex {
                 networks.map(|(first, last, leaf)| (first, last, leaf.ranked)).collect::<Vec<_>>()
             };
             Box::new(Simple {
-                v4: Intervals::new(&ranked(&mut v4), Ranked::NONE),
-                v6: Intervals::new(&ranked(&mut v6), Ranked::NONE),
+                v4: Intervals::with_singles(
+                    &ranked(&mut v4),
+                    Ranked::NONE,
+                    AddressFamily::V4,
+                    singles,
+                ),
+                v6: Intervals::with_singles(
+                    &ranked(&mut v6),
+                    Ranked::NONE,
+                    AddressFamily::V6,
+                    singles,
+                ),
                 nothing: Intervals::new(&[], Ranked::NONE),
             })
         });
         PlainIndex {
-            v4: Intervals::new(&v4, Leaf::NONE),
-            v6: Intervals::new(&v6, Leaf::NONE),
+            v4: Intervals::with_singles(&v4, Leaf::NONE, AddressFamily::V4, singles),
+            v6: Intervals::with_singles(&v6, Leaf::NONE, AddressFamily::V6, singles),
             simple,
             nothing: Intervals::new(&[], Leaf::NONE),
             leaves: builder.leaves,
@@ -170,6 +181,12 @@ impl PlainIndex {
     /// one of them at most.
     pub(super) fn is_simple(&self) -> bool {
         self.simple.is_some()
+    }
+
+    /// Whether single addresses are kept apart, and found by an exact match.
+    pub(super) fn has_exact(&self) -> bool {
+        let of_simple = self.simple.as_ref().is_some_and(|s| s.v4.has_exact() | s.v6.has_exact());
+        of_simple | self.v4.has_exact() | self.v6.has_exact()
     }
 
     /// Returns the rule of the remote address for TCP and UDP, if there are [such](PlainIndex::is_simple) only.
@@ -712,7 +729,7 @@ mod tests {
             (net.parse().unwrap(), leaf)
         });
         let conditional = Conditional { net: "10.1.2.0/24".parse().unwrap(), place: PLACE };
-        PlainIndex::new(rules.collect(), &[], &[conditional])
+        PlainIndex::new(rules.collect(), &[], &[conditional], Singles::Within)
     }
 
     /// Asserts what is found of each of some addresses and ports from 0 to 9.

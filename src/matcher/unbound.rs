@@ -3,6 +3,7 @@
 
 use crate::endpoint::AddressFamily;
 use crate::flow::{Direction, End, Flow, IpProtocol};
+use crate::matcher::intervals::Singles;
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{Case, Leaf, Ranked};
 use crate::matcher::lists::Outcome;
@@ -99,13 +100,13 @@ impl Builder {
     }
 
     /// Returns the index; none, if there are no rules.
-    pub(super) fn finish(self) -> Option<Box<Unbound>> {
-        let [v4, v6] = [self.v4, self.v6].map(parts);
+    pub(super) fn finish(self, singles: Singles) -> Option<Box<Unbound>> {
+        let [v4, v6] = [self.v4, self.v6].map(|halves| parts(halves, singles));
         (!v4.is_empty() || !v6.is_empty()).then(|| Box::new(Unbound { v4, v6 }))
     }
 }
 
-fn parts(halves: Vec<(Says, RemoteHalf)>) -> Vec<Part> {
+fn parts(halves: Vec<(Says, RemoteHalf)>, singles: Singles) -> Vec<Part> {
     let mut keys: Vec<(Says, Action)> = Vec::new();
     for (says, (_, leaf)) in &halves {
         let key = (*says, leaf.ranked.action());
@@ -123,7 +124,7 @@ fn parts(halves: Vec<(Says, RemoteHalf)>) -> Vec<Part> {
                 Err(anyone) => anywhere.push((*anyone, *leaf)),
             }
         }
-        Part { says, rules: PlainIndex::new(networks, &anywhere, &[]) }
+        Part { says, rules: PlainIndex::new(networks, &anywhere, &[], singles) }
     };
     keys.into_iter().map(part).collect()
 }

@@ -103,7 +103,8 @@ pub fn matchers(settings: &FilterSettings, precedence: Precedence) -> Vec<Matche
             Vectors::Bits128 => Crossing::Pairs,
             _ => Crossing::Phases,
         };
-        let others = [Strategy::Blocks, Strategy::Buckets].map(|other| builder.strategy(other));
+        let others = [Strategy::ExactMatch, Strategy::Blocks, Strategy::Buckets]
+            .map(|other| builder.strategy(other));
         [intervals.crossing(crossing)].into_iter().chain(others)
     });
     let others = [Crossing::Off, Crossing::Pairs]
