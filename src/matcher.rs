@@ -81,12 +81,13 @@ pub use crate::matcher::frozen::FrozenTable;
 ///
 /// # Complexity
 ///
-/// Where rules are few, up to some hundreds or 2,000 by the machine's vectors, a single flow is compared with all of
+/// Where rules are few, up to some tens or 16,000 by the machine's vectors, a single flow is compared with all of
 /// them, or with those that hold addresses near its own, sixteen at a time ([`Strategy`]).
 ///
 /// Otherwise a flow costs one look-up of its remote address, whatever the number of rules: one step for IPv4
 /// after the first 16 bits, up to three for IPv6, each the comparison of a cache line, of two where
-/// there are many networks, and of one more for each eight or sixteen times as many. Then it reads the
+/// there are many networks, and of one more for each eight or sixteen times as many; and where single addresses, or
+/// IPv6 networks of 64 bits, are many, one place of a hash for each, at the same time. Then it reads the
 /// rules of the networks that contain the address, in order, up to the deciding one: at most 16 in
 /// one list, or up to 33 networks (129 for IPv6) with a look-up of the remote port each. Rules for a
 /// port of any host cost one look-up of the port, however many; those for a local network and one port of any

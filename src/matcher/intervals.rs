@@ -692,8 +692,8 @@ pub(super) enum Singles {
 
 impl Singles {
     /// Whether so many are kept apart from so many others, which have the values `V`.
-    // PERF: decide-dependent/ipv6-100k and addresses-100k. Of a million IPv4 rules, and of whole IPv4 networks, of which only
-    // an address is compared, batches take longer by it, unless nearly all are hosts.
+    // PERF: decide-dependent/ipv6-100k and addresses-100k. Of a million IPv4 rules, and of whole IPv4 networks, of
+    // which only an address is compared, batches take longer by it, unless nearly all are hosts.
     fn are_apart<V: Value>(self, family: AddressFamily, count: usize, others: usize) -> bool {
         let most = match family {
             AddressFamily::V4 if V::ENDS_EARLY => 0,
