@@ -465,7 +465,7 @@ typedef struct fsv_matcher_options {
  * freed afterwards, or changed, which does not change the matcher.
  *
  * FSV_STATUS_TOO_MANY_RULES, FSV_STATUS_MATCHER_TOO_LARGE, FSV_STATUS_INVALID_ARGUMENT. Compiling takes up
- * to about three times the memory of the matcher. */
+ * to about three times the memory of the matcher, and 300 bytes a rule. */
 fsv_status fsv_matcher_new(const fsv_settings *settings, const fsv_matcher_options *options,
                            fsv_matcher **matcher, fsv_error **error);
 

@@ -196,9 +196,9 @@ pub enum Strategy {
     Intervals,
     /// Finds a single address, or an IPv6 network of 64 bits, by a perfect hash, and at the same time does what
     /// [`Intervals`](Strategy::Intervals) does for all other networks. Taken, also beside
-    /// [`Buckets`](Strategy::Buckets), for 16,384 addresses and such networks or more where the others cut the
-    /// address space into no more than four times as many intervals, but not where all rules are of whole IPv4 networks;
-    /// and for 2,048 or more where there are four times fewer.
+    /// [`Buckets`](Strategy::Buckets), for 2,048 such addresses and networks or more where the others cut the
+    /// address space into a fourth as many intervals or fewer; and for 16,384 or more where these are at most four times
+    /// as many, and of IPv4 at most 262,144 and not all rules of whole networks.
     ExactMatch,
     /// Compares a flow with all rules, sixteen at a time, unless there are host rules or zone ids;
     /// then as [`Intervals`](Strategy::Intervals) does. Fastest for few rules.
