@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_no_pilot_tells_apart_have_no_table() {
+    fn keys_that_no_factor_tells_apart_have_no_table() {
         assert!(Exact::new(&[3u32, 3], 0).is_none());
         assert!(Exact::<u64>::new(&[], 0).is_none());
         assert!(Exact::<u64>::default().is_empty());
