@@ -21,7 +21,7 @@ pub(super) struct Exact<K> {
 }
 
 /// What can be looked for.
-pub(super) trait Key: Copy + Ord + Default {
+pub(super) trait Key: Copy + PartialEq + Default {
     /// Returns it in 128 bits, by halves.
     fn halves(self) -> [u64; 2];
 }
@@ -49,6 +49,7 @@ impl Key for [u64; 2] {
 
 /// 2 to the power of 64, divided by the golden ratio.
 const WEYL: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Odd numbers whose bits have no order.
 const HIGH: u64 = 0xd1b5_4a32_d192_ed03;
 const LAST: u64 = 0xbf58_476d_1ce4_e5b9;
 
