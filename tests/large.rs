@@ -692,7 +692,7 @@ fn single_addresses_that_are_many_are_found_as_by_intervals() {
     const RULES: usize = 40_000;
     for (family, prefixes) in [(V4, [32, 32, 32, 24, 22]), (V6, [128, 64, 64, 64, 48])] {
         let mut random = Random(46);
-        // Two thirds of the addresses are near others.
+        // Addresses are near one of these, and so in part near each other.
         let places: Vec<u128> = (0..RULES / 3).map(|_| u128::from(random.next())).collect();
         let address = |random: &mut Random| match family {
             AddressFamily::V4 => {

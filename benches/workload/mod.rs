@@ -54,6 +54,7 @@ fn addresses(name: &str, family: AddressFamily, size: usize) -> Workload {
     whole(name, family, size, |net| net.prefix_len() == net.max_prefix_len())
 }
 
+/// The networks that are meant of those of a block list of so many rules, for all ports and the rest.
 fn whole(
     name: &str,
     family: AddressFamily,
@@ -72,8 +73,8 @@ fn whole(
     Workload::new(name.to_owned(), family, settings, &mut random, flow)
 }
 
-/// `networks-10k`, whose rules ask for a network only; `addresses-100k`, the single addresses of as many rules; `wide-100k`, of which 10,000 rules are for a port of
-/// any host; and `unbound-10k` and `unbound-firewall-1k`, whose flows have no local address yet.
+/// `networks-10k`, whose rules ask for a network only; `addresses-100k`, the single addresses of a list of 100,000
+/// rules; `wide-100k`, of which 10,000 rules are for a port of any host; and `unbound-10k` and `unbound-firewall-1k`, whose flows have no local address yet.
 fn other_lists() -> impl Iterator<Item = Workload> {
     let networks = std::iter::once_with(|| networks("networks-10k", AddressFamily::V4, 10_000));
     let addresses =
