@@ -353,13 +353,23 @@ fn rules_that_no_bits_of_the_address_tell_apart_are_in_no_buckets() {
 }
 
 /// Rules of any host that are so many that they are not compared beside those in buckets: of remote ports, of local
-/// ports, of local networks, and of both local ports and networks.
+/// ports, of local networks, of both local ports and networks, and of ports of both sides.
 #[test]
 fn rules_of_any_host_beside_buckets_decide_as_the_reference_does() {
+    rules_of_any_host_beside_buckets(V4);
+    rules_of_any_host_beside_buckets(V6);
+}
+
+fn rules_of_any_host_beside_buckets(family: AddressFamily) {
     let side = |address: u32, port: u16| {
-        let host = Host::Address(Ipv4Addr::from_bits(address).into(), None);
-        Endpoint::from_parts(host, Ports::one(port))
+        let host = match family {
+            V4 => Ipv4Addr::from_bits(address).into(),
+            V6 if address == 0 => Ipv6Addr::UNSPECIFIED.into(),
+            V6 => Ipv6Addr::from_bits(u128::from(address) << 64 | 0x2001_0db8 << 96 | 1).into(),
+        };
+        Endpoint::from_parts(Host::Address(host, None), Ports::one(port))
     };
+    let all_bits = u64::from(family.bits());
     let rule = |remote: Option<(Endpoint, u64)>, local: Option<(Endpoint, u64)>| {
         let split = |side: Option<(Endpoint, u64)>| match side {
             Some((endpoint, bits)) => (Some(endpoint), bits),
@@ -374,19 +384,22 @@ fn rules_of_any_host_beside_buckets_decide_as_the_reference_does() {
     let mut rules = Vec::new();
     for number in 0..100_u32 {
         let port = number as u16;
-        rules.push(rule(Some((side(number.wrapping_mul(0x9e37_79b9) | 1, 7), 32)), None));
+        let near = number.wrapping_mul(0x9e37_79b9) | 1;
+        rules.push(rule(Some((side(near, 7), all_bits)), None));
         let local = 0x0a00_0100 + number;
-        match number % 4 {
+        match number % 8 {
             0 => {
                 rules.push(rule(Some((side(0, 1000 + port), 0)), None));
                 // An address and 0 bits, as in the story of the README.
-                if number % 8 == 0 {
-                    rules.push(rule(Some((side(0x0909_0909, 4000 + port), 0)), None));
-                }
+                rules.push(rule(Some((side(0x0909_0909, 4000 + port), 0)), None));
             }
-            1 => rules.push(rule(None, Some((side(0, 2000 + port), 0)))),
-            2 => rules.push(rule(None, Some((side(local, 0), 32)))),
-            _ => rules.push(rule(None, Some((side(local, 3000 + port), 32)))),
+            1 | 5 => rules.push(rule(None, Some((side(0, 2000 + port), 0)))),
+            2 | 6 => rules.push(rule(None, Some((side(local, 0), all_bits)))),
+            4 => rules.push(rule(
+                Some((side(0, 1000 + port), 0)),
+                Some((side(local, 3000 + port), all_bits)),
+            )),
+            _ => rules.push(rule(None, Some((side(local, 3000 + port), all_bits)))),
         }
     }
     let mut flows = Vec::new();
@@ -400,6 +413,7 @@ fn rules_of_any_host_beside_buckets_decide_as_the_reference_does() {
             ((near, 8), (9, 2000 + number)),
             ((near, 8), (0x0a00_0100 + number, 9)),
             ((near, 8), (0x0a00_0100 + number, 3000 + number)),
+            ((near + 1, 1000 + number), (0x0a00_0100 + number, 3000 + number)),
             ((near, 8), (0, 2000 + number)),
             ((near, 8), (0, 0)),
         ] {
@@ -411,6 +425,8 @@ fn rules_of_any_host_beside_buckets_decide_as_the_reference_does() {
             }
         }
     }
+    // Those that are decided in groups follow each other.
+    flows.sort_by_key(|flow| flow.protocol() != IpProtocol::TCP);
     agree("beside buckets", &FilterSettings::new(rules.clone(), Action::Allow), &flows);
 
     // The same with host rules before and between them, and flows that have a name too.

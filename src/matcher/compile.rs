@@ -185,7 +185,7 @@ fn compile_within(
         pairs: has_pairs,
         few: false,
         few_in_groups: false,
-        v6_one_by_one: false,
+        v6_in_buckets: false,
         others: !has_intervals,
         groups: false,
     };
@@ -256,8 +256,10 @@ fn compile_within(
         None if is_simple => matcher.decider = Decider::of(machine, Rules::Networks),
         None => {}
     }
-    let is_in_buckets = matcher.strategy == Strategy::Buckets && !matcher.has.pairs;
-    matcher.has.v6_one_by_one = is_in_buckets && options.look_ahead.is_none();
+    // A strategy that is forced may not suit the rules.
+    let is_in_buckets =
+        matcher.has.few && matcher.strategy == Strategy::Buckets && !matcher.has.pairs;
+    matcher.has.v6_in_buckets = is_in_buckets && options.look_ahead.is_none();
     // No rule that is kept elsewhere has a rank to compare with those of the index.
     let is_numbered = is_simple && !matcher.has.few;
     if by_rank && !(is_numbered && matcher.plain.number_by(&order)) {

@@ -97,11 +97,13 @@ pub(super) trait Lanes: Copy {
         flow: &Flow<'_>,
     ) -> Ranked {
         let in_block = |block: &Block<W>| {
-            let bits = match block.asks_local {
-                false => self.compare_remote(block, flow),
-                true => self.compare(block, flow),
-            };
-            block.first(bits)
+            if !block.asks_local {
+                let bits = self.compare_remote(block, flow);
+                if !block.asks_local_of(bits) {
+                    return block.first(bits);
+                }
+            }
+            block.first(self.compare(block, flow))
         };
         others.into_iter().flatten().map(in_block).fold(in_block(block), Ranked::min)
     }

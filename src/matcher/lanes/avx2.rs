@@ -210,18 +210,25 @@ fn find_in_first<const W: usize>(
 #[target_feature(enable = "avx2")]
 #[inline]
 fn matching<const W: usize>(block: &Block<W>, flow: &Flow<'_>, spread: &Spread<__m256i, W>) -> u32 {
-    let (values, masks) = (&block.remote_value, &block.remote_mask);
-    let mut differ = [0, 1].map(|number| differing(&spread.remote, values, masks, number));
-    let mut fails = spread.remote_fails(block);
-    if block.asks_local {
-        let local = spread_local(flow);
-        let (values, masks) = (&block.local_value, &block.local_mask);
-        for (number, differ) in differ.iter_mut().enumerate() {
-            let locals = differing(&local.address, values, masks, number);
-            *differ = _mm256_or_si256(*differ, locals);
-        }
-        fails = _mm256_or_si256(fails, local.fails(block));
+    let mut differ = [_mm256_setzero_si256(); 2];
+    if block.asks_remote {
+        let (values, masks) = (&block.remote_value, &block.remote_mask);
+        differ = [0, 1].map(|number| differing(&spread.remote, values, masks, number));
     }
+    let mut fails = spread.remote_fails(block);
+    if !block.asks_local {
+        let holds = holds_by_halves(differ, fails);
+        if !block.asks_local_of(holds) {
+            return holds;
+        }
+    }
+    let local = spread_local(flow);
+    let (values, masks) = (&block.local_value, &block.local_mask);
+    for (number, differ) in differ.iter_mut().enumerate() {
+        let locals = differing(&local.address, values, masks, number);
+        *differ = _mm256_or_si256(*differ, locals);
+    }
+    fails = _mm256_or_si256(fails, local.fails(block));
     holds_by_halves(differ, fails)
 }
 

@@ -319,14 +319,28 @@ fn holds<const W: usize>(
 ) -> __mmask16 {
     // PERF: in two vectors before they become masks, since each step of a mask waits for the one before;
     // decide-dependent/ipv4-10.
-    let mut differ = differing(&spread.remote, &block.remote_value, &block.remote_mask);
-    let mut fails = spread.remote_fails(block);
-    if block.asks_local {
-        let local = spread_local(flow);
-        let locals = differing(&local.address, &block.local_value, &block.local_mask);
-        differ = _mm512_or_si512(differ, locals);
-        fails = _mm256_or_si256(fails, local.fails(block));
+    let mut differ = _mm512_setzero_si512();
+    if block.asks_remote {
+        differ = differing(&spread.remote, &block.remote_value, &block.remote_mask);
     }
+    let mut fails = spread.remote_fails(block);
+    if !block.asks_local {
+        let holds = all_zero(differ, fails);
+        if !block.asks_local_of(holds.into()) {
+            return holds;
+        }
+    }
+    let local = spread_local(flow);
+    let locals = differing(&local.address, &block.local_value, &block.local_mask);
+    differ = _mm512_or_si512(differ, locals);
+    fails = _mm256_or_si256(fails, local.fails(block));
+    all_zero(differ, fails)
+}
+
+/// A bit for each rule of which all numbers are 0.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+fn all_zero(differ: __m512i, fails: __m256i) -> __mmask16 {
     _mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails)
 }
 

@@ -78,7 +78,20 @@ macro_rules! impl_lanes {
                 flow: &Flow<'_>,
             ) -> Ranked {
                 // SAFETY: as before.
-                unsafe { find_in_blocks(block, others, flow) }
+                let spread = unsafe { spread(flow) };
+                // PERF: the first apart, as the one of many settings, so that no choice waits for it, and by other
+                // instructions, which take less time until they are done and more of the machine's;
+                // decide-dependent/ipv4-10, ipv4-100.
+                // SAFETY: as before.
+                let mut best = unsafe { find_in_first(block, flow, &spread) };
+                for blocks in others {
+                    for block in blocks {
+                        // SAFETY: as before.
+                        let bits = unsafe { matching(block, flow, &spread) };
+                        best = block.first(bits).min(best);
+                    }
+                }
+                best
             }
 
             #[inline(always)]
@@ -163,26 +176,6 @@ macro_rules! define_spread {
                     port: load_all!("vpbroadcastw", ymm_reg, flow, LOCAL_PORT),
                 }
             }
-        }
-
-        #[target_feature(enable = $features)]
-        #[inline]
-        fn find_in_blocks<const W: usize, const N: usize>(
-            block: &Block<W>,
-            others: [&[Block<W>]; N],
-            flow: &Flow<'_>,
-        ) -> Ranked {
-            let spread = spread(flow);
-            // PERF: the first apart, as the one of many settings, so that no choice waits for it, and by other
-            // instructions, which take less time until they are done and more of the machine's;
-            // decide-dependent/ipv4-10, ipv4-100.
-            let mut best = find_in_first(block, flow, &spread);
-            for blocks in others {
-                for block in blocks {
-                    best = block.first(matching(block, flow, &spread)).min(best);
-                }
-            }
-            best
         }
 
         /// Loads each word of an address, from the high to the low one, into all lanes.
