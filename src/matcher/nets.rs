@@ -363,13 +363,19 @@ mod tests {
 
     #[test]
     fn every_flow_gets_the_first_rule_that_holds_it() {
+        // Of ports that few flows have, which are asked for first, and with the one that most have.
+        every_flow_gets_the_first_rule(442);
+        every_flow_gets_the_first_rule(443);
+    }
+
+    fn every_flow_gets_the_first_rule(port: u16) {
         let (any, one) = (Ports::ANY, Ports::one);
         let (tcp, udp) = ((Protocol::Tcp, Direction::Any), (Protocol::Udp, Direction::Outbound));
         let both = (Protocol::Any, Direction::Inbound);
         let rules = [
             rule(None, ("10.1.0.0", 16, one(22)), tcp),
-            rule(Some(one(443)), ("10.1.2.0", 24, any), both),
-            rule(Some(Ports::range(1, 443).unwrap()), ("10.0.0.0", 8, any), udp),
+            rule(Some(one(port)), ("10.1.2.0", 24, any), both),
+            rule(Some(Ports::range(1, port).unwrap()), ("10.0.0.0", 8, any), udp),
             rule(None, ("10.1.2.0", 24, Ports::range(20, 65535).unwrap()), udp),
             rule(None, ("10.1.2.3", 32, any), tcp),
             rule(Some(one(65535)), ("10.0.0.0", 8, any), tcp),
@@ -385,7 +391,7 @@ mod tests {
                 ["9.9.9.9", "10.0.0.1", "10.1.0.1", "10.1.2.1", "10.1.2.3", "192.168.255.255"]
             {
                 for (remote_port, local_port) in
-                    [(443, 22), (443, 23), (1, 1), (444, 20), (65535, 65535)]
+                    [(port, 22), (port, 23), (1, 1), (port + 1, 20), (65535, 65535)]
                 {
                     for protocol in [IpProtocol::TCP, IpProtocol::UDP, IpProtocol::ICMP] {
                         for direction in [Direction::Any, Direction::Inbound, Direction::Outbound] {

@@ -162,7 +162,7 @@ impl<const W: usize> Block<W> {
     }
 
     /// Whether the local side is compared last, where few rules have one.
-    // PERF: of IPv6 it is nine of 21 cache lines of a block; decide-dependent/ipv6-10k. Of IPv4 it is three of nine, and
+    // PERF: of IPv6 it is eight of 21 cache lines of a block; decide-dependent/ipv6-10k. Of IPv4 it is two of nine, and
     // the branch takes longer than they; decide/ipv4-1k.
     const LOCAL_LAST: bool = W > 1;
 
