@@ -118,16 +118,7 @@ impl LocalNets {
         let Some(rules) = self.of_family(family).filter(|rules| rules.may_hold(flow)) else {
             return Ranked::NONE;
         };
-        let (remote, local) = flow.ends();
-        let (high, low) = local.folded_bits();
-        let place = match family {
-            AddressFamily::V4 => rules.addresses.get_v4(lanes, low as u32),
-            AddressFamily::V6 => rules.addresses.get_v6(lanes, high, low),
-        };
-        let Some(class) = place.link() else { return Ranked::NONE };
-        let of_remote_port = rules.by_remote_port.get(class, remote.port(), case);
-        let of_local_port = rules.by_local_port.get(class, local.port(), case);
-        of_remote_port.min(of_local_port)
+        rules.find(lanes, family, flow, case)
     }
 
     /// Puts the first rule in place of those that it goes before, for each of a group of usual flows of a
@@ -147,7 +138,7 @@ impl LocalNets {
         {
             for lane in lanes_of(bits & columns.usual(family)) {
                 let Some(flow) = columns.flows.get(lane) else { break };
-                let found = self.find(lanes, family, flow, Case::of(flow));
+                let found = rules.find(lanes, family, flow, Case::of(flow));
                 best[lane] = found.min(best[lane]);
             }
             return;
@@ -215,6 +206,27 @@ impl Family {
             *may_hold |= of_remote;
         }
         Some(lanes.nonzero(&may_hold))
+    }
+
+    /// Returns the first rule that matches a flow whose two addresses are of the family and known.
+    #[inline(always)]
+    fn find(
+        &self,
+        lanes: impl Lanes,
+        family: AddressFamily,
+        flow: &Flow<'_>,
+        case: Case,
+    ) -> Ranked {
+        let (remote, local) = flow.ends();
+        let (high, low) = local.folded_bits();
+        let place = match family {
+            AddressFamily::V4 => self.addresses.get_v4(lanes, low as u32),
+            AddressFamily::V6 => self.addresses.get_v6(lanes, high, low),
+        };
+        let Some(class) = place.link() else { return Ranked::NONE };
+        let of_remote_port = self.by_remote_port.get(class, remote.port(), case);
+        let of_local_port = self.by_local_port.get(class, local.port(), case);
+        of_remote_port.min(of_local_port)
     }
 
     fn size_bytes(&self) -> usize {

@@ -68,14 +68,9 @@ impl PortTable {
             Some(bitmap) => bitmap.run(port),
             None => self.ends.place(lanes, self.node, port),
         };
-        self.first(place, case.index())
-    }
-
-    /// Returns the first rule of the run of a place in a case, given by its index.
-    #[inline(always)]
-    fn first(&self, place: usize, case: usize) -> Ranked {
-        let first = self.runs.get(place).and_then(|run| run.get(case));
-        first.copied().unwrap_or(Ranked::NONE)
+        let run = self.runs.get(place);
+        let ranked = run.and_then(|run| run.get(case.index()));
+        ranked.copied().unwrap_or(Ranked::NONE)
     }
 
     /// Puts the first rule that matches each of a group of ports and cases of TCP or UDP in place of
@@ -93,8 +88,9 @@ impl PortTable {
             let bits = lanes.nonzero(&of_rules.gather(lanes, ports));
             if PortSet::are_few(bits) {
                 for lane in lanes_of(bits) {
-                    let place = bitmap.run(ports[lane] as u16);
-                    best[lane] = best[lane].min(self.first(place, cases[lane] as usize));
+                    let run = self.runs.get(bitmap.run(ports[lane] as u16));
+                    let first = run.and_then(|run| run.get(cases[lane] as usize));
+                    best[lane] = best[lane].min(first.copied().unwrap_or(Ranked::NONE));
                 }
                 return;
             }
