@@ -770,13 +770,16 @@ impl Matcher {
                 }
             }
         } else {
-            let mut rules = best.map(Ranked::rank);
+            let mut numbered = best.map(Ranked::bits);
             if !self.order.is_empty() {
-                [rules] = lanes.gather(&self.order, &rules);
+                let [rules] = lanes.gather(&self.order, &best.map(Ranked::rank));
+                for (numbered, rule) in numbered.iter_mut().zip(rules) {
+                    *numbered = rule << 2 | *numbered & 3;
+                }
             }
             let of_none = self.of_no_rule;
-            for ((best, rule), decision) in best.iter().zip(rules).zip(&mut *decisions) {
-                let of_rule = Decision::of_rule(rule, best.raw_action());
+            for ((best, numbered), decision) in best.iter().zip(numbered).zip(&mut *decisions) {
+                let of_rule = Decision::of_numbered(numbered);
                 *decision = select_unpredictable(*best == Ranked::NONE, of_none, of_rule);
             }
         }
@@ -1055,7 +1058,7 @@ impl Matcher {
     #[inline(always)]
     fn decision(&self, best: Ranked, is_loopback: bool) -> Decision {
         // Whether any rule matches, no machine could foresee.
-        let of_rule = Decision::of_rule(self.rule_index(best.rank()), best.raw_action());
+        let of_rule = Decision::of_numbered(best.numbered_by(&self.order).bits());
         let of_none = if is_loopback { Decision::OF_LOOPBACK } else { self.of_no_rule };
         select_unpredictable(best == Ranked::NONE, of_none, of_rule)
     }

@@ -23,7 +23,7 @@ use crate::matcher::{GROUP, Matcher};
 use crate::rule::{Action, Remote};
 use crate::settings::{FilterSettings, Precedence};
 use std::ffi::c_char;
-use std::mem::{self, MaybeUninit, offset_of};
+use std::mem::{MaybeUninit, offset_of};
 use std::slice;
 use std::sync::Arc;
 
@@ -260,9 +260,7 @@ impl fsv_matcher {
         pending_count: u32,
         out: OutWhole<fsv_decision>,
     ) {
-        // SAFETY: any bytes are numbers, and a decision has no padding. The four bytes before the rule are those of
-        // `fsv_decision`.
-        let [four, rule] = unsafe { mem::transmute::<Decision, [u32; 2]>(decision) };
+        let (four, rule) = (decision.four_bytes().to_le(), decision.raw_rule());
         // PERF: no rule has the number that stands for none, so that it need not be asked for.
         let (label, label_len) = self.labels.of_rule(rule);
         let place = out.as_ptr();

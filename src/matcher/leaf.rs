@@ -1,6 +1,6 @@
 //! [`Leaf`]: a rule without local side in 16 bytes, and the lists of them.
 
-use crate::decision::RawAction;
+use crate::decision::{action_of, number_of};
 use crate::endpoint::Ports;
 use crate::flow::{Direction, Flow, FlowCase, FlowTraits};
 use crate::matcher::lanes::Packed;
@@ -26,7 +26,7 @@ impl Ranked {
 
     #[inline(always)]
     pub(super) fn new(rank: u32, action: Action) -> Ranked {
-        Ranked(rank << 2 | (action as u32 - 1))
+        Ranked(rank << 2 | number_of(action))
     }
 
     #[inline(always)]
@@ -35,19 +35,20 @@ impl Ranked {
     }
 
     #[inline(always)]
-    pub(super) fn raw_action(self) -> RawAction {
-        RawAction::of_code(self.0)
+    pub(super) fn action(self) -> Action {
+        action_of(self.0)
     }
 
+    /// Returns the number of the action.
     #[inline(always)]
-    pub(super) fn action(self) -> Action {
-        self.raw_action().into()
+    pub(super) fn action_number(self) -> u32 {
+        self.0 & 3
     }
 }
 
 impl Ranked {
     /// The low bits of what stands for a link: those of remediate, which no rule has.
-    const LINK: u32 = RawAction::Remediate as u32 - 1;
+    const LINK: u32 = 2;
 
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
@@ -61,6 +62,7 @@ impl Ranked {
     }
 
     /// Returns this with the index that `order` has for its rank in place of the rank; none stays none.
+    #[inline(always)]
     pub(super) fn numbered_by(self, order: &[u32]) -> Ranked {
         let action = self.0 & 3;
         order.get(self.rank() as usize).map_or(self, |index| Ranked(index << 2 | action))

@@ -300,7 +300,7 @@ impl FirstPending {
     #[inline(always)]
     pub(super) fn before(self, best: Ranked, decision: Decision) -> (bool, bool) {
         let is_before = self.first < best;
-        let is_another = self.first.raw_action() as u8 != decision.raw_action() as u8;
+        let is_another = self.first.action_number() != decision.action_number();
         (is_before, is_before & is_another | (self.of_another < best))
     }
 }

@@ -89,6 +89,8 @@ impl<const W: usize> Block<W> {
         for (lane, rule) in rules.into_iter().enumerate() {
             block.set(lane, rule);
         }
+        let most = if Self::LOCAL_LAST { LANES as u32 / 4 } else { 0 };
+        block.asks_local |= block.local_count() > most;
         block
     }
 
@@ -146,7 +148,8 @@ impl<const W: usize> Block<W> {
         self.local_more[lane] = last - first;
         self.asks_remote |= rule.remote.prefix_len() > 0;
         self.asks_port |= !leaf.is_any_port();
-        self.asks_local |= rule.has_local;
+        // Of a rule of any host all else matches so often that no predictor knows.
+        self.asks_local |= rule.has_local && rule.remote.prefix_len() == 0;
         self.ranked[lane] = leaf.ranked;
         self.with_local |= u32::from(rule.has_local) << lane;
         if lane >= LANES / 2 {
@@ -162,7 +165,7 @@ impl<const W: usize> Block<W> {
     }
 
     /// Whether the local side is compared last, where few rules have one.
-    // PERF: of IPv6 it is eight of 21 cache lines of a block; decide-dependent/ipv6-10k. Of IPv4 it is two of nine, and
+    // PERF: of IPv6 it is eight of 21 cache lines of a block; decide-dependent/ipv6-10k, decide/ipv6-10. Of IPv4 it is two of nine, and
     // the branch takes longer than they; decide/ipv4-1k.
     const LOCAL_LAST: bool = W > 1;
 

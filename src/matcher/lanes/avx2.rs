@@ -199,16 +199,6 @@ fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-fn find_in_first<const W: usize>(
-    block: &Block<W>,
-    flow: &Flow<'_>,
-    spread: &Spread<__m256i, W>,
-) -> Ranked {
-    block.first(matching(block, flow, spread))
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
 fn matching<const W: usize>(block: &Block<W>, flow: &Flow<'_>, spread: &Spread<__m256i, W>) -> u32 {
     let mut differ = [_mm256_setzero_si256(); 2];
     if block.asks_remote {

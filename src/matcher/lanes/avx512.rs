@@ -285,40 +285,13 @@ fn differing<const W: usize>(
 fn compare_remote<const W: usize>(block: &Block<W>, flow: &Flow<'_>) -> u32 {
     let flow = spread(flow);
     let differ = differing(&flow.remote, &block.remote_value, &block.remote_mask);
-    let fails = flow.remote_fails(block);
-    (_mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails)).into()
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-#[inline]
-fn find_in_first<const W: usize>(
-    block: &Block<W>,
-    flow: &Flow<'_>,
-    spread: &Spread<__m512i, W>,
-) -> Ranked {
-    // PERF: without a load that waits for the mask; decide-dependent/ipv4-10.
-    let none = _mm512_set1_epi32(-1);
-    let holds = holds(block, flow, spread);
-    let first = _mm512_mask_compress_epi32(none, holds, line(&block.ranked));
-    Ranked::of_bits(_mm512_cvtsi512_si32(first) as u32)
+    all_zero(differ, flow.remote_fails(block))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
 fn matching<const W: usize>(block: &Block<W>, flow: &Flow<'_>, spread: &Spread<__m512i, W>) -> u32 {
-    holds(block, flow, spread).into()
-}
-
-/// A bit for each rule that matches.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-#[inline]
-fn holds<const W: usize>(
-    block: &Block<W>,
-    flow: &Flow<'_>,
-    spread: &Spread<__m512i, W>,
-) -> __mmask16 {
-    // PERF: in two vectors before they become masks, since each step of a mask waits for the one before;
-    // decide-dependent/ipv4-10.
+    // PERF: in two vectors before they become masks, as a step of a mask takes longer; decide-dependent/ipv4-10.
     let mut differ = _mm512_setzero_si512();
     if block.asks_remote {
         differ = differing(&spread.remote, &block.remote_value, &block.remote_mask);
@@ -326,7 +299,7 @@ fn holds<const W: usize>(
     let mut fails = spread.remote_fails(block);
     if !block.asks_local {
         let holds = all_zero(differ, fails);
-        if !block.asks_local_of(holds.into()) {
+        if !block.asks_local_of(holds) {
             return holds;
         }
     }
@@ -340,8 +313,26 @@ fn holds<const W: usize>(
 /// A bit for each rule of which all numbers are 0.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline]
-fn all_zero(differ: __m512i, fails: __m256i) -> __mmask16 {
-    _mm512_testn_epi32_mask(differ, differ) & _mm256_testn_epi16_mask(fails, fails)
+fn all_zero(differ: __m512i, fails: __m256i) -> u32 {
+    let holds: u32;
+    // PERF: by instructions that the compiler does not look into, as it has one mask made under the other, which is to
+    // wait for it; decide-dependent/ipv4-10.
+    // SAFETY: registers only are written.
+    unsafe {
+        std::arch::asm!(
+            "vptestnmd {of_differ}, {differ}, {differ}",
+            "vptestnmw {of_fails}, {fails}, {fails}",
+            "kandw {of_differ}, {of_differ}, {of_fails}",
+            "kmovw {holds:e}, {of_differ}",
+            differ = in(zmm_reg) differ,
+            fails = in(ymm_reg) fails,
+            of_differ = out(kreg) _,
+            of_fails = out(kreg) _,
+            holds = lateout(reg) holds,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    holds
 }
 
 /// Compares sixteen rules; what is loaded beyond those of the chunk is left out in the end.

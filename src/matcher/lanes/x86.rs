@@ -5,7 +5,7 @@ use crate::matcher::scan::Block;
 use std::arch::x86_64::*;
 
 /// Implements [`Lanes`](super::Lanes) by the functions of the same names in the module, which are compiled for the
-/// instructions that a value of the type proves.
+/// instructions that a value of the type proves; `find_in_blocks` by `matching`, which returns bits for [`Block::first`].
 macro_rules! impl_lanes {
     ($machine:ty, $row_bits:literal) => {
         impl Lanes for $machine {
@@ -79,16 +79,17 @@ macro_rules! impl_lanes {
             ) -> Ranked {
                 // SAFETY: as before.
                 let spread = unsafe { spread(flow) };
-                // PERF: the first apart, as the one of many settings, so that no choice waits for it, and by other
-                // instructions, which take less time until they are done and more of the machine's;
-                // decide-dependent/ipv4-10, ipv4-100.
-                // SAFETY: as before.
-                let mut best = unsafe { find_in_first(block, flow, &spread) };
+                let first = |block: &Block<W>| {
+                    // SAFETY: as before.
+                    let bits = unsafe { matching(block, flow, &spread) };
+                    block.first(bits)
+                };
+                // PERF: the first apart, as the one of many settings, so that no choice waits for it;
+                // decide-dependent/ipv4-10.
+                let mut best = first(block);
                 for blocks in others {
                     for block in blocks {
-                        // SAFETY: as before.
-                        let bits = unsafe { matching(block, flow, &spread) };
-                        best = block.first(bits).min(best);
+                        best = first(block).min(best);
                     }
                 }
                 best
@@ -144,8 +145,7 @@ pub(super) struct SpreadLocal<V, const W: usize> {
 }
 
 /// Defines `spread`, which makes a [`Spread`] of a flow of the family that has `W` words, for vectors of this type,
-/// in registers of this class, by these instructions; `spread_local`, which makes a [`SpreadLocal`]; and
-/// `find_in_blocks` by the module's `find_in_first` and `matching`, which returns bits for [`Block::first`].
+/// in registers of this class, by these instructions, and `spread_local`, which makes a [`SpreadLocal`].
 macro_rules! define_spread {
     ($vector:ty, $register:ident, $features:literal) => {
         #[target_feature(enable = $features)]
