@@ -7,6 +7,7 @@ use flowsieve::formats::lists;
 use flowsieve::formats::logs::{Columns, LogFormat, local_net};
 use flowsieve::{
     Action, Direction, Endpoint, Error, FilterSettings, IpProtocol, LintCode, Precedence, Severity,
+    Vectors,
 };
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -609,6 +610,37 @@ pub(crate) struct BenchArgs {
     /// How many times each figure is measured, over the first 300,000 flows; the median is printed
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) repeat: usize,
+
+    /// Vector instructions of at most this width; the widest that the machine has unless given
+    #[arg(long, value_enum, value_name = "BITS")]
+    pub(crate) vectors: Option<VectorsArg>,
+}
+
+/// A width of vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VectorsArg {
+    /// None
+    Scalar,
+    /// SSE2, NEON
+    #[value(name = "128")]
+    Bits128,
+    /// AVX2
+    #[value(name = "256")]
+    Bits256,
+    /// AVX-512
+    #[value(name = "512")]
+    Bits512,
+}
+
+impl From<VectorsArg> for Vectors {
+    fn from(vectors: VectorsArg) -> Vectors {
+        match vectors {
+            VectorsArg::Scalar => Vectors::Scalar,
+            VectorsArg::Bits128 => Vectors::Bits128,
+            VectorsArg::Bits256 => Vectors::Bits256,
+            VectorsArg::Bits512 => Vectors::Bits512,
+        }
+    }
 }
 
 /// Print a completion script for a shell
@@ -913,6 +945,7 @@ const BENCH_HELP: &str = "\
 Examples:
   flowsieve bench settings.json flows.jsonl
   flowsieve bench --json ne4_1000.rules ne4_1000.m.trace
+  flowsieve bench --vectors 256 settings.json flows.jsonl
 
 Exit status:
   0  all answers are right

@@ -7,7 +7,9 @@ use crate::output::Output;
 use crate::settings_file;
 use crate::status::{Failure, Status};
 use flowsieve::formats::{read_flow, settings};
-use flowsieve::{Decision, FilterSettings, Flow, IpProtocol, Matcher, Precedence, reference};
+use flowsieve::{
+    Decision, FilterSettings, Flow, IpProtocol, Matcher, Precedence, Vectors, reference,
+};
 use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -55,8 +57,13 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Status, Failure> {
     }
     let rules = read_rules(&args.rules, &flows)?;
 
+    let mut builder = Matcher::builder();
+    if let Some(vectors) = args.vectors {
+        builder = builder.vectors(vectors.into());
+    }
     let start = Instant::now();
-    let matcher = Matcher::new(&rules.settings)
+    let matcher = builder
+        .build(&rules.settings)
         .map_err(|error| settings_file::in_file(&args.rules, error))?;
     let build_s = start.elapsed().as_secs_f64();
     let wrong = wrong_answers(&args.flows, &rules, &matcher, &flows)?;
@@ -79,18 +86,25 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Status, Failure> {
     let mut output = Output::new(false);
     match args.json {
         true => output.json(&serde_json::to_string(&measured).unwrap_or_default())?,
-        false => print(&mut output, &measured)?,
+        false => print(&mut output, &measured, matcher.vectors())?,
     }
     output.flush()?;
     Ok(if wrong == 0 { Status::Fine } else { Status::AnswersDiffer })
 }
 
-fn print(output: &mut Output, measured: &Measured) -> Result<(), Failure> {
+fn print(output: &mut Output, measured: &Measured, vectors: Vectors) -> Result<(), Failure> {
     let Measured { rules, flows, build_s, bytes, wrong, .. } = measured;
     let per_rule = *bytes as f64 / (*rules).max(1) as f64;
     output.line(format_args!("rules     {rules}"))?;
     output.line(format_args!("flows     {flows}, {wrong} answers wrong"))?;
     output.line(format_args!("build     {build_s:.4} s, {bytes} bytes, {per_rule:.1} a rule"))?;
+    let width = match vectors {
+        Vectors::Bits128 => "128 bits",
+        Vectors::Bits256 => "256 bits",
+        Vectors::Bits512 => "512 bits",
+        _ => "none",
+    };
+    output.line(format_args!("vectors   {width}"))?;
     output.line(format_args!(
         "dep       {:.1} ns a flow that waits for the answer before",
         measured.dep_ns

@@ -52,6 +52,22 @@ fn right_answers_end_with_0_and_every_figure() {
 }
 
 #[test]
+fn vectors_are_of_the_width_asked_for_at_most() {
+    let widths = [("scalar", "none"), ("128", "128 bits"), ("256", " bits"), ("512", " bits")];
+    for (vectors, width) in widths {
+        let expected = Some("0\n1\n2\n3\n-1\n-1\n4\n");
+        let args = ["--repeat", "1", "--vectors", vectors];
+        let ended = bench(&format!("bench-{vectors}"), expected, &args);
+        assert_eq!(ended.status, Some(0), "{vectors}: {ended:?}");
+        assert!(ended.stdout.contains("flows     7, 0 answers wrong"), "{ended:?}");
+        let of_vectors = ended.stdout.lines().find(|line| line.starts_with("vectors")).unwrap();
+        assert!(of_vectors.ends_with(width), "{vectors}: {of_vectors}");
+    }
+    let ended = bench("bench-1024", None, &["--vectors", "1024"]);
+    assert_eq!(ended.status, Some(2), "{ended:?}");
+}
+
+#[test]
 fn wrong_answers_are_counted_and_end_with_1() {
     let ended = bench("bench-wrong", Some("0\n1\n-1\n3\n0\n-1\n4\n"), &["--json", "--repeat", "1"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
