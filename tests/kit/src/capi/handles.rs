@@ -29,7 +29,11 @@ pub struct Named {
 }
 
 impl Named {
-    /// Reads a decision.
+    /// Reads a decision, whose reserved byte is 0.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
     ///
     /// # Safety
     ///
@@ -41,6 +45,8 @@ impl Named {
             let bytes = unsafe { std::slice::from_raw_parts(data, len) };
             std::str::from_utf8(bytes).expect("labels are text").to_owned()
         });
+        assert_eq!(decision.reserved, 0);
+        assert!(decision.is_final <= 1, "{}", decision.is_final);
         Named {
             action: decision.action,
             reason: decision.reason,
