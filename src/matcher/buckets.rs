@@ -263,6 +263,10 @@ struct Cost {
     blocks: usize,
 }
 
+impl Cost {
+    const MAX: Cost = Cost { others: usize::MAX, blocks: usize::MAX };
+}
+
 impl Window {
     /// The most bits.
     const MAX_COUNT: u32 = 18;
@@ -288,14 +292,21 @@ impl Window {
         // as many blocks, within a tenth.
         let count = (2 * nets.len()).next_power_of_two().ilog2().clamp(4, Window::MAX_COUNT);
         let windows = (0..=bits - count).step_by(2).map(|after| Window { after, count });
-        let costs = windows.map(|window| (window.cost(nets, changes), window));
-        costs.min_by_key(|(cost, _)| *cost).map(|(_, window)| window)
+        let mut best: Option<(Cost, Window)> = None;
+        for window in windows {
+            let least = best.map_or(Cost::MAX, |(cost, _)| cost);
+            let cost = window.cost(nets, least, changes);
+            if cost < least {
+                best = Some((cost, window));
+            }
+        }
+        best.map(|(_, window)| window)
     }
 
-    /// Returns how well the window tells networks apart.
+    /// Returns how well the window tells networks apart; no more than that it is not better than `least` if it is not.
     ///
     /// Linear in their number and that of its values. `changes` is for use by several calls.
-    fn cost(self, nets: &[Net], changes: &mut Vec<[u32; 2]>) -> Cost {
+    fn cost(self, nets: &[Net], least: Cost, changes: &mut Vec<[u32; 2]>) -> Cost {
         // For each value, how many networks begin, and how many have ended.
         changes.clear();
         changes.resize(self.len() + 1, [0; 2]);
@@ -318,6 +329,10 @@ impl Window {
                 is_open = own <= LANES;
                 cost.blocks += own.div_ceil(LANES).max(1);
                 cost.others += own * (own.saturating_sub(1) / LANES);
+                // PERF: most windows are worse after a few values; build/ipv4-1k.
+                if cost >= least {
+                    break;
+                }
             }
         }
         cost
