@@ -121,7 +121,8 @@ impl Decision {
         (self.0 >> ACTION_AT) as u32 & 3
     }
 
-    /// Returns the action, the reason, whether it is final, and 0, a byte each, the first one lowest, as in the C interface.
+    /// Returns the action, the reason, whether it is final, and 0, as they stand in `fsv_decision`: a byte each, the first
+    /// one lowest.
     #[cfg(feature = "capi")]
     #[inline(always)]
     pub(crate) fn four_bytes(&self) -> u32 {

@@ -41,7 +41,8 @@ pub(super) struct Block<const W: usize> {
     // PERF: so that what a mask of eight bits, eight that are 0, and the other eight leads to is read without putting
     // them together, and what one without bits leads to without a choice; decide-dependent/ipv4-10.
     pub(super) ranked: [Ranked; 2 * LANES + 1],
-    /// Whether remote addresses, remote ports, and local sides, are compared, as there may be rules that ask for them.
+    /// Whether remote addresses, remote ports, and local sides, are compared, as there may be rules that ask for them; the
+    /// local sides before it is known whether all else of such a rule matches.
     pub(super) asks_remote: bool,
     pub(super) asks_port: bool,
     pub(super) asks_local: bool,
@@ -89,6 +90,7 @@ impl<const W: usize> Block<W> {
         for (lane, rule) in rules.into_iter().enumerate() {
             block.set(lane, rule);
         }
+        // Few are four of sixteen, as each is a branch on what all else says.
         let most = if Self::LOCAL_LAST { LANES as u32 / 4 } else { 0 };
         block.asks_local |= block.local_count() > most;
         block
@@ -165,8 +167,8 @@ impl<const W: usize> Block<W> {
     }
 
     /// Whether the local side is compared last, where few rules have one.
-    // PERF: of IPv6 it is eight of 21 cache lines of a block; decide-dependent/ipv6-10k, decide/ipv6-10. Of IPv4 it is two of nine, and
-    // the branch takes longer than they; decide/ipv4-1k.
+    // PERF: of IPv6 it is eight of 21 cache lines of a block; decide-dependent/ipv6-10k, decide/ipv6-10. Of IPv4 it is two
+    // of nine, and the branch takes longer than they; decide/ipv4-1k.
     const LOCAL_LAST: bool = W > 1;
 
     /// Returns a bit for each rule whose remote side, protocol and direction match, one rule after

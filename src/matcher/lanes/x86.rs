@@ -5,7 +5,8 @@ use crate::matcher::scan::Block;
 use std::arch::x86_64::*;
 
 /// Implements [`Lanes`](super::Lanes) by the functions of the same names in the module, which are compiled for the
-/// instructions that a value of the type proves; `find_in_blocks` by `matching`, which returns bits for [`Block::first`].
+/// instructions that a value of the type proves; `find_in_blocks` by `matching`, which returns bits for
+/// [`Block::first`].
 macro_rules! impl_lanes {
     ($machine:ty, $row_bits:literal) => {
         impl Lanes for $machine {
