@@ -146,6 +146,13 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// Returns the flows that have a bit, each with its lane.
+    #[inline(always)]
+    pub(super) fn those_of(&self, bits: Bits) -> impl Iterator<Item = (usize, &'a Flow<'a>)> {
+        let flows = self.flows;
+        lanes_of(bits).filter_map(move |lane| Some((lane, flows.get(lane)?)))
+    }
+
     /// Returns a bit for each flow of which the local port is known.
     #[inline(always)]
     pub(super) fn local_ports(&self) -> Bits {

@@ -16,8 +16,9 @@ use crate::matcher::memory;
 use crate::matcher::nets::{LocalNets, LocalRule};
 use crate::matcher::phases;
 use crate::matcher::plain::{Anyone, Conditional, PlainIndex};
+use crate::matcher::ports::NamedPortsBuilder;
 use crate::matcher::rows::Place;
-use crate::matcher::scan::{self, Scan};
+use crate::matcher::scan::{self, AnyHost, Scan};
 use crate::matcher::sided::{CrossLimits, Crossed, Sided, SidedRule};
 use crate::matcher::unbound::{self, Unbound};
 use crate::matcher::{Anywhere, Crossing, Has, Matcher, MatcherBuilder, Strategy, Vectors};
@@ -98,6 +99,7 @@ fn compile_within(
     let mut by_local_port: Anywhere<Vec<Entry>> = Anywhere::default();
     let mut networks: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
     let mut sided = Vec::new();
+    let mut named_ports = NamedPortsBuilder::default();
     let mut hosts = Vec::new();
     let mut unbound = unbound::Builder::default();
     for (rank, rule) in (0..).zip(order_of(rules, &order)) {
@@ -121,6 +123,7 @@ fn compile_within(
         }
         match (anyone, network.net()) {
             (Some(anyone), _) if is_plain && has_intervals => {
+                named_ports.add_by_remote_port(rule.remote().ports());
                 plain_anywhere.push((anyone, leaf(ranked, rule)));
             }
             (None, Some(net)) if is_plain && has_intervals => {
@@ -128,13 +131,15 @@ fn compile_within(
             }
             (Some(anyone), _) => {
                 let entry = lists.entry(ranked, rule);
-                let of_port = LocalPorts::rule(ranked, anyone, rule);
-                match of_port.filter(|_| has_intervals) {
-                    Some(rule) => {
-                        local_ports.push(rule);
+                let of_port = LocalPorts::rule(ranked, anyone, rule).filter(|_| has_intervals);
+                match of_port {
+                    Some(of_port) => {
+                        named_ports.add_by_local_port(rule.local().ports());
+                        local_ports.push(of_port);
                         by_local_port.get_mut(anyone).push(entry);
                     }
                     None => {
+                        named_ports.add_sided(rule.remote().ports(), rule.local().ports());
                         local_rules.extend(LocalRule::new(ranked, anyone, rule));
                         sided.push((ranked, network, rule));
                         anywhere.get_mut(anyone).push(entry);
@@ -173,7 +178,6 @@ fn compile_within(
         [rule.remote_side(), Some(rule.local())].into_iter().flatten().any(|n| n.zone().is_some())
     };
     let has = Has {
-        anywhere: !plain_anywhere.is_empty(),
         local_ports: !local_ports.is_empty(),
         hosts: !hosts.is_empty(),
         local_nets: !local_rules.is_empty(),
@@ -192,10 +196,12 @@ fn compile_within(
     if !has_intervals {
         sided.clear();
     }
+    let named_ports = named_ports.finish();
     lists.shrink_to_fit();
     let mut budget = Budget::new(options.max_bytes);
     budget.take(lists.size_bytes())?;
     budget.take(local_nets.size_bytes())?;
+    budget.take(named_ports.size_bytes())?;
     let (sided_v4, places_v4) = Sided::new(&sided_of(AddressFamily::V4, &sided), has_pairs, limits);
     *crossed = sided_v4.cross().map_or(Crossing::Off, Crossed::crossing);
     budget.take(sided_v4.size_bytes())?;
@@ -226,6 +232,7 @@ fn compile_within(
         plain,
         local_ports: LocalPorts::new(&local_ports),
         local_nets,
+        named_ports,
         by_local_port: by_local_port.map(|entries| lists.add(entries)),
         anywhere: anywhere.map(|entries| lists.add(entries)),
         addresses,
@@ -306,10 +313,12 @@ impl Few {
         match forced {
             _ if has.zones => None,
             Some(Strategy::Blocks) => of_all(),
-            Some(Strategy::Buckets) => Few::in_buckets(&all_of(rules, order), false, usize::MAX),
+            Some(Strategy::Buckets) => {
+                Few::in_buckets(&all_of(rules, order), matcher, false, usize::MAX)
+            }
             Some(_) => None,
             None if count > machine.few() && count <= machine.in_buckets().min(many) => {
-                Few::in_buckets(&all_of(rules, order), has.pairs, room).or_else(of_all)
+                Few::in_buckets(&all_of(rules, order), matcher, has.pairs, room).or_else(of_all)
             }
             None => of_all(),
         }
@@ -324,12 +333,18 @@ impl Few {
     /// Returns them in buckets, with those of any host if it needs all.
     fn in_buckets(
         every: &[(Ranked, &Network, &NetworkRule)],
+        matcher: &Matcher,
         needs_all: bool,
         room: usize,
     ) -> Option<Few> {
-        let v4 = Scan::in_buckets(&sided_of(AddressFamily::V4, every), needs_all, room)?;
+        let any_host = match matcher.named_ports.tell_apart() {
+            _ if needs_all => AnyHost::Needed,
+            true => AnyHost::RarelyAsked,
+            false => AnyHost::Asked,
+        };
+        let v4 = Scan::in_buckets(&sided_of(AddressFamily::V4, every), any_host, room)?;
         let room = room.checked_sub(v4.size_bytes())?;
-        let v6 = Scan::in_buckets(&sided_of(AddressFamily::V6, every), needs_all, room)?;
+        let v6 = Scan::in_buckets(&sided_of(AddressFamily::V6, every), any_host, room)?;
         let fits = v6.size_bytes() <= room;
         fits.then_some(Few { strategy: Strategy::Buckets, count: every.len(), v4, v6 })
     }

@@ -3,13 +3,13 @@
 use crate::endpoint::AddressFamily;
 use crate::flow::Flow;
 use crate::matcher::classes::Classes;
-use crate::matcher::columns::{Bits, Column, Columns, Which, lanes_of, lower};
+use crate::matcher::columns::{Column, Columns, Which, lower};
 use crate::matcher::intervals::{Bitmap, GROUP, Intervals, bounds};
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
 use crate::matcher::memory;
 use crate::matcher::plain::Anyone;
-use crate::matcher::ports::{NO_RULES, PortSet, sweep};
+use crate::matcher::ports::{NO_RULES, sweep};
 use crate::matcher::rows::Place;
 use crate::network::Network;
 use crate::rule::NetworkRule;
@@ -39,8 +39,6 @@ struct Family {
 struct Cells {
     /// The runs of ports between which no rule tells.
     runs: Bitmap,
-    /// Those that some class has rules for, if they are few.
-    ports: Option<PortSet>,
     /// The number of runs.
     width: u32,
     /// Those of a class follow each other; the rules of the networks around are in them too.
@@ -115,16 +113,14 @@ impl LocalNets {
         flow: &Flow<'_>,
         case: Case,
     ) -> Ranked {
-        let Some(rules) = self.of_family(family).filter(|rules| rules.may_hold(flow)) else {
-            return Ranked::NONE;
-        };
+        // Not by a closure, which the compiler keeps as a function without the vector instructions of its caller.
+        let Some(rules) = self.of_family(family) else { return Ranked::NONE };
         rules.find(lanes, family, flow, case)
     }
 
     /// Puts the first rule in place of those that it goes before, for each of a group of usual flows of a
     /// family.
     #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
     pub(super) fn lower(
         &self,
         lanes: impl Lanes,
@@ -133,16 +129,6 @@ impl LocalNets {
         best: &mut [Ranked; GROUP],
     ) {
         let Some(rules) = self.of_family(family) else { return };
-        if let Some(bits) = rules.may_hold_of(lanes, columns)
-            && PortSet::are_few(bits)
-        {
-            for lane in lanes_of(bits & columns.usual(family)) {
-                let Some(flow) = columns.flows.get(lane) else { break };
-                let found = rules.find(lanes, family, flow, Case::of(flow));
-                best[lane] = found.min(best[lane]);
-            }
-            return;
-        }
         let [places] = rules.addresses.gather_ends(lanes, columns, Which::Local);
         let classes = places.map(|place| Place::of_words([place]).link().unwrap_or(0) as u32);
         if lanes.nonzero(&classes) == 0 {
@@ -187,27 +173,6 @@ impl Family {
         Some(Family { addresses, by_remote_port, by_local_port })
     }
 
-    /// Whether rules name a port of a flow, or so many name one that they are not asked for first.
-    #[inline(always)]
-    fn may_hold(&self, flow: &Flow<'_>) -> bool {
-        let (remote, local) = flow.ends();
-        self.by_remote_port.may_hold(remote.port()) | self.by_local_port.may_hold(local.port())
-    }
-
-    /// Returns a bit for each flow of a group of which rules name a port; none, if they name so many that they
-    /// are not asked for first.
-    #[inline(always)]
-    fn may_hold_of(&self, lanes: impl Lanes, columns: &Columns<'_>) -> Option<Bits> {
-        let (remotes, locals) =
-            (self.by_remote_port.ports.as_ref()?, self.by_local_port.ports.as_ref()?);
-        let remotes = remotes.gather(lanes, &columns.remote_port);
-        let mut may_hold = locals.gather(lanes, &columns.local_port);
-        for (may_hold, of_remote) in may_hold.iter_mut().zip(remotes) {
-            *may_hold |= of_remote;
-        }
-        Some(lanes.nonzero(&may_hold))
-    }
-
     /// Returns the first rule that matches a flow whose two addresses are of the family and known.
     #[inline(always)]
     fn find(
@@ -245,8 +210,7 @@ impl Cells {
             }
         }
         if leaves.iter().all(Vec::is_empty) {
-            let ports = PortSet::new(&[], |_| false);
-            return Some(Cells { runs: Bitmap::default(), ports, width: 0, firsts: Vec::new() });
+            return Some(Cells { runs: Bitmap::default(), width: 0, firsts: Vec::new() });
         }
         let edges = leaves.iter().flatten().map(Leaf::ports);
         let edges = edges.flat_map(|(first, last)| [u32::from(first), u32::from(last) + 1]);
@@ -273,18 +237,7 @@ impl Cells {
             }
         }
         let last_ports = starts.iter().skip(1).map(|start| (start - 1) as u16).chain([u16::MAX]);
-        let has_rules = |run| {
-            let mut of_run = firsts.iter().skip(run).step_by(width);
-            of_run.any(|cell| *cell != NO_RULES)
-        };
-        let ports = PortSet::new(&starts, has_rules);
-        Some(Cells { runs: Bitmap::new(last_ports, 0), ports, width: width as u32, firsts })
-    }
-
-    /// Whether there is a rule for a port, or are for so many that they are not asked for first.
-    #[inline(always)]
-    fn may_hold(&self, port: u16) -> bool {
-        self.ports.as_ref().is_none_or(|ports| ports.contains(port))
+        Some(Cells { runs: Bitmap::new(last_ports, 0), width: width as u32, firsts })
     }
 
     #[inline(always)]
@@ -317,8 +270,7 @@ impl Cells {
     }
 
     fn size_bytes(&self) -> usize {
-        let ports = self.ports.as_ref().map_or(0, PortSet::size_bytes);
-        self.runs.size_bytes() + ports + memory::of_vec(&self.firsts)
+        self.runs.size_bytes() + memory::of_vec(&self.firsts)
     }
 }
 

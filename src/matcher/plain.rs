@@ -310,8 +310,9 @@ impl PlainIndex {
         // The first without a branch on what it says, which no machine could foresee.
         let matches = leaf.matches(case, port);
         let found = select_unpredictable(matches, leaf.ranked, Ranked::NONE);
-        if !matches & (leaf.next != 0) & (leaf.ranked < best) {
-            return self.find_further(leaf.next, leaf.is_chain(), case, port, best);
+        let next = select_unpredictable(matches, 0, leaf.next);
+        if (next != 0) & (leaf.ranked < best) {
+            return self.find_further(next, leaf.is_chain(), case, port, best);
         }
         select_unpredictable(found < best, found, best)
     }

@@ -1,6 +1,9 @@
-//! [`PortTable`]: the best of the rules that depend on a port, protocol and direction alone.
+//! [`PortTable`]: the best of the rules that depend on a port, protocol and direction alone, and [`NamedPorts`]: whether
+//! there is one.
 
-use crate::matcher::columns::{Bits, Column, lanes_of, lower};
+use crate::endpoint::Ports;
+use crate::flow::Flow;
+use crate::matcher::columns::{Bits, Column, Columns, lower};
 use crate::matcher::intervals::{Bitmap, Ends, GROUP, Node};
 use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{COMMON_CASES, Case, Leaf, Ranked};
@@ -17,8 +20,6 @@ pub(super) struct PortTable {
     bitmap: Option<Bitmap>,
     /// For the place of each run, the first rule in each case.
     runs: Vec<[Ranked; COMMON_CASES]>,
-    /// Beside a bitmap, the ports that have rules, if they are few.
-    ports: Option<PortSet>,
 }
 
 /// The number of runs from which a bitmap finds them, where every flow asks for one: that of one port.
@@ -49,16 +50,14 @@ impl PortTable {
         let mut node = ends.add(&last_ports, false);
         let has_bitmap = node.is_tree() || last_ports.len() >= many;
         let bitmap = has_bitmap.then(|| Bitmap::new(last_ports.into_iter(), 0));
-        let mut ports = None;
         if bitmap.is_some() {
             (ends, node) = (Ends::new(), Node::EMPTY);
-            ports = PortSet::new(&starts, |run| runs.get(run) != Some(&NO_RULES));
         }
         ends.finish();
         let directory = std::iter::repeat_n(NO_RULES, Ends::<u16>::directory(node));
         let mut runs: Vec<_> = directory.chain(runs).collect();
         runs.shrink_to_fit();
-        PortTable { ends, node, bitmap, runs, ports }
+        PortTable { ends, node, bitmap, runs }
     }
 
     /// Returns the first rule that matches a port in a case; none for a case of another protocol.
@@ -76,7 +75,6 @@ impl PortTable {
     /// Puts the first rule that matches each of a group of ports and cases of TCP or UDP in place of
     /// those that it goes before.
     #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "a lane is less than their number")]
     pub(super) fn lower(
         &self,
         lanes: impl Lanes,
@@ -84,17 +82,6 @@ impl PortTable {
         cases: &Column,
         best: &mut [Ranked; GROUP],
     ) {
-        if let (Some(of_rules), Some(bitmap)) = (&self.ports, &self.bitmap) {
-            let bits = lanes.nonzero(&of_rules.gather(lanes, ports));
-            if PortSet::are_few(bits) {
-                for lane in lanes_of(bits) {
-                    let run = self.runs.get(bitmap.run(ports[lane] as u16));
-                    let first = run.and_then(|run| run.get(cases[lane] as usize));
-                    best[lane] = best[lane].min(first.copied().unwrap_or(Ranked::NONE));
-                }
-                return;
-            }
-        }
         let mut places = [0; GROUP];
         match &self.bitmap {
             Some(bitmap) => places = bitmap.gather(lanes, ports),
@@ -114,73 +101,196 @@ impl PortTable {
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         let bitmap = self.bitmap.as_ref().map_or(0, Bitmap::size_bytes);
-        let ports = self.ports.as_ref().map_or(0, PortSet::size_bytes);
-        self.ends.size_bytes() + bitmap + memory::of_vec(&self.runs) + ports
+        self.ends.size_bytes() + bitmap + memory::of_vec(&self.runs)
     }
 }
 
-/// The ports that rules of any host name, a bit for each; empty if none is.
-///
-/// Few flows have one, so that most flows of a batch are seen to have no such rule without looking for it.
-// PERF: decide-batch/ipv4-10k, ipv6-10k. To ask a group for its ports takes a third of what looking for their rules does.
+/// Which kinds of rules of any host may match a flow, or be pending, as they name one of its ports.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kinds(u32);
+
+impl Kinds {
+    pub(super) const NONE: Kinds = Kinds(0);
+    /// Rules for a remote port, whatever the local side, as [`PlainIndex`](crate::matcher::plain::PlainIndex) has them.
+    pub(super) const BY_REMOTE_PORT: Kinds = Kinds(1);
+    /// Rules for a local port and any local address, as [`LocalPorts`](crate::matcher::locals::LocalPorts) has them.
+    pub(super) const BY_LOCAL_PORT: Kinds = Kinds(2);
+    /// All others, which have a local side.
+    pub(super) const SIDED: Kinds = Kinds(3 << 16);
+
+    /// Whether one of these kinds is among `kinds`.
+    #[inline(always)]
+    pub(super) fn has(self, kinds: Kinds) -> bool {
+        self.0 & kinds.0 != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The kinds of rules of any host that name each port: most flows have no port that is named, and are asked for no such
+/// rule.
+// PERF: decide/ipv4-100k, decide/ipv6-100k, decide-batch/ipv6-1k, decide/wide-100k.
 #[derive(Debug)]
-pub(super) struct PortSet {
-    words: Vec<u32>,
+pub(super) struct NamedPorts {
+    remote: KindsOfPorts,
+    /// Where it names some, also port 0, which is that of flows whose local port is not known yet.
+    local: KindsOfPorts,
+    tell_apart: bool,
 }
 
-impl PortSet {
-    /// The most ports that are worth asking for first.
-    const MAX: usize = 1 << 13;
+/// What [`NamedPorts`] is made of: the ports of rules for a port alone, and of others, of each side.
+#[derive(Debug, Default)]
+pub(super) struct NamedPortsBuilder {
+    remote: [Vec<Ports>; 2],
+    local: [Vec<Ports>; 2],
+}
+
+impl NamedPortsBuilder {
+    /// Adds a rule of the kind [`BY_REMOTE_PORT`](Kinds::BY_REMOTE_PORT).
+    pub(super) fn add_by_remote_port(&mut self, ports: Ports) {
+        let [by_port, _] = &mut self.remote;
+        by_port.push(ports);
+    }
+
+    /// Adds a rule of the kind [`BY_LOCAL_PORT`](Kinds::BY_LOCAL_PORT).
+    pub(super) fn add_by_local_port(&mut self, ports: Ports) {
+        let [by_port, _] = &mut self.local;
+        by_port.push(ports);
+    }
+
+    /// Adds a rule of the kind [`SIDED`](Kinds::SIDED). If it asks for both ports, either tells.
+    pub(super) fn add_sided(&mut self, remote: Ports, local: Ports) {
+        let ([_, of_remote], [_, of_local]) = (&mut self.remote, &mut self.local);
+        match remote.is_any() && !local.is_any() {
+            true => of_local.push(local),
+            false => of_remote.push(remote),
+        }
+    }
+
+    /// # Complexity
+    ///
+    /// O(n log n) in the number of rules.
+    pub(super) fn finish(self) -> NamedPorts {
+        let (remote, of_remote) = KindsOfPorts::new(self.remote, Some(NamedPorts::MOST_USED));
+        let (mut local, of_local) = KindsOfPorts::new(self.local, None);
+        local.add_first();
+        NamedPorts { remote, local, tell_apart: of_remote && of_local }
+    }
+}
+
+impl NamedPorts {
     /// That of HTTPS, to which most flows go.
-    const MOST_USED: u32 = 443;
+    const MOST_USED: u16 = 443;
 
-    /// Takes where runs of ports begin, and whether they are in the set; `None` if so many are, or [one](PortSet::MOST_USED)
-    /// is, that most flows may have one.
-    // PERF: where seven flows in ten have one, asking first takes a tenth more, in calls and in batches.
-    pub(super) fn new(starts: &[u32], is_in: impl Fn(usize) -> bool) -> Option<PortSet> {
-        let ends = starts.iter().skip(1).copied().chain([1 << 16]);
-        let runs = starts.iter().copied().zip(ends).zip(0..).filter(|(_, run)| is_in(*run));
-        let runs: Vec<_> = runs.map(|((start, end), _)| start..end).collect();
-        let count: usize = runs.iter().map(ExactSizeIterator::len).sum();
-        if count > Self::MAX || runs.iter().any(|run| run.contains(&Self::MOST_USED)) {
-            return None;
-        }
-        let mut words = if runs.is_empty() { Vec::new() } else { vec![0; 1 << 11] };
-        for port in runs.into_iter().flatten() {
-            *words.get_mut(port as usize >> 5)? |= 1 << (port & 31);
-        }
-        Some(PortSet { words })
+    /// Returns the kinds of rules that may match a flow.
+    #[inline(always)]
+    pub(super) fn of(&self, flow: &Flow<'_>) -> Kinds {
+        let (remote, local) = flow.ends();
+        Kinds(self.remote.of(remote.port()) | self.local.of(local.port()) << 1)
     }
 
+    /// Returns for each kind, [by remote port](Kinds::BY_REMOTE_PORT), [by local port](Kinds::BY_LOCAL_PORT), and
+    /// [the others](Kinds::SIDED), a bit for each flow of a group that such rules may match.
     #[inline(always)]
-    pub(super) fn contains(&self, port: u16) -> bool {
-        let word = self.words.get(usize::from(port >> 5)).copied().unwrap_or(0);
-        word >> (port & 31) & 1 != 0
+    pub(super) fn of_group(&self, lanes: impl Lanes, columns: &Columns<'_>) -> [Bits; 3] {
+        let [by_remote_port, of_remote] = self.remote.of_group(lanes, &columns.remote_port);
+        let [by_local_port, of_local] = self.local.of_group(lanes, &columns.local_port);
+        [by_remote_port, by_local_port, of_remote | of_local]
     }
 
-    /// Returns another number than 0 for each port of a group that is in the set.
-    #[inline(always)]
-    pub(super) fn gather(&self, lanes: impl Lanes, ports: &Column) -> Column {
-        let mut are_in = [0; GROUP];
-        if self.words.is_empty() {
-            return are_in;
-        }
-        let [words] = lanes.gather(&self.words, &ports.map(|port| port >> 5));
-        for ((is_in, word), port) in are_in.iter_mut().zip(words).zip(ports) {
-            *is_in = word >> (port & 31) & 1;
-        }
-        are_in
-    }
-
-    /// Whether of a group the rules of those ports that have a bit are looked for one by one.
-    #[inline(always)]
-    pub(super) fn are_few(bits: Bits) -> bool {
-        bits.count_ones() as usize <= GROUP / 4
+    /// Whether most flows are told from those that rules of any host may match.
+    pub(super) fn tell_apart(&self) -> bool {
+        self.tell_apart
     }
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        memory::of_vec(&self.words)
+        memory::of_vec(&self.remote.words) + memory::of_vec(&self.local.words)
+    }
+}
+
+/// For sixteen ports a word: a bit for each that rules for a port alone name, and one for each that others do. No words,
+/// if none is named.
+#[derive(Debug)]
+struct KindsOfPorts {
+    words: Vec<u32>,
+}
+
+impl KindsOfPorts {
+    /// The most ports of a kind that are worth asking for.
+    const MAX: u32 = 1 << 14;
+    /// The bits of the kinds of the first port of a word.
+    const KINDS: [u32; 2] = [1, 1 << 16];
+
+    /// Takes the ports of each kind, and returns whether they are worth asking for. Where so many are named, or
+    /// `most_used` is, that most flows may have one, all are, so that what follows can be foreseen.
+    // PERF: where seven flows in ten have one, asking first takes a tenth more, in calls and in batches.
+    fn new(ports: [Vec<Ports>; 2], most_used: Option<u16>) -> (KindsOfPorts, bool) {
+        let mut words = Vec::new();
+        let mut tell_apart = true;
+        for (mut ports, kind) in ports.into_iter().zip(Self::KINDS) {
+            if ports.is_empty() {
+                continue;
+            }
+            words.resize(1 << 12, 0);
+            ports.sort_unstable_by_key(|ports| ports.first());
+            let mut next = 0u32;
+            let mut count = 0;
+            for ports in &ports {
+                let after = u32::from(ports.last()) + 1;
+                for port in next.max(ports.first().into())..after {
+                    count += 1;
+                    if let Some(word) = words.get_mut(port as usize >> 4) {
+                        *word |= kind << (port & 15);
+                    }
+                }
+                next = next.max(after);
+            }
+            let is_used =
+                ports.iter().any(|ports| most_used.is_some_and(|port| ports.contains(port)));
+            if count > Self::MAX || is_used {
+                tell_apart = false;
+                words.iter_mut().for_each(|word| *word |= kind * 0xffff);
+            }
+        }
+        (KindsOfPorts { words }, tell_apart)
+    }
+
+    /// Adds port 0 to each kind that has some.
+    fn add_first(&mut self) {
+        let all = self.words.iter().fold(0, |all, word| all | word);
+        if let Some(word) = self.words.first_mut() {
+            for kind in Self::KINDS {
+                *word |= if all & (kind * 0xffff) != 0 { kind } else { 0 };
+            }
+        }
+    }
+
+    /// Returns the bits of the kinds that name a port.
+    #[inline(always)]
+    fn of(&self, port: u16) -> u32 {
+        let word = self.words.get(usize::from(port >> 4)).copied().unwrap_or(0);
+        word >> (port & 15) & 0x1_0001
+    }
+
+    /// Returns for each kind a bit for each port of a group that it names.
+    #[inline(always)]
+    fn of_group(&self, lanes: impl Lanes, ports: &Column) -> [Bits; 2] {
+        if self.words.is_empty() {
+            return [0; 2];
+        }
+        let [words] = lanes.gather(&self.words, &ports.map(|port| port >> 4));
+        let (mut by_port, mut sided) = ([0; GROUP], [0; GROUP]);
+        for (((by_port, sided), word), port) in
+            by_port.iter_mut().zip(&mut sided).zip(words).zip(ports)
+        {
+            let kinds = word >> (port & 15);
+            (*by_port, *sided) = (kinds & 1, kinds & 1 << 16);
+        }
+        [lanes.nonzero(&by_port), lanes.nonzero(&sided)]
     }
 }
 
@@ -269,27 +379,137 @@ mod tests {
             (0..).zip(ranges).map(leaf).collect()
         };
         let case = Case::of(&Flow::new(IpProtocol::TCP, Direction::Inbound));
-        // The ports of rules are few, as many as are asked for first, and one more; few without and with that of most
-        // flows.
-        for (first, last, are_few) in [
-            (8000, 8040, true),
-            (8000, 8000 + 8192 - 23, true),
-            (8000, 8000 + 8192 - 22, false),
-            (400, 442, true),
-            (444, 480, true),
-            (443, 443, false),
-            (400, 443, false),
-        ] {
+        // The runs of ports are found by a bitmap, of few and of many ports.
+        for (first, last) in [(8000, 8040), (8000, 8000 + 8192)] {
             let mut ranges = ranges;
             ranges[2] = (first, last);
             let table = PortTable::for_every_flow(&leaves(&ranges));
-            assert_eq!(table.ports.is_some(), are_few, "{first} to {last}");
             // Beside each other most of a group are in a range, or none; apart one or two are.
             for (limit, step) in
                 Vectors::ALL.into_iter().flat_map(|limit| [(limit, 1), (limit, 2011)])
             {
                 Machine::up_to(limit).run(InGroups { table: &table, case, step });
             }
+        }
+    }
+
+    /// Returns the ports named by rules of a kind for these ranges, of the remote or the local side.
+    fn named(ranges: &[(u16, u16)], kind: Kinds, is_remote: bool) -> NamedPorts {
+        let mut builder = NamedPortsBuilder::default();
+        for (first, last) in ranges {
+            let ports = Ports::range(*first, *last).unwrap();
+            match (kind.has(Kinds::SIDED), is_remote) {
+                (false, true) => builder.add_by_remote_port(ports),
+                (false, false) => builder.add_by_local_port(ports),
+                (true, true) => builder.add_sided(ports, Ports::ANY),
+                (true, false) => builder.add_sided(Ports::ANY, ports),
+            }
+        }
+        builder.finish()
+    }
+
+    const SIDES: [(Kinds, bool); 4] = [
+        (Kinds::BY_REMOTE_PORT, true),
+        (Kinds::BY_LOCAL_PORT, false),
+        (Kinds::SIDED, true),
+        (Kinds::SIDED, false),
+    ];
+
+    fn flow_of(remote: u16, local: u16) -> Flow<'static> {
+        let address = "192.0.2.1".parse().unwrap();
+        let flow = Flow::new(IpProtocol::TCP, Direction::Outbound);
+        flow.with_remote_address(address, None, remote).with_local_address(address, None, local)
+    }
+
+    #[test]
+    fn flows_are_asked_for_the_kinds_of_rules_that_name_their_ports() {
+        let ranges = [(22, 22), (20, 25), (24, 40), (30, 30), (65535, 65535)];
+        for (kind, is_remote) in SIDES {
+            let named = named(&ranges, kind, is_remote);
+            assert!(named.tell_apart());
+            for port in 0..=u16::MAX {
+                let is_named = ranges.iter().any(|(first, last)| (*first..=*last).contains(&port));
+                // A local port of 0 is not known yet.
+                let expected = is_named || !is_remote && port == 0;
+                let flow = if is_remote { flow_of(port, 7) } else { flow_of(7, port) };
+                let kinds = named.of(&flow);
+                assert_eq!(kinds.has(kind), expected, "{kind:?} {is_remote} {port}");
+                assert_eq!(kinds.is_none(), !expected, "{kind:?} {is_remote} {port}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_for_both_ports_is_asked_for_by_the_remote_one() {
+        let mut builder = NamedPortsBuilder::default();
+        builder.add_sided(Ports::one(22), Ports::one(5000));
+        let named = builder.finish();
+        assert!(named.of(&flow_of(22, 5000)).has(Kinds::SIDED));
+        assert!(named.of(&flow_of(23, 5000)).is_none());
+    }
+
+    #[test]
+    fn ports_that_most_flows_may_have_are_all_asked_for() {
+        // As many ports as tell flows apart, and one more; those around that of most flows, and that.
+        for (ranges, tell_apart) in [
+            (vec![(1000, 1000 + 16383)], true),
+            (vec![(1000, 1000 + 16384)], false),
+            (vec![(1000, 9000), (5000, 1000 + 16384)], false),
+            (vec![(400, 442), (444, 480)], true),
+            (vec![(443, 443)], false),
+            (vec![(1, 65535)], false),
+        ] {
+            for (kind, is_remote) in SIDES {
+                // To that port go remote flows.
+                let tell_apart = tell_apart || !is_remote && ranges == [(443, 443)];
+                let named = named(&ranges, kind, is_remote);
+                assert_eq!(named.tell_apart(), tell_apart, "{ranges:?} {kind:?} {is_remote}");
+                assert_eq!(named.of(&flow_of(64000, 64000)).has(kind), !tell_apart);
+            }
+        }
+        let mut builder = NamedPortsBuilder::default();
+        builder.add_sided(Ports::ANY, Ports::ANY);
+        assert!(builder.finish().of(&flow_of(1, 1)).has(Kinds::SIDED));
+        assert!(NamedPortsBuilder::default().finish().of(&flow_of(443, 0)).is_none());
+    }
+
+    /// Asserts that groups of flows are asked for what each is asked for alone.
+    struct NamedInGroups<'a>(&'a NamedPorts);
+
+    impl Job for NamedInGroups<'_> {
+        type Output = ();
+
+        fn run(self, lanes: impl Lanes) {
+            for first in (0..1 << 16).step_by(7) {
+                let flows: Vec<Flow<'static>> = (0..GROUP as u16)
+                    .map(|lane| flow_of(first as u16 ^ lane, (first as u16).rotate_left(5) ^ lane))
+                    .collect();
+                let of_group = self.0.of_group(lanes, &Columns::new(lanes, &flows));
+                let kinds = [Kinds::BY_REMOTE_PORT, Kinds::BY_LOCAL_PORT, Kinds::SIDED];
+                for (bits, kind) in of_group.into_iter().zip(kinds) {
+                    for (lane, flow) in flows.iter().enumerate() {
+                        assert_eq!(bits >> lane & 1 != 0, self.0.of(flow).has(kind), "{flow}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn groups_of_flows_are_asked_for_what_each_is_asked_for_alone() {
+        let mut builder = NamedPortsBuilder::default();
+        for first in (0..65000).step_by(37) {
+            let ports = Ports::range(first + 1, first + 1 + first % 5).unwrap();
+            match first % 4 {
+                0 => builder.add_by_remote_port(ports),
+                1 => builder.add_by_local_port(ports),
+                2 => builder.add_sided(ports, Ports::ANY),
+                _ => builder.add_sided(Ports::ANY, ports),
+            }
+        }
+        let named = builder.finish();
+        for limit in Vectors::ALL {
+            Machine::up_to(limit).run(NamedInGroups(&named));
         }
     }
 
