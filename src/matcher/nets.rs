@@ -18,8 +18,9 @@ use ipnet::IpNet;
 /// The rules whose remote side is nil or a wildcard, whose local side is a network, and of which one of the two
 /// has some ports or neither has, where they are not too many.
 ///
-/// Nearly all flows have a local address in such a network, so that each has to be asked for them: they cost a
-/// look-up of the local address and one of each port, all at once for a group of flows.
+/// Nearly all flows have a local address in such a network, so that their ports tell which are to be asked for them
+/// ([`NamedPorts`](crate::matcher::ports::NamedPorts)): these cost a look-up of the local address and one of each port,
+/// where they are many all at once for a group of flows.
 #[derive(Debug, Default)]
 pub(super) struct LocalNets {
     v4: Option<Family>,

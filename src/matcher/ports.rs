@@ -36,7 +36,7 @@ impl PortTable {
         PortTable::with_bitmap_from(leaves, usize::MAX)
     }
 
-    /// Makes a table that is asked for every flow, and so may take 24 KiB more.
+    /// Makes a table that every flow may ask, and that so may take 16 KiB more.
     pub(super) fn for_every_flow(leaves: &[Leaf]) -> PortTable {
         PortTable::with_bitmap_from(leaves, BITMAP_FROM)
     }
