@@ -18,7 +18,7 @@ use crate::matcher::phases;
 use crate::matcher::plain::{Anyone, Conditional, PlainIndex};
 use crate::matcher::ports::NamedPortsBuilder;
 use crate::matcher::rows::Place;
-use crate::matcher::scan::{self, AnyHost, Scan};
+use crate::matcher::scan::{self, Scan};
 use crate::matcher::sided::{CrossLimits, Crossed, Sided, SidedRule};
 use crate::matcher::unbound::{self, Unbound};
 use crate::matcher::{Anywhere, Crossing, Has, Matcher, MatcherBuilder, Strategy, Vectors};
@@ -313,12 +313,10 @@ impl Few {
         match forced {
             _ if has.zones => None,
             Some(Strategy::Blocks) => of_all(),
-            Some(Strategy::Buckets) => {
-                Few::in_buckets(&all_of(rules, order), matcher, false, usize::MAX)
-            }
+            Some(Strategy::Buckets) => Few::in_buckets(&all_of(rules, order), false, usize::MAX),
             Some(_) => None,
             None if count > machine.few() && count <= machine.in_buckets().min(many) => {
-                Few::in_buckets(&all_of(rules, order), matcher, has.pairs, room).or_else(of_all)
+                Few::in_buckets(&all_of(rules, order), has.pairs, room).or_else(of_all)
             }
             None => of_all(),
         }
@@ -333,18 +331,12 @@ impl Few {
     /// Returns them in buckets, with those of any host if it needs all.
     fn in_buckets(
         every: &[(Ranked, &Network, &NetworkRule)],
-        matcher: &Matcher,
         needs_all: bool,
         room: usize,
     ) -> Option<Few> {
-        let any_host = match matcher.named_ports.tell_apart() {
-            _ if needs_all => AnyHost::Needed,
-            true => AnyHost::RarelyAsked,
-            false => AnyHost::Asked,
-        };
-        let v4 = Scan::in_buckets(&sided_of(AddressFamily::V4, every), any_host, room)?;
+        let v4 = Scan::in_buckets(&sided_of(AddressFamily::V4, every), needs_all, room)?;
         let room = room.checked_sub(v4.size_bytes())?;
-        let v6 = Scan::in_buckets(&sided_of(AddressFamily::V6, every), any_host, room)?;
+        let v6 = Scan::in_buckets(&sided_of(AddressFamily::V6, every), needs_all, room)?;
         let fits = v6.size_bytes() <= room;
         fits.then_some(Few { strategy: Strategy::Buckets, count: every.len(), v4, v6 })
     }

@@ -440,7 +440,7 @@ mod tests {
     use crate::endpoint::{Ports, Zone};
     use crate::flow::{Direction, IpProtocol};
     use crate::matcher::leaf::{Leaf, Ranked};
-    use crate::matcher::scan::{AnyHost, Scan};
+    use crate::matcher::scan::Scan;
     use crate::matcher::sided::SidedRule;
     use crate::rule::{Action, Protocol};
     use ipnet::IpNet;
@@ -638,10 +638,8 @@ mod tests {
             is_of_any_host: false,
         };
         let rules: Vec<SidedRule> = nets.iter().enumerate().map(rule).collect();
-        let (all, buckets) = (
-            Scan::<W>::new(&rules),
-            Scan::<W>::in_buckets(&rules, AnyHost::Needed, usize::MAX).unwrap(),
-        );
+        let (all, buckets) =
+            (Scan::<W>::new(&rules), Scan::<W>::in_buckets(&rules, true, usize::MAX).unwrap());
         assert!(buckets.has_all() && buckets.bucket_blocks() > 9, "{}", buckets.bucket_blocks());
         let mut found = 0;
         for net in &nets {
@@ -694,7 +692,7 @@ mod tests {
         for (count, blocks) in [(1, 1), (16, 1), (17, 2), (21, 2)] {
             let of_own = (0..count).map(|rank| rule(rank, own, 1000 + rank as u16));
             let rules: Vec<SidedRule> = of_own.chain(others.iter().cloned()).collect();
-            let buckets = Scan::<W>::in_buckets(&rules, AnyHost::Needed, usize::MAX).unwrap();
+            let buckets = Scan::<W>::in_buckets(&rules, true, usize::MAX).unwrap();
             for rule in &rules {
                 let (port, _) = rule.leaf.ports();
                 let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
@@ -714,7 +712,7 @@ mod tests {
             (0..90).map(|number: u32| rule(1000 + number, number.wrapping_mul(0x9e37) << 16, 80));
         let near = (0..40).map(|rank| rule(rank, own + 3 * rank, 80));
         let rules: Vec<SidedRule> = near.chain(far).collect();
-        let buckets = Scan::<W>::in_buckets(&rules, AnyHost::Needed, usize::MAX).unwrap();
+        let buckets = Scan::<W>::in_buckets(&rules, true, usize::MAX).unwrap();
         assert!(buckets.table_count() > 1);
         for rule in &rules {
             let flow = Flow::new(IpProtocol::TCP, Direction::Outbound)
@@ -731,7 +729,7 @@ mod tests {
 
         let of_own = (0..40).map(|rank| rule(rank, own, 1000 + rank as u16));
         let rules: Vec<SidedRule> = of_own.chain(others).collect();
-        assert!(Scan::<W>::in_buckets(&rules, AnyHost::Needed, usize::MAX).is_none());
+        assert!(Scan::<W>::in_buckets(&rules, true, usize::MAX).is_none());
     }
 
     fn number_of(address: IpAddr) -> u128 {

@@ -138,7 +138,6 @@ pub(super) struct NamedPorts {
     remote: KindsOfPorts,
     /// Where it names some, also port 0, which is that of flows whose local port is not known yet.
     local: KindsOfPorts,
-    tell_apart: bool,
 }
 
 /// What [`NamedPorts`] is made of: the ports of rules for a port alone, and of others, of each side.
@@ -174,10 +173,10 @@ impl NamedPortsBuilder {
     ///
     /// O(n log n) in the number of rules.
     pub(super) fn finish(self) -> NamedPorts {
-        let (remote, of_remote) = KindsOfPorts::new(self.remote, Some(NamedPorts::MOST_USED));
-        let (mut local, of_local) = KindsOfPorts::new(self.local, None);
+        let remote = KindsOfPorts::new(self.remote, Some(NamedPorts::MOST_USED));
+        let mut local = KindsOfPorts::new(self.local, None);
         local.add_first();
-        NamedPorts { remote, local, tell_apart: of_remote && of_local }
+        NamedPorts { remote, local }
     }
 }
 
@@ -201,11 +200,6 @@ impl NamedPorts {
         [by_remote_port, by_local_port, of_remote | of_local]
     }
 
-    /// Whether most flows are told from those that rules of any host may match.
-    pub(super) fn tell_apart(&self) -> bool {
-        self.tell_apart
-    }
-
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
         memory::of_vec(&self.remote.words) + memory::of_vec(&self.local.words)
@@ -225,12 +219,11 @@ impl KindsOfPorts {
     /// The bits of the kinds of the first port of a word.
     const KINDS: [u32; 2] = [1, 1 << 16];
 
-    /// Takes the ports of each kind, and returns whether they are worth asking for. Where so many are named, or
-    /// `most_used` is, that most flows may have one, all are, so that what follows can be foreseen.
+    /// Takes the ports of each kind. Where so many are named, or `most_used` is, that most flows may have one, all are, so
+    /// that what follows can be foreseen.
     // PERF: where seven flows in ten have one, asking first takes a tenth more, in calls and in batches.
-    fn new(ports: [Vec<Ports>; 2], most_used: Option<u16>) -> (KindsOfPorts, bool) {
+    fn new(ports: [Vec<Ports>; 2], most_used: Option<u16>) -> KindsOfPorts {
         let mut words = Vec::new();
-        let mut tell_apart = true;
         for (mut ports, kind) in ports.into_iter().zip(Self::KINDS) {
             if ports.is_empty() {
                 continue;
@@ -252,11 +245,10 @@ impl KindsOfPorts {
             let is_used =
                 ports.iter().any(|ports| most_used.is_some_and(|port| ports.contains(port)));
             if count > Self::MAX || is_used {
-                tell_apart = false;
                 words.iter_mut().for_each(|word| *word |= kind * 0xffff);
             }
         }
-        (KindsOfPorts { words }, tell_apart)
+        KindsOfPorts { words }
     }
 
     /// Adds port 0 to each kind that has some.
@@ -426,7 +418,6 @@ mod tests {
         let ranges = [(22, 22), (20, 25), (24, 40), (30, 30), (65535, 65535)];
         for (kind, is_remote) in SIDES {
             let named = named(&ranges, kind, is_remote);
-            assert!(named.tell_apart());
             for port in 0..=u16::MAX {
                 let is_named = ranges.iter().any(|(first, last)| (*first..=*last).contains(&port));
                 // A local port of 0 is not known yet.
@@ -463,8 +454,8 @@ mod tests {
                 // To that port go remote flows.
                 let tell_apart = tell_apart || !is_remote && ranges == [(443, 443)];
                 let named = named(&ranges, kind, is_remote);
-                assert_eq!(named.tell_apart(), tell_apart, "{ranges:?} {kind:?} {is_remote}");
-                assert_eq!(named.of(&flow_of(64000, 64000)).has(kind), !tell_apart);
+                let is_asked = named.of(&flow_of(64000, 64000)).has(kind);
+                assert_eq!(is_asked, !tell_apart, "{ranges:?} {kind:?} {is_remote}");
             }
         }
         let mut builder = NamedPortsBuilder::default();

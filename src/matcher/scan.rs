@@ -258,17 +258,6 @@ fn differ<const W: usize>(
     }
 }
 
-/// What flows ask for rules of any host beside those in buckets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnyHost {
-    /// Every flow asks what has all of them.
-    Asked,
-    /// The same, but few flows do, as [`NamedPorts`](crate::matcher::ports::NamedPorts) says.
-    RarelyAsked,
-    /// Nothing else has them.
-    Needed,
-}
-
 /// Rules in blocks. Which block has which of them says nothing about their order.
 #[derive(Debug)]
 pub(super) struct Scan<const W: usize> {
@@ -296,34 +285,21 @@ impl<const W: usize> Scan<W> {
     }
 
     /// The most rules of any host beside those in buckets.
-    // PERF: with 40 IPv4 rules of any host among 2,000 calls take as long by blocks as by what else finds these where
-    // every flow asks it, with 20 of IPv6 among 1,000 up to a tenth longer; decide/ipv4-1k, decide-dependent/ipv6-1k.
+    // PERF: with 40 IPv4 rules of any host among 2,000 calls take as long by blocks as by what else finds these, with 20
+    // of IPv6 among 1,000 up to a tenth longer; decide/ipv4-1k, decide-dependent/ipv6-1k.
     const MAX_ANYWHERE: usize = if W == 1 { 3 * LANES } else { LANES };
-
-    /// The same where few flows ask.
-    // PERF: a block of IPv4 rules takes less than asking, two take more, as does one of IPv6 rules; decide/ipv4-100,
-    // decide/ipv4-1k, decide/ipv6-100.
-    const MAX_RARELY_ASKED: usize = if W == 1 { LANES } else { 0 };
 
     /// Does the same, so that a flow is compared with no more than three blocks beside those of a bucket, or one for
     /// IPv6. Without the rules of any host if these need more and not all are needed; `None` if it cannot be, or
     /// there is no `room` for the blocks, in bytes.
-    pub(super) fn in_buckets(
-        rules: &[SidedRule],
-        any_host: AnyHost,
-        room: usize,
-    ) -> Option<Scan<W>> {
+    pub(super) fn in_buckets(rules: &[SidedRule], needs_all: bool, room: usize) -> Option<Scan<W>> {
         let (mut anywhere, others): (Vec<&SidedRule>, Vec<&SidedRule>) =
             rules.iter().partition(|rule| rule.remote.prefix_len() == 0);
-        let has_all = match any_host {
-            AnyHost::RarelyAsked => anywhere.len() <= Self::MAX_RARELY_ASKED,
-            AnyHost::Asked | AnyHost::Needed => anywhere.len() <= Self::MAX_ANYWHERE,
-        };
+        let has_all = anywhere.len() <= Self::MAX_ANYWHERE;
         if !has_all {
             // Those of an address and 0 bits are no rules of any host elsewhere.
             anywhere.retain(|rule| !rule.is_of_any_host);
         }
-        let needs_all = any_host == AnyHost::Needed;
         let least = others.len().div_ceil(LANES) * size_of::<Block<W>>();
         if anywhere.len() > Self::MAX_ANYWHERE || !has_all && needs_all || least > room {
             return None;
