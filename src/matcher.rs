@@ -1097,10 +1097,25 @@ impl Matcher {
         select_unpredictable(best == Ranked::NONE, of_none, of_rule)
     }
 
+    /// Returns the decision on a flow that no rule matches, at the cost of a branch.
+    // PERF: what comes next waits for nothing of the flow, where the branch is foreseen; as for
+    // `Intervals::get_v6_if_near`.
+    #[inline(always)]
+    fn decision_of_none(&self, flow: &Flow<'_>) -> Decision {
+        if flow.is_loopback() { of_loopback() } else { self.of_no_rule }
+    }
+
     #[inline(always)]
     fn rule_index(&self, rank: u32) -> u32 {
         self.order.get(rank as usize).copied().unwrap_or(rank)
     }
+}
+
+/// [`Decision::OF_LOOPBACK`], out of line, so that the compiler makes no choice without a branch of it.
+#[cold]
+#[inline(never)]
+fn of_loopback() -> Decision {
+    Decision::OF_LOOPBACK
 }
 
 /// What is asked where few rules are compared with a flow.
@@ -1149,7 +1164,9 @@ impl Decide<'_> {
     #[inline(always)]
     fn by_network(self, lanes: impl Lanes) -> Decision {
         let Decide { matcher, flow } = self;
-        let found = matcher.plain.of_network(lanes, flow.ends().0);
+        let Some(found) = matcher.plain.of_network(lanes, flow.ends().0) else {
+            return matcher.decision_of_none(flow);
+        };
         let best = select_unpredictable(Case::of(flow).is_uncommon(), Ranked::NONE, found);
         matcher.decision(best, flow.is_loopback())
     }

@@ -288,6 +288,28 @@ fn a_rule_of_another_kind_among_whole_networks_decides_as_the_reference_does() {
     }
 }
 
+/// Networks alone, so many that the first 16 bits of most addresses tell that no rule holds them, and flows of which
+/// that is not all that counts.
+#[test]
+fn flows_far_from_all_networks_decide_as_the_reference_does() {
+    let mut random = Random(92);
+    let list = simple("networks", 4000, V6, (&[29, 32, 48, 48, 48], 107));
+    let rules = settings(&mut random, &list).rules().to_vec();
+    let flows = (0..960).map(|number| {
+        let flow = flow(&mut random, &list);
+        let far = u128::from(random.next()) << 64 | u128::from(random.next());
+        match number / 64 % 3 {
+            0 => flow,
+            1 => flow.with_remote_address(Ipv6Addr::from_bits(far).into(), None, 443),
+            _ => flow.with_remote_address(Ipv6Addr::LOCALHOST.into(), None, 443),
+        }
+    });
+    let flows: Vec<Flow<'_>> = flows.collect();
+    for default in Action::ALL {
+        agree("networks", &FilterSettings::new(rules.clone(), default), &flows);
+    }
+}
+
 #[test]
 fn the_order_of_whole_networks_alone_is_not_kept() {
     let mut random = Random(91);

@@ -151,6 +151,9 @@ impl Node {
     /// The shape of a directory of one end: the value that follows it is that of every address.
     const ONE: u32 = Node::DIRECTORY | (1 << Node::LINES_BITS | 1) << 2;
 
+    /// The same, but that it says how it came about: the value is that of addresses in no network.
+    const REST: u32 = Node::DIRECTORY | 1 << 2;
+
     /// Nothing is there.
     pub(super) const EMPTY: Node = Node { base: u32::MAX, shape: Node::LINE };
 
@@ -161,6 +164,12 @@ impl Node {
     /// Whether the ends are so many that a tree leads to them.
     pub(super) fn is_tree(self) -> bool {
         self.shape & 3 == Node::TREE
+    }
+
+    /// Whether it is a directory of one end, of whatever value.
+    #[inline(always)]
+    fn is_one(self) -> bool {
+        self.shape & !(Node::ONE ^ Node::REST) == Node::REST
     }
 
     fn number(self) -> usize {
@@ -391,22 +400,35 @@ impl<V: Value> Intervals<V> {
         });
         self.has_directories = in_directories.sum::<usize>() > intervals.len() / 8;
         // Where calls end with them, nodes of one interval follow each other, so that a cache holds them.
-        let mut of_one = Vec::new();
+        let (mut of_one, mut of_rest) = (Vec::new(), None);
         for (_, piece) in &pieces {
-            if let (Piece::Whole(value), true) = (piece, V::ENDS_EARLY) {
-                of_one.push(self.add_half(&[(u16::MAX, *value)]));
+            match piece {
+                Piece::Whole(value) if V::ENDS_EARLY && *value == self.rest => {
+                    of_one.push(*of_rest.get_or_insert_with(|| self.add_rest()));
+                }
+                Piece::Whole(value) if V::ENDS_EARLY => of_one.push(self.add_whole(*value)),
+                _ => {}
             }
         }
         let mut of_one = of_one.into_iter();
         for (_, piece) in pieces {
             let node = match piece {
-                Piece::Whole(value) => {
-                    of_one.next().unwrap_or_else(|| self.add_half(&[(u16::MAX, value)]))
-                }
+                Piece::Whole(value) => of_one.next().unwrap_or_else(|| self.add_whole(value)),
                 Piece::Inner(intervals, last) => self.add_halves(intervals, last),
             };
             self.nodes.push(node);
         }
+    }
+
+    /// Adds the node of all values of 16 bits.
+    fn add_whole(&mut self, value: V) -> Node {
+        self.add_half(&[(u16::MAX, value)])
+    }
+
+    /// Does the same for what holds where there are no networks.
+    fn add_rest(&mut self) -> Node {
+        let node = self.add_whole(self.rest);
+        if node.shape == Node::ONE { Node { shape: Node::REST, ..node } } else { node }
     }
 
     /// To be called when all values are there.
@@ -476,21 +498,25 @@ impl<V: Value> Intervals<V> {
         self.words.add(&list, false)
     }
 
+    /// Returns the node of addresses, given their first 16 bits; none, if there are no networks.
+    #[inline(always)]
+    fn node(&self, first: u16) -> Option<Node> {
+        self.nodes.get(self.root.run(first)).copied()
+    }
+
     /// Returns the value of an IPv4 address.
     #[inline(always)]
     pub(super) fn get_v4(&self, lanes: impl Lanes, address: u32) -> &V {
-        let Some(node) = self.nodes.get(self.root.run((address >> 16) as u16)) else {
-            return &self.rest;
-        };
+        let Some(node) = self.node((address >> 16) as u16) else { return &self.rest };
         if self.exact.v4.is_empty() {
-            self.guess(*node, address as u16);
-            return self.half(lanes, *node, address as u16);
+            self.guess(node, address as u16);
+            return self.half(lanes, node, address as u16);
         }
         let exact = self.exact.v4.place(address);
         prefetch(self.exact.v4.key(exact));
         prefetch(self.halves.values.get(exact));
-        self.guess(*node, address as u16);
-        let place = self.place_of_half(lanes, *node, address as u16);
+        self.guess(node, address as u16);
+        let place = self.place_of_half(lanes, node, address as u16);
         let place = select_unpredictable(self.exact.v4.has(address, exact), exact, place);
         self.halves.values.get(place).unwrap_or(&self.rest)
     }
@@ -498,12 +524,27 @@ impl<V: Value> Intervals<V> {
     /// Returns the value of an IPv6 address, given by its halves.
     #[inline(always)]
     pub(super) fn get_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> &V {
-        let Some(node) = self.nodes.get(self.root.run((high >> 48) as u16)) else {
-            return &self.rest;
-        };
+        let node = self.node((high >> 48) as u16);
+        node.map_or(&self.rest, |node| self.get_v6_at(lanes, node, high, low))
+    }
+
+    /// Returns the same, or none, at the cost of a branch, where the first 16 bits tell that no network holds the
+    /// address.
+    // PERF: what comes next need not wait for the address, where the branch is foreseen: addresses that are not
+    // announced take a third; longest-match-dependent/routing-table-ipv6-uniform/matcher.
+    #[inline(always)]
+    pub(super) fn get_v6_if_near(&self, lanes: impl Lanes, high: u64, low: u64) -> Option<&V> {
+        let node = self.node((high >> 48) as u16)?;
+        let is_of_none = (node.shape == Node::REST) & self.exact.is_empty_v6();
+        if is_of_none { None } else { Some(self.get_v6_at(lanes, node, high, low)) }
+    }
+
+    /// Returns the same, given the node of the first 16 bits.
+    #[inline(always)]
+    fn get_v6_at(&self, lanes: impl Lanes, node: Node, high: u64, low: u64) -> &V {
         let exact = &self.exact;
         if exact.is_empty_v6() {
-            return self.get_v6_of(lanes, *node, high, low);
+            return self.get_v6_of(lanes, node, high, low);
         }
         let (of_net, of_host) = (exact.nets.place(high), exact.v6.place([high, low]));
         for place in [of_net, of_host] {
@@ -511,7 +552,7 @@ impl<V: Value> Intervals<V> {
         }
         prefetch(exact.nets.key(of_net));
         prefetch(exact.v6.key(of_host));
-        let value = self.get_v6_of(lanes, *node, high, low);
+        let value = self.get_v6_of(lanes, node, high, low);
         let values = &self.halves.values;
         let net = values.get(of_net).unwrap_or(value);
         let value = select_unpredictable(exact.nets.has(high, of_net), net, value);
@@ -519,7 +560,7 @@ impl<V: Value> Intervals<V> {
         select_unpredictable(exact.v6.has([high, low], of_host), host, value)
     }
 
-    /// Returns the same, given the node of the first 16 bits, but for exact matches.
+    /// Returns the same, but for exact matches.
     #[inline(always)]
     fn get_v6_of(&self, lanes: impl Lanes, node: Node, high: u64, low: u64) -> &V {
         let mut value = self.half(lanes, node, (high >> 32) as u16);
@@ -537,7 +578,7 @@ impl<V: Value> Intervals<V> {
         let Level { ends, values } = &self.halves;
         let place = match node.shape {
             shape if self.has_directories & (shape & 3 == Node::DIRECTORY) => match shape {
-                Node::ONE if V::ENDS_EARLY => node.base as usize + 1,
+                _ if V::ENDS_EARLY && node.is_one() => node.base as usize + 1,
                 _ => ends.place_by_directory(lanes, node, half),
             },
             _ => self.place_of_half(lanes, node, half),
@@ -560,7 +601,7 @@ impl<V: Value> Intervals<V> {
         prefetch(ends.get(first + u16::LANES));
         prefetch(ends.get(first + 2 * u16::LANES));
         let in_line = const { 64 / size_of::<V>() };
-        prefetch(values.get(guess.wrapping_sub(in_line)));
+        prefetch(values.get(guess.saturating_sub(in_line)));
         prefetch(values.get(guess));
         prefetch(values.get(guess + in_line));
     }
@@ -1456,6 +1497,10 @@ mod tests {
                         IpAddr::V6(_) => index.get_v6(lanes, wanted.high, wanted.low),
                     };
                     assert_eq!(single, expected, "{address}, alone");
+                    if address.is_ipv6() {
+                        let near = index.get_v6_if_near(lanes, wanted.high, wanted.low);
+                        assert_eq!(near.unwrap_or(&Ranked::NONE), expected, "{address}, if near");
+                    }
                     assert_eq!(of_wanted, expected, "{address}, of a group");
                     assert_eq!(Ranked::of_bits(gathered), *expected, "{address}, by columns");
                 }
@@ -1575,6 +1620,12 @@ mod tests {
         );
         assert_alike_in_each_way(AddressFamily::V6, &["2001:db8::1/128", "2001:db8::2/128"]);
         assert_alike_in_each_way(AddressFamily::V6, &["2001:db8::/64", "2001:db8:0:2::/64"]);
+        // So many networks that calls end early, and single ones far from them.
+        let many = (0..100).map(|n| format!("2001:{n:x}00::/24"));
+        let far = ["3000::1/128", "4000:1:2:3::/64", "5000::/16"].map(str::to_owned);
+        let nets: Vec<String> = many.chain(far).collect();
+        let nets: Vec<&str> = nets.iter().map(String::as_str).collect();
+        assert_alike_in_each_way(AddressFamily::V6, &nets);
     }
 
     /// Looks addresses up, left-aligned.
@@ -1584,15 +1635,17 @@ mod tests {
     }
 
     impl Job for LookUp<'_> {
-        type Output = Vec<[Ranked; 2]>;
+        type Output = Vec<([Ranked; 2], Option<Ranked>)>;
 
-        fn run(self, lanes: impl Lanes) -> Vec<[Ranked; 2]> {
+        fn run(self, lanes: impl Lanes) -> Vec<([Ranked; 2], Option<Ranked>)> {
             let LookUp { index, wanted } = self;
-            let both = wanted.iter().map(|wanted| {
+            let all = wanted.iter().map(|wanted| {
                 let (high, low) = ((wanted >> 64) as u64, *wanted as u64);
-                [*index.get_v4(lanes, (wanted >> 96) as u32), *index.get_v6(lanes, high, low)]
+                let v4 = index.get_v4(lanes, (wanted >> 96) as u32);
+                let near = index.get_v6_if_near(lanes, high, low).copied();
+                ([*v4, *index.get_v6(lanes, high, low)], near)
             });
-            both.collect()
+            all.collect()
         }
     }
 
@@ -1620,13 +1673,16 @@ mod tests {
         let wanted: Vec<u128> = edges.chain([0, u128::MAX]).map(|at| at >> 96 << 96).collect();
         for limit in Vectors::ALL {
             let found = Machine::up_to(limit).run(LookUp { index: &index, wanted: &wanted });
-            for (wanted, found) in wanted.iter().zip(found) {
+            let far = found.iter().filter(|(_, near)| near.is_none()).count();
+            assert!(far > 2, "{far} addresses are near no network");
+            for (wanted, (found, near)) in wanted.iter().zip(found) {
                 let of = networks
                     .iter()
                     .rev()
                     .find(|(first, last, _)| first <= wanted && wanted <= last);
                 let expected = of.map_or(Ranked::NONE, |(.., ranked)| *ranked);
                 assert_eq!(found, [expected; 2], "{wanted:x} by {limit:?}");
+                assert_eq!(near.unwrap_or(Ranked::NONE), expected, "{wanted:x}, if near");
             }
         }
     }
