@@ -725,6 +725,48 @@ fn an_index_larger_than_a_cache_decides_as_the_reference_does() {
     }
 }
 
+/// Networks that begin with very many values of 16 bits, of which each has a place of its own then.
+#[test]
+fn networks_all_over_the_addresses_decide_as_the_reference_does() {
+    let mut random = Random(47);
+    for of_ports in [0, 100] {
+        let rules = (0..1 << 16).filter(|first| first % 3 == 1).map(|first: u32| {
+            let port = if random.chance(of_ports) { Ports::one(443) } else { Ports::ANY };
+            let address = Ipv4Addr::from_bits(first << 16 | random.below(1 << 16) as u32);
+            let remote = Endpoint::from_parts(Host::Address(address.into(), None), port);
+            let prefix = random.pick(&[16, 16, 17, 24]);
+            let rule = NetworkRule::destination_network(remote, prefix, Protocol::Any).unwrap();
+            FilterRule::new(rule, random.pick(&[Action::Drop, Action::FilterData]))
+        });
+        let settings = FilterSettings::new(rules.collect(), Action::Allow);
+        let flows: Vec<Flow<'_>> = (0..320)
+            .map(|_| {
+                let side =
+                    random.pick(settings.rules()).network_rule().remote_side().unwrap().net();
+                let any = IpAddr::from(Ipv4Addr::from_bits(random.next() as u32));
+                let remote = if random.below(2) == 0 { any } else { random.inside(side.unwrap()) };
+                Flow::new(IpProtocol::TCP, Direction::Outbound)
+                    .with_remote_address(remote, None, random.pick(&[443, 80]))
+                    .with_local_address(address_of_this_machine(V4), None, 50_000)
+            })
+            .collect();
+        let expected: Vec<Decision> =
+            flows.iter().map(|f| reference::decide(&settings, Precedence::FirstMatch, f)).collect();
+        let matching = expected.iter().filter(|decision| decision.rule().is_some()).count();
+        assert!((80..300).contains(&matching), "{matching} flows match");
+        for vectors in Vectors::ALL {
+            let matcher = Matcher::builder().strategy(Strategy::Intervals).vectors(vectors);
+            let matcher = matcher.build(&settings).unwrap();
+            let mut batch = vec![expected[0]; flows.len()];
+            assert_eq!(matcher.decide_batch(&flows, &mut batch), flows.len());
+            for ((flow, expected), of_batch) in flows.iter().zip(&expected).zip(batch) {
+                assert_eq!(matcher.decide(flow), *expected, "{vectors:?}: {flow}");
+                assert_eq!(of_batch, *expected, "in a batch, {vectors:?}: {flow}");
+            }
+        }
+    }
+}
+
 #[test]
 fn single_addresses_that_are_many_are_found_as_by_intervals() {
     const RULES: usize = 40_000;
