@@ -74,7 +74,8 @@ fn whole(
 }
 
 /// `networks-10k`, whose rules ask for a network only; `addresses-100k`, the single addresses of a list of 100,000
-/// rules; `wide-100k`, of which 10,000 rules are for a port of any host; and `unbound-10k` and `unbound-firewall-1k`, whose flows have no local address yet.
+/// rules; `wide-100k`, of which 10,000 rules are for a port of any host; and those `unbound`, whose flows have no local
+/// address yet.
 fn other_lists() -> impl Iterator<Item = Workload> {
     let networks = std::iter::once_with(|| networks("networks-10k", AddressFamily::V4, 10_000));
     let addresses =
@@ -84,10 +85,15 @@ fn other_lists() -> impl Iterator<Item = Workload> {
         let settings = settings_with_wide(&mut random, family, 100_000, 10);
         Workload::new("wide-100k".to_owned(), family, settings, &mut random, flow)
     });
-    let unbound = std::iter::once_with(|| {
-        let (mut random, family) = (Random(2), AddressFamily::V4);
-        let settings = settings(&mut random, family, 10_000);
-        Workload::new("unbound-10k".to_owned(), family, settings, &mut random, unbound_flow)
+    let unbound = [
+        ("unbound-1k", AddressFamily::V4, 1000),
+        ("unbound-10k", AddressFamily::V4, 10_000),
+        ("unbound-ipv6-100", AddressFamily::V6, 100),
+    ];
+    let unbound = unbound.into_iter().map(|(name, family, size)| {
+        let mut random = Random(2);
+        let settings = settings(&mut random, family, size);
+        Workload::new(name.to_owned(), family, settings, &mut random, unbound_flow)
     });
     let unbound_firewall = std::iter::once_with(|| five_tuple::unbound_firewall(1000));
     networks.chain(addresses).chain(wide).chain(unbound).chain(unbound_firewall)
