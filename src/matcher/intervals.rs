@@ -19,11 +19,9 @@ use std::hint::select_unpredictable;
 /// The index, with a [`Leaf`] for each interval, or a [`Ranked`] where that says all.
 #[derive(Debug)]
 pub(super) struct Intervals<V> {
-    /// Over the first 16 bits of the address; the runs are the nodes. Empty if they are [direct](Intervals::is_direct).
+    /// Over the first 16 bits of the address; the runs are the nodes.
     root: Bitmap,
     nodes: Vec<Node>,
-    /// There is a node for each value of the first 16 bits.
-    is_direct: bool,
     halves: Level<u16, V>,
     words: Level<u32, V>,
     longs: Level<u64, V>,
@@ -69,7 +67,7 @@ impl ExactMatch {
     }
 }
 
-/// A bit for each value of 16 bits, set where a run of values begins; empty where it is not used.
+/// A bit for each value of 16 bits, set where a run of values begins; empty where each is a run by itself.
 #[derive(Debug, Default)]
 pub(super) struct Bitmap {
     words: Vec<Word>,
@@ -384,7 +382,6 @@ impl<V: Value> Intervals<V> {
         Intervals {
             root: Bitmap::default(),
             nodes: Vec::new(),
-            is_direct: false,
             halves: Level::new(),
             words: Level::new(),
             longs: Level::new(),
@@ -399,11 +396,11 @@ impl<V: Value> Intervals<V> {
     /// Makes the nodes of all addresses.
     fn add_all(&mut self, intervals: &[Interval<V>]) {
         let pieces = split(intervals, u128::MAX, 112, 16);
-        self.is_direct = pieces.len() >= DIRECT;
-        if !self.is_direct {
+        let is_direct = pieces.len() >= DIRECT;
+        if !is_direct {
             self.root = Bitmap::new(pieces.iter().map(|(end, _)| *end as u16), 0);
         }
-        self.nodes = Vec::with_capacity(if self.is_direct { 1 << 16 } else { pieces.len() });
+        self.nodes = Vec::with_capacity(if is_direct { 1 << 16 } else { pieces.len() });
         let in_directories = pieces.iter().map(|(_, piece)| match piece {
             Piece::Inner(intervals, _) if intervals.len() > u16::LANES => intervals.len(),
             _ => 0,
@@ -426,7 +423,7 @@ impl<V: Value> Intervals<V> {
                 Piece::Whole(value) => of_one.next().unwrap_or_else(|| self.add_whole(value)),
                 Piece::Inner(intervals, last) => self.add_halves(intervals, last),
             };
-            let count = if self.is_direct { end as usize + 1 } else { self.nodes.len() + 1 };
+            let count = if is_direct { end as usize + 1 } else { self.nodes.len() + 1 };
             self.nodes.resize(count, node);
         }
     }
@@ -512,12 +509,7 @@ impl<V: Value> Intervals<V> {
     /// Returns the node of addresses, given their first 16 bits; none, if there are no networks.
     #[inline(always)]
     fn node(&self, first: u16) -> Option<Node> {
-        self.nodes.get(self.number_of_node(first)).copied()
-    }
-
-    #[inline(always)]
-    fn number_of_node(&self, first: u16) -> usize {
-        if self.is_direct { first.into() } else { self.root.run(first) }
+        self.nodes.get(self.root.run(first)).copied()
     }
 
     /// Returns the value of an IPv4 address.
@@ -540,8 +532,8 @@ impl<V: Value> Intervals<V> {
     /// Returns the value of an IPv6 address, given by its halves.
     #[inline(always)]
     pub(super) fn get_v6(&self, lanes: impl Lanes, high: u64, low: u64) -> &V {
-        let node = self.node((high >> 48) as u16);
-        node.map_or(&self.rest, |node| self.get_v6_at(lanes, node, high, low))
+        let Some(node) = self.node((high >> 48) as u16) else { return &self.rest };
+        self.get_v6_at(lanes, node, high, low)
     }
 
     /// Returns the same, or none, at the cost of a branch, where the first 16 bits tell that no network holds the
@@ -666,8 +658,7 @@ impl<V: Value> Intervals<V> {
     /// Returns the places of a group of IPv4 addresses, or of the first 32 bits of others.
     #[inline(always)]
     fn places_of_v4(&self, lanes: impl Lanes, addresses: &Column) -> Column {
-        let firsts = addresses.map(|bits| bits >> 16);
-        let numbers = if self.is_direct { firsts } else { self.root.gather(lanes, &firsts) };
+        let numbers = self.root.gather(lanes, &addresses.map(|bits| bits >> 16));
         let [bases, shapes] = lanes.gather(&self.nodes, &numbers);
         let mut places = [0; GROUP];
         for (((place, base), shape), address) in
@@ -928,7 +919,7 @@ impl<'a, V: Value> GetGroup<'a, '_, V> {
         let GetGroup { wanted, rest } = self;
         let mut numbers = [0; GROUP];
         for (number, wanted) in numbers.iter_mut().zip(wanted) {
-            *number = wanted.intervals.number_of_node((wanted.high >> 48) as u16);
+            *number = wanted.intervals.root.run((wanted.high >> 48) as u16);
             prefetch(wanted.intervals.nodes.get(*number));
         }
         let mut nodes = [Node::EMPTY; GROUP];
@@ -1036,17 +1027,19 @@ impl Bitmap {
         Bitmap { words }
     }
 
-    /// Returns the number of the run that holds `value`; greater than all if the bitmap is empty.
+    /// Returns the number of the run that holds `value`.
     #[inline(always)]
     pub(super) fn run(&self, value: u16) -> usize {
-        let Some(word) = self.words.get(usize::from(value >> 5)) else { return usize::MAX };
+        let Some(word) = self.words.get(usize::from(value >> 5)) else { return value.into() };
         word.run(value.into()) as usize
     }
 
-    /// Returns the numbers of the runs that hold these values of 16 bits; of an empty bitmap,
-    /// anything.
+    /// Returns the numbers of the runs that hold these values of 16 bits.
     #[inline(always)]
     pub(super) fn gather(&self, lanes: impl Lanes, values: &Column) -> Column {
+        if self.words.is_empty() {
+            return *values;
+        }
         let [starts, runs] = lanes.gather(&self.words, &values.map(|value| value >> 5));
         let mut numbers = [0; GROUP];
         for (((number, starts), run), value) in numbers.iter_mut().zip(starts).zip(runs).zip(values)
@@ -1657,7 +1650,7 @@ mod tests {
             })
             .collect();
         let index = Intervals::new(&networks, Ranked::NONE);
-        assert!(index.is_direct);
+        assert!(index.root.words.is_empty());
         let seldom = (0u32..1 << 16).step_by(41).chain([1, 2, 4, (1 << 16) - 1]);
         let expected: Vec<(IpAddr, Ranked)> = seldom
             .flat_map(|first| [0x0000, 0x7fff, 0x8000, 0xffff].map(|low| (first, low)))
