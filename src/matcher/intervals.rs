@@ -284,7 +284,7 @@ pub(super) struct Wanted<'a, V> {
 pub(crate) const GROUP: usize = if cfg!(target_arch = "x86_64") { 32 } else { 16 };
 
 /// So many nodes of the first 16 bits that there is one for each value, 512 KiB, so that no bitmap is asked first.
-// PERF: decide/ipv4-100k takes a twentieth less by it.
+// PERF: longest-match/routing-table-ipv4 takes 6 % less by it, decide/ipv4-100k 1 to 4 %.
 const DIRECT: usize = 1 << 14;
 
 /// So many bytes of values, with their ends and what flows need, are not all in a near cache.
