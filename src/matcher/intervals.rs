@@ -2,8 +2,8 @@
 //!
 //! Networks cut the addresses of a family into intervals, within which every address has the same
 //! longest network. An address is looked up by its first 16 bits, in a bitmap of where runs of
-//! values with the same node begin, or where these are many in a node for each value, then by the next 16 bits - the rest, for IPv4 - then by 32 and
-//! by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
+//! values with the same node begin, or in a node for each value where these are many, then by the
+//! next 16 bits - the rest, for IPv4 - then by 32 and by 64. A step after the first finds, among the sorted ends of up to a cache line of intervals,
 //! the first that is not below the address: one comparison of whole vectors.
 
 use crate::endpoint::AddressFamily;
@@ -1662,7 +1662,7 @@ mod tests {
                 let v6 = Ipv6Addr::from_bits(u128::from(bits) << 96);
                 [(IpAddr::from(Ipv4Addr::from_bits(bits)), ranked), (v6.into(), ranked)]
             })
-            // Flows to it are flows to IPv4 addresses.
+            // An IPv4-mapped address is looked up as the IPv4 one.
             .filter(|(address, _)| address.to_canonical() == *address)
             .collect();
         let of = |is_ipv4: bool| -> Vec<(IpAddr, Ranked)> {
