@@ -713,16 +713,7 @@ fn an_index_larger_than_a_cache_decides_as_the_reference_does() {
         let count = expected.iter().filter_map(Decision::rule).filter(|rule| kind(*rule)).count();
         assert!(count >= least, "{count} flows of at least {least}");
     }
-    for vectors in Vectors::ALL {
-        let matcher = Matcher::builder().strategy(Strategy::Intervals).vectors(vectors);
-        let matcher = matcher.build(&settings).unwrap();
-        let mut batch = vec![expected[0]; flows.len()];
-        assert_eq!(matcher.decide_batch(&flows, &mut batch), flows.len());
-        for ((flow, expected), of_batch) in flows.iter().zip(&expected).zip(batch) {
-            assert_eq!(matcher.decide(flow), *expected, "{:?}: {flow}", matcher.vectors());
-            assert_eq!(of_batch, *expected, "in a batch, {:?}: {flow}", matcher.vectors());
-        }
-    }
+    agree_by_intervals(&settings, &flows, &expected);
 }
 
 /// Networks that begin with very many values of 16 bits, of which each has a place of its own then.
@@ -754,16 +745,7 @@ fn networks_all_over_the_addresses_decide_as_the_reference_does() {
             flows.iter().map(|f| reference::decide(&settings, Precedence::FirstMatch, f)).collect();
         let matching = expected.iter().filter(|decision| decision.rule().is_some()).count();
         assert!((80..300).contains(&matching), "{matching} flows match");
-        for vectors in Vectors::ALL {
-            let matcher = Matcher::builder().strategy(Strategy::Intervals).vectors(vectors);
-            let matcher = matcher.build(&settings).unwrap();
-            let mut batch = vec![expected[0]; flows.len()];
-            assert_eq!(matcher.decide_batch(&flows, &mut batch), flows.len());
-            for ((flow, expected), of_batch) in flows.iter().zip(&expected).zip(batch) {
-                assert_eq!(matcher.decide(flow), *expected, "{vectors:?}: {flow}");
-                assert_eq!(of_batch, *expected, "in a batch, {vectors:?}: {flow}");
-            }
-        }
+        agree_by_intervals(&settings, &flows, &expected);
     }
 }
 
@@ -847,6 +829,21 @@ fn many_rules_decide_as_the_reference_does() {
         let settings = settings(&mut random, shape);
         let flows: Vec<Flow<'_>> = (0..300).map(|_| flow(&mut random, shape)).collect();
         agree(shape.name, &settings, &flows);
+    }
+}
+
+/// Asserts that matchers of all widths of vectors that find rules by intervals decide the flows so, one by one and in a
+/// batch.
+fn agree_by_intervals(settings: &FilterSettings, flows: &[Flow<'_>], expected: &[Decision]) {
+    for vectors in Vectors::ALL {
+        let matcher = Matcher::builder().strategy(Strategy::Intervals).vectors(vectors);
+        let matcher = matcher.build(settings).unwrap();
+        let mut batch = vec![expected[0]; flows.len()];
+        assert_eq!(matcher.decide_batch(flows, &mut batch), flows.len());
+        for ((flow, expected), of_batch) in flows.iter().zip(expected).zip(batch) {
+            assert_eq!(matcher.decide(flow), *expected, "{:?}: {flow}", matcher.vectors());
+            assert_eq!(of_batch, *expected, "in a batch, {:?}: {flow}", matcher.vectors());
+        }
     }
 }
 
