@@ -34,15 +34,18 @@ const ADDRESSES: usize = 65_536;
 fn main() {
     let mut criterion = measure::criterion();
     let share = if measure::is_test() { 100 } else { 1 };
-    ipv4(&mut criterion, &routing::table(AddressFamily::V4, 900_000 / share));
-    ipv6(&mut criterion, &routing::table(AddressFamily::V6, 160_000 / share));
+    let table = routing::table(AddressFamily::V4, 900_000 / share);
+    ipv4(&mut criterion, "routing-table-ipv4", &table);
+    let table = routing::table(AddressFamily::V6, 160_000 / share);
+    ipv6(&mut criterion, "routing-table-ipv6", &table);
+    ipv6(&mut criterion, "assigned-table-ipv6", &routing::assigned(160_000 / share));
     criterion.final_summary();
 }
 
 /// Times the engines of one family: the crates all have types of their own for it.
 macro_rules! time_family {
-    ($function:ident, $name:literal, $family:expr, $net:ty, $address:ty, $kind:path) => {
-        fn $function(criterion: &mut Criterion, table: &[IpNet]) {
+    ($function:ident, $family:expr, $net:ty, $address:ty, $kind:path) => {
+        fn $function(criterion: &mut Criterion, workload: &'static str, table: &[IpNet]) {
             let settings = settings(table);
             let matcher = matcher(&settings);
             let addresses = [
@@ -56,7 +59,7 @@ macro_rules! time_family {
                 assert!(hits > 0 && (hits == ADDRESSES) == (name == "inside"), "{hits} {name}");
                 Asked { name, questions, expected }
             });
-            let mut time = Timer { criterion, workload: $name };
+            let mut time = Timer { criterion, workload };
             let flows = asked.each_ref().map(|asked| asked.map(flow));
             time.answers("matcher", &flows, |flow| answer(matcher.decide(flow).rule()));
             let decide = |address: &IpAddr| answer(matcher.decide(&flow(address)).rule());
@@ -68,7 +71,7 @@ macro_rules! time_family {
                 .iter()
                 .map(|net| match net {
                     $kind(net) => *net,
-                    net => panic!("{net} among {}", $name),
+                    net => panic!("{net} among {workload}"),
                 })
                 .collect();
             let build = || table.iter().copied().zip(1..).collect::<RuleTable<u32>>();
@@ -89,7 +92,7 @@ macro_rules! time_family {
             let asked = asked.each_ref().map(|asked| {
                 asked.map(|address| match address.to_string().parse::<$address>() {
                     Ok(address) => address,
-                    Err(_) => panic!("{address} among {}", $name),
+                    Err(_) => panic!("{address} among {workload}"),
                 })
             });
 
@@ -136,8 +139,8 @@ macro_rules! time_family {
     };
 }
 
-time_family!(ipv4, "routing-table-ipv4", AddressFamily::V4, Ipv4Net, Ipv4Addr, IpNet::V4);
-time_family!(ipv6, "routing-table-ipv6", AddressFamily::V6, Ipv6Net, Ipv6Addr, IpNet::V6);
+time_family!(ipv4, AddressFamily::V4, Ipv4Net, Ipv4Addr, IpNet::V4);
+time_family!(ipv6, AddressFamily::V6, Ipv6Net, Ipv6Addr, IpNet::V6);
 
 /// Questions of a kind.
 struct Asked<T> {

@@ -20,6 +20,25 @@ use std::net::IpAddr;
 /// /19 or /35 lie within an earlier one, as parts that are announced by
 /// themselves do.
 pub(crate) fn table(family: AddressFamily, count: usize) -> Vec<IpNet> {
+    drawn(family, count, |random| random.address(family))
+}
+
+/// The same for IPv6 networks of the blocks that the registries assign from, as those of the public routing table
+/// are: a hundred or so of the first 16 bits lead to all of them.
+pub(crate) fn assigned(count: usize) -> Vec<IpNet> {
+    let blocks = ASSIGNED.map(|block| block.parse::<IpNet>().unwrap());
+    drawn(AddressFamily::V6, count, |random| {
+        let block = blocks[random.below(blocks.len())];
+        random.inside(block)
+    })
+}
+
+/// Networks of which each has an address drawn, or lies within an earlier one.
+fn drawn(
+    family: AddressFamily,
+    count: usize,
+    address: impl Fn(&mut Random) -> IpAddr,
+) -> Vec<IpNet> {
     let mut random = Random(count as u64);
     let (shares, nests_from): (&[(u8, u8, usize)], u8) = match family {
         AddressFamily::V4 => (&IPV4, 20),
@@ -41,7 +60,7 @@ pub(crate) fn table(family: AddressFamily, count: usize) -> Vec<IpNet> {
                 let parent = parents[random.below(parents.len())];
                 random.inside(parent)
             }
-            false => random.address(family),
+            false => address(&mut random),
         };
         let net = IpNet::new(address, bits).unwrap().trunc();
         if seen.insert(net) {
@@ -70,6 +89,18 @@ pub(crate) fn uniform(family: AddressFamily, count: usize) -> Vec<IpAddr> {
     let mut random = Random(9);
     (0..count).map(|_| random.address(family)).collect()
 }
+
+/// The blocks of more than one /16 that IANA has allocated to registries, and the first of all of them, 2001::/16.
+const ASSIGNED: [&str; 8] = [
+    "2001::/16",
+    "2400::/12",
+    "2600::/12",
+    "2630::/12",
+    "2800::/12",
+    "2a00::/12",
+    "2a10::/12",
+    "2c00::/12",
+];
 
 /// Prefix lengths from and to, and their share in hundredths of a percent.
 const IPV4: [(u8, u8, usize); 13] = [
