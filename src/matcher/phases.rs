@@ -18,7 +18,7 @@ use crate::matcher::lanes::Lanes;
 use crate::matcher::leaf::{CASES, Case, Ranked};
 use crate::matcher::numbers::Numbers;
 use crate::matcher::phases::sets::{
-    Holders, Sets, Tree, UniqueSets, rules_beyond, set_of, sets_of_classes, words_of,
+    Sets, Tree, UniqueSets, for_each_rule, rules_beyond, set_of, sets_of_classes, words_of,
 };
 use crate::matcher::sided::SidedRule;
 use std::collections::{BTreeMap, HashMap};
@@ -471,25 +471,27 @@ impl Room {
         let width = sets.count();
         let mut cells = vec![[NONE; 2]; self.take(locals.count(), width)?.div_ceil(2)];
         let numbers = cells.as_flattened_mut();
-        // Those of one local network follow each other.
-        let mut own: Vec<(u32, usize)> =
-            rules.iter().map(|rule| locals.number(rule.local)).zip(0..).collect();
-        own.sort_unstable();
-        for first in (0..width).step_by(Holders::SETS) {
-            let some = first..width.min(first + Holders::SETS);
-            let holders = Holders::of(sets, some.clone());
-            let mut own = own.iter().peekable();
-            for (class, parent) in (1..).zip(&locals.parents) {
-                // Networks stand behind those that contain them.
-                let (start, parent) = (class as usize * width, *parent as usize * width);
-                numbers.copy_within(parent + some.start..parent + some.end, start + some.start);
-                while let Some((_, rule)) = own.next_if(|(of_class, _)| *of_class == class) {
-                    let number = number_of(rules.get(*rule)?.leaf.ranked);
-                    for set in holders.of_rule(*rule) {
-                        let first = numbers.get_mut(start + usize::from(*set))?;
-                        *first = (*first).min(number);
-                    }
+        // Where the row of a rule's local network begins, and the rule as a number.
+        let own = rules.iter().map(|rule| {
+            let row = locals.number(rule.local) as usize * width;
+            (row, number_of(rule.leaf.ranked))
+        });
+        let own: Vec<(usize, u16)> = own.collect();
+        for (place, set) in sets.iter().enumerate() {
+            for_each_rule(set.iter().copied(), |rule| {
+                if let Some((row, number)) = own.get(rule)
+                    && let Some(first) = numbers.get_mut(row + place)
+                {
+                    *first = (*first).min(*number);
                 }
+            });
+        }
+        // Networks stand behind those that contain them.
+        for (class, parent) in (1..).zip(&locals.parents) {
+            let (before, row) = numbers.split_at_mut_checked(class * width)?;
+            let of_parent = before.get(*parent as usize * width..)?.get(..width)?;
+            for (first, of_parent) in row.iter_mut().zip(of_parent) {
+                *first = (*first).min(*of_parent);
             }
         }
         Some(Product { width: width as u32, cells: Numbers::of_pairs(cells) })

@@ -3,7 +3,6 @@
 use crate::matcher::classes::Classes;
 use crate::matcher::interner::{Interner, mixed};
 use crate::matcher::sided::SidedRule;
-use std::ops::Range;
 
 /// Sets of rules, numbered from 0, a bit for each rule.
 pub(super) struct Sets {
@@ -36,56 +35,6 @@ impl Sets {
     }
 }
 
-/// For each rule, the numbers of those among some sets that hold it.
-pub(super) struct Holders {
-    /// Those of one rule ascending and next to each other.
-    sets: Vec<u16>,
-    /// Where those of each rule begin, and where all have ended.
-    starts: Vec<u32>,
-}
-
-impl Holders {
-    /// So many sets are taken at a time, lest this be larger than the table that is made of it: each has a
-    /// bit for each rule, and here two bytes for those that it holds.
-    pub(super) const SETS: usize = 256;
-
-    /// Takes some sets the other way around.
-    pub(super) fn of(sets: &Sets, some: Range<usize>) -> Holders {
-        let mut starts = vec![0; sets.words * 64 + 1];
-        let some = || some.clone().filter_map(|number| Some((number as u16, sets.get(number)?)));
-        for (_, set) in some() {
-            for_each_rule(set.iter().copied(), |rule| {
-                if let Some(count) = starts.get_mut(rule + 1) {
-                    *count += 1;
-                }
-            });
-        }
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += *start;
-            *start = sum;
-        }
-        let mut next = starts.clone();
-        let mut holders = vec![0; sum as usize];
-        for (number, set) in some() {
-            for_each_rule(set.iter().copied(), |rule| {
-                if let Some(next) = next.get_mut(rule)
-                    && let Some(holder) = holders.get_mut(*next as usize)
-                {
-                    *holder = number;
-                    *next += 1;
-                }
-            });
-        }
-        Holders { sets: holders, starts }
-    }
-
-    pub(super) fn of_rule(&self, rule: usize) -> &[u16] {
-        let edge = |rule| self.starts.get(rule).map_or(0, |edge: &u32| *edge as usize);
-        self.sets.get(edge(rule)..edge(rule + 1)).unwrap_or(&[])
-    }
-}
-
 /// Returns the numbers of the rules that are in a set and not in another.
 pub(super) fn rules_beyond(set: &[u64], other: &[u64]) -> Vec<usize> {
     let mut rules = Vec::new();
@@ -96,7 +45,7 @@ pub(super) fn rules_beyond(set: &[u64], other: &[u64]) -> Vec<usize> {
 
 /// Calls a function with the number of each rule of a set.
 #[inline(always)]
-fn for_each_rule(words: impl Iterator<Item = u64>, mut call: impl FnMut(usize)) {
+pub(super) fn for_each_rule(words: impl Iterator<Item = u64>, mut call: impl FnMut(usize)) {
     for (first, word) in (0..).step_by(64).zip(words) {
         let mut rest = word;
         while rest != 0 {
@@ -137,11 +86,12 @@ pub(super) fn sets_of_classes(
     }
     // Networks stand behind those that contain them.
     for (number, parent) in (1..).zip(&classes.parents) {
-        for word in 0..sets.words {
-            let of_parent = sets.bits.get(*parent as usize * sets.words + word).copied();
-            if let Some(own) = sets.bits.get_mut(number * sets.words + word) {
-                *own |= of_parent.unwrap_or(0);
-            }
+        let Some((before, own)) = sets.bits.split_at_mut_checked(number * sets.words) else {
+            break;
+        };
+        let of_parent = before.iter().skip(*parent as usize * sets.words).take(sets.words);
+        for (word, of_parent) in own.iter_mut().zip(of_parent) {
+            *word |= of_parent;
         }
     }
     sets
