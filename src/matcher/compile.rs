@@ -101,7 +101,7 @@ fn compile_within(
     let mut sided = Vec::new();
     let mut named_ports = NamedPortsBuilder::default();
     let mut hosts = Vec::new();
-    let mut unbound = unbound::Builder::default();
+    let mut unbound = unbound::Builder::new();
     for (rank, rule) in (0..).zip(order_of(rules, &order)) {
         let (ranked, rule) = (Ranked::new(rank, rule.action()), rule.network_rule());
         let network = match rule.remote() {

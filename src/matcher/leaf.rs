@@ -122,12 +122,6 @@ impl Case {
         (self.0.index / 3).into()
     }
 
-    /// The number of another protocol, 0 for TCP and UDP.
-    #[inline(always)]
-    pub(super) fn number(self) -> u8 {
-        self.0.number
-    }
-
     /// Whether the protocol is neither TCP nor UDP.
     #[inline(always)]
     pub(super) fn is_uncommon(self) -> bool {

@@ -15,7 +15,7 @@ use crate::matcher::direct::Direct;
 use crate::matcher::interner::mixed;
 use crate::matcher::intervals::GROUP;
 use crate::matcher::lanes::Lanes;
-use crate::matcher::leaf::{CASES, Case, Ranked};
+use crate::matcher::leaf::{Case, Ranked};
 use crate::matcher::numbers::Numbers;
 use crate::matcher::phases::sets::{
     Sets, Tree, UniqueSets, for_each_rule, rules_beyond, set_of, sets_of_classes, words_of,
@@ -350,41 +350,37 @@ fn kinds(rules: &[SidedRule], max: usize) -> Option<(Numbers, Sets)> {
         let (_, of_kind) = alike.entry(key).or_insert_with(|| (rule, vec![0; set.len()]));
         *of_kind.get_mut(place / 64)? |= 1 << (place % 64);
     }
-    // Of each case, those of its numbers that rules name.
+    // Of other protocols than TCP and UDP, those that rules name.
     let mut named = [false; 256];
     for rule in rules.iter().filter(|rule| rule.leaf.is_number()) {
         *named.get_mut(usize::from(rule.leaf.number))? = true;
     }
-    let mut classes: HashMap<(usize, Option<u8>, bool), u16> = HashMap::with_capacity(CASES * 8);
     let mut numbers = vec![0; FlowWords::KINDS];
-    for direction in [Direction::Any, Direction::Inbound, Direction::Outbound] {
+    let directions = [Direction::Any, Direction::Inbound, Direction::Outbound];
+    for (direction, is_loopback) in directions.into_iter().flat_map(|d| [(d, false), (d, true)]) {
+        // All protocols that no rule names are alike.
+        let mut of_unnamed = None;
         for (protocol, named) in (0..=u8::MAX).zip(named) {
             let flow = Flow::new(IpProtocol(protocol), direction);
             let case = Case::of(&flow);
-            let is_number = case.is_uncommon();
-            for is_loopback in [false, true] {
-                let number = (!is_number || named).then_some(case.number());
-                let key = (case.index(), number, is_loopback);
-                let class = match classes.get(&key) {
-                    Some(class) => *class,
-                    None => {
-                        set.fill(0);
-                        for (rule, of_kind) in alike.values() {
-                            let (first, _) = rule.leaf.ports();
-                            if rule.leaf.matches(case, first)
-                                && (rule.may_be_loopback || !is_loopback)
-                            {
-                                set.iter_mut().zip(of_kind).for_each(|(set, word)| *set |= word);
-                            }
+            let is_unnamed = case.is_uncommon() && !named;
+            let class = match of_unnamed {
+                Some(class) if is_unnamed => class,
+                _ => {
+                    set.fill(0);
+                    for (rule, of_kind) in alike.values() {
+                        let (first, _) = rule.leaf.ports();
+                        if rule.leaf.matches(case, first) && (rule.may_be_loopback || !is_loopback)
+                        {
+                            set.iter_mut().zip(of_kind).for_each(|(set, word)| *set |= word);
                         }
-                        let class = unique.number(&set)?;
-                        classes.insert(key, class);
-                        class
                     }
-                };
-                let index = flow.words().kind_index() | FlowWords::kind_of_loopback(is_loopback);
-                *numbers.get_mut(index as usize)? = class;
-            }
+                    unique.number(&set)?
+                }
+            };
+            of_unnamed = if is_unnamed { Some(class) } else { of_unnamed };
+            let index = flow.words().kind_index() | FlowWords::kind_of_loopback(is_loopback);
+            *numbers.get_mut(index as usize)? = class;
         }
     }
     Some((Numbers::new(&numbers), unique.sets))

@@ -49,59 +49,73 @@ struct Said {
 }
 
 impl Says {
-    /// Returns what a rule says of flows to addresses of this family; none, if these never match it.
-    fn of(rule: &NetworkRule, family: AddressFamily) -> Option<Says> {
-        let of = |local: Option<AddressFamily>| {
-            let flow = Flow::new(IpProtocol::TCP, Direction::Any);
-            let mut flow = flow.with_remote_address(family.unspecified(), None, 0);
-            if let Some(local) = local {
-                flow = flow.with_local_address(local.unspecified(), None, 0);
-            }
-            let (address, port) = rule.local().test_local(&flow);
+    /// Returns what a rule says of [such](unknowns) flows to addresses of a family; none, if these never match it.
+    fn of(rule: &NetworkRule, unknowns: &[Flow<'static>; 3]) -> Option<Says> {
+        let [of_own, of_other, of_none] = unknowns.each_ref().map(|flow| {
+            let (address, port) = rule.local().test_local(flow);
             let answer = address.and(port);
-            Said { answer, leans: answer == Answer::Yes && rule.leans_on_unbound(&flow) }
-        };
-        let says = Says {
-            of_own: of(Some(family)),
-            of_other: of(Some(family.other())),
-            of_none: of(None),
-        };
+            Said { answer, leans: answer == Answer::Yes && rule.leans_on_unbound(flow) }
+        });
+        let says = Says { of_own, of_other, of_none };
         let never = Said { answer: Answer::No, leans: false };
         let may_match = says != Says { of_own: never, of_other: never, of_none: never };
         may_match.then_some(says)
     }
 }
 
+/// Returns a flow to an address of this family for each way in which a local address can be unknown, in the order of
+/// [`Says`].
+fn unknowns(family: AddressFamily) -> [Flow<'static>; 3] {
+    let flow = Flow::new(IpProtocol::TCP, Direction::Any);
+    let of_none = flow.with_remote_address(family.unspecified(), None, 0);
+    let [of_own, of_other] = [family, family.other()]
+        .map(|local| of_none.clone().with_local_address(local.unspecified(), None, 0));
+    [of_own, of_other, of_none]
+}
+
 /// Where a rule applies in place of its remote side, and what else is compared of a flow's remote end.
 type RemoteHalf = (Result<IpNet, Anyone>, Leaf);
 
 /// An [`Unbound`] while it is made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Builder {
-    v4: Vec<(Says, RemoteHalf)>,
-    v6: Vec<(Says, RemoteHalf)>,
+    v4: Family,
+    v6: Family,
+}
+
+/// The rules that flows of a family may match, and the flows that they are asked about.
+#[derive(Debug)]
+struct Family {
+    family: AddressFamily,
+    unknowns: [Flow<'static>; 3],
+    halves: Vec<(Says, RemoteHalf)>,
 }
 
 impl Builder {
+    pub(super) fn new() -> Builder {
+        let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| Family {
+            family,
+            unknowns: unknowns(family),
+            halves: Vec::new(),
+        });
+        Builder { v4, v6 }
+    }
+
     /// Adds a rule, given with its remote side; the rules come in ascending rank.
     pub(super) fn add(&mut self, rule: &NetworkRule, remote: &Network, leaf: Leaf) {
-        let families = [
-            (AddressFamily::V4, Anyone::V4, &mut self.v4),
-            (AddressFamily::V6, Anyone::V6, &mut self.v6),
-        ];
-        for (family, anyone, halves) in families {
-            if remote.family().is_none_or(|own| own == family)
-                && let Some(says) = Says::of(rule, family)
+        for (of, anyone) in [(&mut self.v4, Anyone::V4), (&mut self.v6, Anyone::V6)] {
+            if remote.family().is_none_or(|own| own == of.family)
+                && let Some(says) = Says::of(rule, &of.unknowns)
             {
                 let net = if remote.is_explicit() { remote.net() } else { None };
-                halves.push((says, (net.ok_or(anyone), leaf)));
+                of.halves.push((says, (net.ok_or(anyone), leaf)));
             }
         }
     }
 
     /// Returns the index; none, if there are no rules.
     pub(super) fn finish(self, singles: Singles) -> Option<Box<Unbound>> {
-        let [v4, v6] = [self.v4, self.v6].map(|halves| parts(halves, singles));
+        let [v4, v6] = [self.v4, self.v6].map(|of| parts(of.halves, singles));
         (!v4.is_empty() || !v6.is_empty()).then(|| Box::new(Unbound { v4, v6 }))
     }
 }
