@@ -355,18 +355,17 @@ fn kinds(rules: &[SidedRule], max: usize) -> Option<(Numbers, Sets)> {
     for rule in rules.iter().filter(|rule| rule.leaf.is_number()) {
         *named.get_mut(usize::from(rule.leaf.number))? = true;
     }
+    // No rule matches any other, whatever the direction.
+    let of_unnamed = unique.number(&set)?;
     let mut numbers = vec![0; FlowWords::KINDS];
     let directions = [Direction::Any, Direction::Inbound, Direction::Outbound];
     for (direction, is_loopback) in directions.into_iter().flat_map(|d| [(d, false), (d, true)]) {
-        // All protocols that no rule names are alike.
-        let mut of_unnamed = None;
         for (protocol, named) in (0..=u8::MAX).zip(named) {
             let flow = Flow::new(IpProtocol(protocol), direction);
             let case = Case::of(&flow);
-            let is_unnamed = case.is_uncommon() && !named;
-            let class = match of_unnamed {
-                Some(class) if is_unnamed => class,
-                _ => {
+            let class = match case.is_uncommon() && !named {
+                true => of_unnamed,
+                false => {
                     set.fill(0);
                     for (rule, of_kind) in alike.values() {
                         let (first, _) = rule.leaf.ports();
@@ -378,7 +377,6 @@ fn kinds(rules: &[SidedRule], max: usize) -> Option<(Numbers, Sets)> {
                     unique.number(&set)?
                 }
             };
-            of_unnamed = if is_unnamed { Some(class) } else { of_unnamed };
             let index = flow.words().kind_index() | FlowWords::kind_of_loopback(is_loopback);
             *numbers.get_mut(index as usize)? = class;
         }
