@@ -21,7 +21,7 @@ use crate::matcher::phases::sets::{
     Sets, Tree, UniqueSets, for_each_rule, rules_beyond, set_of, sets_of_classes, words_of,
 };
 use crate::matcher::sided::SidedRule;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The table.
 #[derive(Debug)]
@@ -350,35 +350,25 @@ fn kinds(rules: &[SidedRule], max: usize) -> Option<(Numbers, Sets)> {
         let (_, of_kind) = alike.entry(key).or_insert_with(|| (rule, vec![0; set.len()]));
         *of_kind.get_mut(place / 64)? |= 1 << (place % 64);
     }
-    // Of other protocols than TCP and UDP, those that rules name.
-    let mut named = [false; 256];
-    for rule in rules.iter().filter(|rule| rule.leaf.is_number()) {
-        *named.get_mut(usize::from(rule.leaf.number))? = true;
-    }
-    // No rule matches any other, whatever the direction.
-    let of_unnamed = unique.number(&set)?;
-    let mut numbers = vec![0; FlowWords::KINDS];
+    // No rule matches another protocol than those that are named and these two, whatever the direction.
+    let mut protocols = BTreeSet::from([IpProtocol::TCP.0, IpProtocol::UDP.0]);
+    let numbered = rules.iter().filter(|rule| rule.leaf.is_number());
+    protocols.extend(numbered.map(|rule| rule.leaf.number));
+    let mut numbers = vec![unique.number(&set)?; FlowWords::KINDS];
     let directions = [Direction::Any, Direction::Inbound, Direction::Outbound];
-    for (direction, is_loopback) in directions.into_iter().flat_map(|d| [(d, false), (d, true)]) {
-        for (protocol, named) in (0..=u8::MAX).zip(named) {
-            let flow = Flow::new(IpProtocol(protocol), direction);
-            let case = Case::of(&flow);
-            let class = match case.is_uncommon() && !named {
-                true => of_unnamed,
-                false => {
-                    set.fill(0);
-                    for (rule, of_kind) in alike.values() {
-                        let (first, _) = rule.leaf.ports();
-                        if rule.leaf.matches(case, first) && (rule.may_be_loopback || !is_loopback)
-                        {
-                            set.iter_mut().zip(of_kind).for_each(|(set, word)| *set |= word);
-                        }
-                    }
-                    unique.number(&set)?
+    for (protocol, direction) in protocols.into_iter().flat_map(|p| directions.map(|d| (p, d))) {
+        let flow = Flow::new(IpProtocol(protocol), direction);
+        let case = Case::of(&flow);
+        for is_loopback in [false, true] {
+            set.fill(0);
+            for (rule, of_kind) in alike.values() {
+                let (first, _) = rule.leaf.ports();
+                if rule.leaf.matches(case, first) && (rule.may_be_loopback || !is_loopback) {
+                    set.iter_mut().zip(of_kind).for_each(|(set, word)| *set |= word);
                 }
-            };
+            }
             let index = flow.words().kind_index() | FlowWords::kind_of_loopback(is_loopback);
-            *numbers.get_mut(index as usize)? = class;
+            *numbers.get_mut(index as usize)? = unique.number(&set)?;
         }
     }
     Some((Numbers::new(&numbers), unique.sets))

@@ -92,6 +92,7 @@ struct Family {
 }
 
 impl Builder {
+    /// Begins with no rules.
     pub(super) fn new() -> Builder {
         let [v4, v6] = [AddressFamily::V4, AddressFamily::V6].map(|family| Family {
             family,
