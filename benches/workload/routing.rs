@@ -90,7 +90,7 @@ pub(crate) fn uniform(family: AddressFamily, count: usize) -> Vec<IpAddr> {
     (0..count).map(|_| random.address(family)).collect()
 }
 
-/// The blocks of more than one /16 that IANA has allocated to registries, and the first of all of them, 2001::/16.
+/// Blocks that IANA has allocated to registries: large ones, and the first of all.
 const ASSIGNED: [&str; 8] = [
     "2001::/16",
     "2400::/12",
