@@ -354,7 +354,7 @@ fn large() -> FilterSettings {
     settings(40)
 }
 
-/// Nested networks of both families, many rules on one network, local sides, host rules, zones.
+/// Nested networks of both families, many rules on one network, local sides, any host, host rules, zones.
 fn settings(copies: u16) -> FilterSettings {
     let mut rules = Vec::new();
     let mut add = |rule: Result<NetworkRule, Error>| {
@@ -373,6 +373,11 @@ fn settings(copies: u16) -> FilterSettings {
         }
         let local = Some(endpoint("192.168.1.0"));
         add(NetworkRule::remote_network(None, 0, local, 24, Protocol::Any, Direction::Any));
+        // Of one port the first rule differs by the protocol.
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let any_host = Some(endpoint("0.0.0.0"));
+            add(NetworkRule::remote_network(any_host, 0, None, 0, protocol, Direction::Outbound));
+        }
         let zoned = endpoint("fe80::1%en0");
         add(NetworkRule::destination_network(zoned, 128, Protocol::Any));
     }
