@@ -17,6 +17,9 @@ pub(crate) struct HostWorkload {
     pub(crate) miss: Vec<Flow<'static>>,
 }
 
+/// So many flows that no branch predictor learns them, as it does of 4096 that come again and again.
+const FLOWS: usize = 65_536;
+
 /// As many host rules as address rules, and flows to IPv4 addresses.
 pub(crate) fn hosts(count: usize) -> HostWorkload {
     let mut random = Random(count as u64);
@@ -30,7 +33,7 @@ pub(crate) fn hosts(count: usize) -> HostWorkload {
     let with_hosts = FilterSettings::new(rules, address_only.default_action());
 
     let mut flow = |_| super::flow(&mut random, AddressFamily::V4, &address_only);
-    let unnamed: Vec<Flow<'static>> = (0..4096).map(&mut flow).collect();
+    let unnamed: Vec<Flow<'static>> = (0..FLOWS).map(&mut flow).collect();
     let mut named = |name: &dyn Fn(&mut Random) -> String| {
         let named = |flow: &Flow<'static>| flow.clone().with_remote_hostname(name(&mut random));
         unnamed.iter().map(named).collect()
