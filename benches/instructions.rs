@@ -1,4 +1,4 @@
-//! Eleven lookups whose instructions `scripts/instructions` counts: those of the one call of [`lookup`]
+//! Twelve lookups whose instructions `scripts/instructions` counts: those of the one call of [`lookup`]
 //! that there is in a run with the name of a lookup. A run without checks all answers and prints the
 //! names.
 
@@ -39,7 +39,12 @@ fn main() {
         let rule = decision.rule().map(|rule| settings.rules()[rule].network_rule());
         rule.is_some_and(|rule| matches!(rule.remote(), Remote::Host { .. }))
     };
-    count("host-name", hosts, of_a_name);
+    count("host-name", || hosts(true), of_a_name);
+    count(
+        "no-name",
+        || hosts(false),
+        |_, decision| decision.pending() && decision.rule().is_some(),
+    );
     count("unbound", unbound, |_, decision| decision.pending());
 }
 
@@ -81,8 +86,8 @@ fn unbound() -> Workload {
     workload
 }
 
-/// 1000 rules for addresses and 1000 for host names, and flows to hosts below one of the names.
-fn hosts() -> Workload {
+/// 1000 rules for addresses and 1000 for host names, and flows to hosts below one of the names, or to hosts without one.
+fn hosts(are_named: bool) -> Workload {
     let mut workload = list("", AddressFamily::V4, 1000);
     let host = |index: usize| {
         let host = Endpoint::new(&format!("host-{index}.example.com"), "0").unwrap();
@@ -92,7 +97,8 @@ fn hosts() -> Workload {
     let rules = workload.settings.rules().iter().cloned();
     let rules = rules.enumerate().flat_map(|(index, rule)| [rule, host(index)]).collect();
     workload.settings = FilterSettings::new(rules, Action::Allow);
-    for (index, flow) in workload.flows.iter_mut().enumerate() {
+    let flows = workload.flows.iter_mut().enumerate();
+    for (index, flow) in flows.filter(|_| are_named) {
         let name = format!("www.host-{}.example.com", index % 1000);
         *flow = flow.clone().with_remote_hostname(name);
     }

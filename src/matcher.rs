@@ -601,7 +601,15 @@ impl Matcher {
         if !self.has.hosts {
             return self.decision(best, flow.is_loopback());
         }
-        match self.hosts.pending_unnamed(lanes, flow) {
+        if flow.may_have_remote_hostname() {
+            return self.decide_by_host(flow, best);
+        }
+        // PERF: mostly the rank tells, and that it does is foreseen; decide/hosts-10k-addresses-10k/unnamed.
+        let (is_told, is_pending) = self.hosts.pending_by_rank(flow, best);
+        if is_told {
+            return self.hosts.add_all(self.decision(best, flow.is_loopback()), is_pending);
+        }
+        match self.hosts.pending(lanes, flow) {
             Some(pending) => {
                 self.settle(Outcome { best, pending, ..Outcome::default() }, flow.is_loopback())
             }

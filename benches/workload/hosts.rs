@@ -9,6 +9,10 @@ pub(crate) struct HostWorkload {
     pub(crate) address_only: FilterSettings,
     /// The same, with a host rule after each.
     pub(crate) with_hosts: FilterSettings,
+    /// The same, but all host rules drop.
+    pub(crate) with_drops: FilterSettings,
+    /// The same, but all host rules are for port 80 or 443.
+    pub(crate) with_ports: FilterSettings,
     /// Flows without a name.
     pub(crate) unnamed: Vec<Flow<'static>>,
     /// The same with the name of a host rule, or one below it.
@@ -30,7 +34,22 @@ pub(crate) fn hosts(count: usize) -> HostWorkload {
         rules.push(rule.clone());
         rules.push(host_rule(&mut random, name));
     }
-    let with_hosts = FilterSettings::new(rules, address_only.default_action());
+    let default_action = address_only.default_action();
+    let settings = |change: fn(&FilterRule) -> FilterRule| {
+        let host = |rule: &FilterRule| rule.network_rule().remote_side().is_none();
+        let rules = rules.iter().map(|rule| if host(rule) { change(rule) } else { rule.clone() });
+        FilterSettings::new(rules.collect(), default_action)
+    };
+    let with_hosts = settings(FilterRule::clone);
+    let with_drops = settings(|rule| FilterRule::new(rule.network_rule().clone(), Action::Drop));
+    let with_ports = settings(|rule| {
+        let rule_of = rule.network_rule();
+        let Remote::Host { name, .. } = rule_of.remote() else { unreachable!() };
+        let ports = Ports::one([443, 80][name.as_str().len() % 2]);
+        let host = Endpoint::from_parts(Host::Name(name.clone()), ports);
+        let network_rule = NetworkRule::destination_host(host, rule_of.match_protocol());
+        FilterRule::new(network_rule.unwrap(), rule.action())
+    });
 
     let mut flow = |_| super::flow(&mut random, AddressFamily::V4, &address_only);
     let unnamed: Vec<Flow<'static>> = (0..FLOWS).map(&mut flow).collect();
@@ -48,7 +67,7 @@ pub(crate) fn hosts(count: usize) -> HostWorkload {
         }
     });
     let miss = named(&|random| format!("{}-", label(random)) + &rule_name(random));
-    HostWorkload { address_only, with_hosts, unnamed, hit, miss }
+    HostWorkload { address_only, with_hosts, with_drops, with_ports, unnamed, hit, miss }
 }
 
 /// Rules without a local side.

@@ -4,12 +4,13 @@
 mod names;
 mod unnamed;
 
+use crate::decision::Decision;
 use crate::flow::Flow;
 use crate::hostname::HostName;
 use crate::matcher::hosts::names::NameMap;
 use crate::matcher::hosts::unnamed::Unnamed;
 use crate::matcher::lanes::{Lanes, Scalar};
-use crate::matcher::leaf::Leaf;
+use crate::matcher::leaf::{Leaf, Ranked};
 use crate::matcher::lists::{Entry, FirstPending, List, Lists, Outcome, Query};
 use crate::matcher::memory;
 use crate::network::Answer;
@@ -36,7 +37,8 @@ impl HostIndex {
     pub(super) fn new(rules: Vec<(HostName, Entry)>, lists: &mut Lists) -> HostIndex {
         let (with_local, plain): (Vec<_>, Vec<_>) =
             rules.iter().map(|(_, entry)| entry).partition(|entry| entry.whole.is_some());
-        let unnamed = Unnamed::new(&plain);
+        let first_with_local = with_local.first().map(|entry| entry.ranked);
+        let unnamed = Unnamed::new(&plain, first_with_local.unwrap_or(Ranked::NONE));
         let has_local = !with_local.is_empty();
         let with_local = lists.add(with_local.into_iter().cloned().collect());
         let mut by_name: BTreeMap<Box<[u8]>, Vec<Entry>> = BTreeMap::new();
@@ -69,16 +71,23 @@ impl HostIndex {
             + self.with_local.size_bytes()
     }
 
-    /// Returns what is pending for a flow without a name; `None` if that takes a
-    /// [`visit`](HostIndex::visit), as of a flow that has one, or that has zone ids.
+    /// Returns whether the rank of the deciding rule tells what is pending for a flow without a name, and whether
+    /// [all](HostIndex::add_all) is then; else nothing is.
     #[inline(always)]
-    pub(super) fn pending_unnamed(
-        &self,
-        lanes: impl Lanes,
-        flow: &Flow<'_>,
-    ) -> Option<FirstPending> {
-        let needs_visit = flow.may_have_remote_hostname() | self.has_local;
-        (!needs_visit).then(|| self.unnamed.get(lanes, flow))
+    pub(super) fn pending_by_rank(&self, flow: &Flow<'_>, best: Ranked) -> (bool, bool) {
+        self.unnamed.by_rank(flow, best)
+    }
+
+    /// Adds to a decision, if so it is, that rules of all actions that host rules have are pending.
+    #[inline(always)]
+    pub(super) fn add_all(&self, decision: Decision, is_pending: bool) -> Decision {
+        self.unnamed.add_all(decision, is_pending)
+    }
+
+    /// Returns what is pending for a flow without a name; `None` if that takes a [`visit`](HostIndex::visit).
+    #[inline(always)]
+    pub(super) fn pending(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Option<FirstPending> {
+        (!self.has_local).then(|| self.unnamed.get(lanes, flow))
     }
 
     /// Goes through the lists of the rules whose name the flow's matches or, if it has none, adds

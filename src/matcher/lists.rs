@@ -274,8 +274,8 @@ impl Default for Outcome {
 /// among them, as they are met before it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FirstPending {
-    first: Ranked,
-    of_another: Ranked,
+    pub(super) first: Ranked,
+    pub(super) of_another: Ranked,
 }
 
 impl FirstPending {
