@@ -109,7 +109,8 @@ pub use crate::matcher::frozen::FrozenTable;
 /// id where rules have some, and flows with a local port or a local address alone where rules ask for local
 /// ports, the rules with a local side of each network that contains the remote address are gone through. A host
 /// name is gone over once, up to the length of the longest that a rule has, and costs one look-up, mostly of
-/// one cache line, for each of its labels.
+/// one cache line, for each of its labels; where there are host rules, having none costs a comparison of ranks or, if the
+/// rule that decides is among the first host rules of its protocol, a look-up of the remote port.
 ///
 /// # Source
 ///
