@@ -36,19 +36,21 @@ pub(crate) fn hosts(count: usize) -> HostWorkload {
     }
     let default_action = address_only.default_action();
     let settings = |change: fn(&FilterRule) -> FilterRule| {
-        let host = |rule: &FilterRule| rule.network_rule().remote_side().is_none();
-        let rules = rules.iter().map(|rule| if host(rule) { change(rule) } else { rule.clone() });
+        let rules = rules.iter().map(|rule| match rule.network_rule().remote() {
+            Remote::Host { .. } => change(rule),
+            Remote::Network(_) => rule.clone(),
+        });
         FilterSettings::new(rules.collect(), default_action)
     };
     let with_hosts = settings(FilterRule::clone);
     let with_drops = settings(|rule| FilterRule::new(rule.network_rule().clone(), Action::Drop));
     let with_ports = settings(|rule| {
-        let rule_of = rule.network_rule();
-        let Remote::Host { name, .. } = rule_of.remote() else { unreachable!() };
+        let network_rule = rule.network_rule();
+        let Remote::Host { name, .. } = network_rule.remote() else { unreachable!() };
         let ports = Ports::one([443, 80][name.as_str().len() % 2]);
         let host = Endpoint::from_parts(Host::Name(name.clone()), ports);
-        let network_rule = NetworkRule::destination_host(host, rule_of.match_protocol());
-        FilterRule::new(network_rule.unwrap(), rule.action())
+        let of_port = NetworkRule::destination_host(host, network_rule.match_protocol());
+        FilterRule::new(of_port.unwrap(), rule.action())
     });
 
     let mut flow = |_| super::flow(&mut random, AddressFamily::V4, &address_only);
