@@ -32,8 +32,10 @@ pub fn logs(data: &[u8]) {
     let mut whole = Vec::new();
     let mut reader = LogReader::shared(format, Arc::clone(&options));
     reader.read(log, |record| whole.push(record));
-    let lines = log.split(|byte| *byte == b'\n').count() - usize::from(log.ends_with(b"\n"));
-    let lines = if log.is_empty() { 0 } else { lines as u64 };
+    // A byte order mark is of no line: a log of nothing else has none.
+    let text = log.strip_prefix(b"\xef\xbb\xbf").unwrap_or(log);
+    let lines = text.split(|byte| *byte == b'\n').count() - usize::from(text.ends_with(b"\n"));
+    let lines = if text.is_empty() { 0 } else { lines as u64 };
     let mut numbers: Vec<u64> = whole.iter().map(|record| record.line).collect();
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(1..=lines), "{lines} lines: {whole:?}");

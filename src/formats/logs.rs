@@ -279,7 +279,8 @@ impl LogReader {
     /// behind the text; [`LogFormat::cut`] says where to cut.
     ///
     /// Every line is in exactly one record that `sink` gets, in the order of the lines: the first
-    /// line of a record as that record, others as [`Other::Continuation`], before it.
+    /// line of a record as that record, others as [`Other::Continuation`], before it. A byte order mark at
+    /// the start is of no line.
     ///
     /// # Complexity
     ///
