@@ -78,7 +78,7 @@ impl HostIndex {
         self.unnamed.by_rank(flow, best)
     }
 
-    /// Adds to a decision, if so it is, that rules of all actions that host rules have are pending.
+    /// Adds to a decision that rules of all actions are pending that host rules have, if `is_pending` says so.
     #[inline(always)]
     pub(super) fn add_all(&self, decision: Decision, is_pending: bool) -> Decision {
         self.unnamed.add_all(decision, is_pending)

@@ -296,7 +296,7 @@ impl FirstPending {
 
     /// Whether a pending rule goes before `best`, and whether one of another action than that of `decision`, which is
     /// what `best` leads to.
-    // PERF: nobody can foresee either; decide/hosts-10k-addresses-10k/unnamed.
+    // PERF: nobody can foresee either; decide/hosts-10k-addresses-10k/unnamed-ports.
     #[inline(always)]
     pub(super) fn before(self, best: Ranked, decision: Decision) -> (bool, bool) {
         let is_before = self.first < best;

@@ -74,7 +74,7 @@ impl Unnamed {
         (by_rank.tells(best), best > by_rank.all)
     }
 
-    /// Adds to a decision, if so it is, that rules of all actions that the rules have are pending.
+    /// Adds to a decision that rules of all actions are pending that the rules have, if `is_pending` says so.
     #[inline(always)]
     pub(super) fn add_all(&self, decision: Decision, is_pending: bool) -> Decision {
         // PERF: settings have one action or several, which is foreseen; decide/hosts-10k-addresses-10k/unnamed.
@@ -122,7 +122,7 @@ struct ByRank {
 impl ByRank {
     /// Makes all of them tell nothing of ports where one does not.
     // PERF: else whether one tells would depend on the protocol and the direction, which nobody can foresee;
-    // decide/hosts-10k-addresses-10k/unnamed, with host rules for some ports only.
+    // decide/hosts-10k-addresses-10k/unnamed-ports.
     fn level(cases: &mut [ByRank; CASES]) {
         let common = cases.iter().take(COMMON_CASES);
         if common.clone().any(|case| (case.first != Ranked::NONE) & (case.all == Ranked::NONE)) {
@@ -146,7 +146,7 @@ impl ByRank {
 struct PortRuns {
     /// The last port of each run, ascending, and the last one again until the place is full.
     // PERF: one of all ports also for a case that no rule has, since which case a flow has nobody can foresee;
-    // decide/hosts-10k-addresses-10k/unnamed.
+    // decide/hosts-10k-addresses-10k/unnamed-ports.
     lasts: Vec<[u16; LASTS]>,
     /// What is pending in each run.
     firsts: Vec<FirstPending>,
