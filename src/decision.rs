@@ -97,17 +97,13 @@ impl Decision {
         Decision::new(rule | number_of(action) as u64, reason)
     }
 
-    /// Adds that an earlier rule could still match.
+    /// Adds to a final decision that an earlier rule could still match, and whether it stays final.
     #[inline(always)]
     pub(crate) fn with_pending(self, pending: bool, is_final: bool) -> Decision {
-        let of_reason = 0xff << REASON_AT;
-        let reason = select_unpredictable(
-            pending,
-            (Reason::Pending as u64) << REASON_AT,
-            self.0 & of_reason,
-        );
-        let others = self.0 & !(of_reason | 1 << FINAL_AT);
-        Decision(others | reason | u64::from(is_final) << FINAL_AT)
+        let others = self.0 & !(0xff << REASON_AT);
+        let as_pending = others | (Reason::Pending as u64) << REASON_AT;
+        let decision = select_unpredictable(pending, as_pending, self.0);
+        Decision(select_unpredictable(is_final, decision, decision & !(1 << FINAL_AT)))
     }
 
     /// Returns what is to be done.

@@ -612,7 +612,9 @@ impl Matcher {
         }
         match self.hosts.pending(lanes, flow) {
             Some(pending) => {
-                self.settle(Outcome { best, pending, ..Outcome::default() }, flow.is_loopback())
+                let decision = self.decision(best, flow.is_loopback());
+                let (pending, overruled) = pending.before(best, decision);
+                decision.with_pending(pending, !overruled)
             }
             None => self.decide_by_host(flow, best),
         }

@@ -86,7 +86,7 @@ impl HostIndex {
 
     /// Returns what is pending for a flow without a name; `None` if that takes a [`visit`](HostIndex::visit).
     #[inline(always)]
-    pub(super) fn pending(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Option<FirstPending> {
+    pub(super) fn pending(&self, lanes: impl Lanes, flow: &Flow<'_>) -> Option<&FirstPending> {
         (!self.has_local).then(|| self.unnamed.get(lanes, flow))
     }
 

@@ -270,43 +270,50 @@ impl Default for Outcome {
     }
 }
 
-/// The first pending rule, and the first whose action is another. Rules after the deciding one may be
-/// among them, as they are met before it is known.
+/// For each number of an action, the first pending rule whose action is another, so that the number that no rule's action
+/// has leads to the first of all. Rules after the deciding one may be among them, as they are met before it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FirstPending {
-    pub(super) first: Ranked,
-    pub(super) of_another: Ranked,
-}
+pub(super) struct FirstPending([Ranked; 4]);
 
 impl FirstPending {
+    pub(super) const NONE: FirstPending = FirstPending([Ranked::NONE; 4]);
+
     pub(super) fn add(&mut self, ranked: Ranked) {
-        let is_another = ranked.action() != self.first.action();
-        match ranked < self.first {
-            true if is_another => *self = FirstPending { first: ranked, of_another: self.first },
-            true => self.first = ranked,
-            false if is_another => self.of_another = self.of_another.min(ranked),
-            false => {}
+        for (number, first) in self.0.iter_mut().enumerate() {
+            if number as u32 != ranked.action_number() {
+                *first = ranked.min(*first);
+            }
         }
     }
 
-    pub(super) fn merge(&mut self, other: FirstPending) {
-        self.add(other.first);
-        self.add(other.of_another);
+    pub(super) fn merge(&mut self, other: &FirstPending) {
+        self.0.iter_mut().zip(other.0).for_each(|(first, other)| *first = other.min(*first));
+    }
+
+    /// Returns the first of the rules.
+    #[inline(always)]
+    pub(super) fn first(&self) -> Ranked {
+        let [_, _, first, _] = self.0;
+        first
+    }
+
+    /// Returns the first rule after which rules of two actions are pending.
+    pub(super) fn of_another(&self) -> Ranked {
+        self.0.iter().copied().max().unwrap_or(Ranked::NONE)
     }
 
     /// Whether a pending rule goes before `best`, and whether one of another action than that of `decision`, which is
     /// what `best` leads to.
     // PERF: nobody can foresee either; decide/hosts-10k-addresses-10k/unnamed-ports.
     #[inline(always)]
-    pub(super) fn before(self, best: Ranked, decision: Decision) -> (bool, bool) {
-        let is_before = self.first < best;
-        let is_another = self.first.action_number() != decision.action_number();
-        (is_before, is_before & is_another | (self.of_another < best))
+    pub(super) fn before(&self, best: Ranked, decision: Decision) -> (bool, bool) {
+        let of_another = self.0.get(decision.action_number() as usize);
+        (self.first() < best, *of_another.unwrap_or(&Ranked::NONE) < best)
     }
 }
 
 impl Default for FirstPending {
     fn default() -> FirstPending {
-        FirstPending { first: Ranked::NONE, of_another: Ranked::NONE }
+        FirstPending::NONE
     }
 }

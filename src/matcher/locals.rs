@@ -90,7 +90,7 @@ impl LocalPorts {
             if let Some(pending) = rules.unbound.get(query.case.index())
                 && local.port() == 0
             {
-                outcome.pending.merge(*pending);
+                outcome.pending.merge(pending);
             }
         }
         true

@@ -1,27 +1,31 @@
 //! [`Unnamed`]: what is pending for a flow without a name.
 
 use crate::decision::Decision;
-use crate::flow::{Direction, Flow};
+use crate::flow::Flow;
 use crate::matcher::lanes::{Lanes, Scalar};
 use crate::matcher::leaf::{CASES, COMMON_CASES, Case, Ranked, cases};
 use crate::matcher::lists::{Entry, FirstPending};
 use crate::matcher::memory;
-use crate::rule::{Action, Protocol};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::rule::Protocol;
+use std::array;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hint::select_unpredictable;
 
 /// Which rules are pending for a flow without a name, by its protocol, direction and remote port.
 #[derive(Debug)]
 pub(super) struct Unnamed {
-    /// What the rank of the deciding rule tells of each case.
-    by_rank: [ByRank; CASES],
+    /// What the rank of the deciding rule tells.
+    by_rank: ByRank,
     /// The number of the action of all the rules; [`NO_ACTION`] if they have several.
     action: u32,
-    /// For each case of TCP or UDP.
-    common: [PortRuns; COMMON_CASES],
-    /// For each other protocol and direction that a rule has, in ascending order.
-    others: Vec<((u8, u8), PortRuns)>,
+    /// For the cases of TCP and UDP.
+    common: PortRuns,
+    /// For each other protocol that a rule has, in ascending order.
+    others: Vec<(u8, PortRuns)>,
 }
+
+/// The bits of the cases of TCP and UDP.
+const COMMON: u16 = (1 << COMMON_CASES) - 1;
 
 /// The number of no action: that of remediate, which no rule has.
 const NO_ACTION: u32 = 2;
@@ -30,39 +34,31 @@ impl Unnamed {
     /// Makes the table of `rules`, of which only the ports, protocols, directions and ranks count, given the first of the
     /// host rules that are not among them.
     pub(super) fn new(rules: &[&Entry], first_of_others: Ranked) -> Unnamed {
-        let mut common: [Vec<&Entry>; COMMON_CASES] = Default::default();
-        let mut others: BTreeMap<(u8, u8), Vec<&Entry>> = BTreeMap::new();
+        let common = PortRuns::new(rules, |rule| cases(rule.protocol, rule.direction) & COMMON);
+        let mut others: BTreeMap<u8, Vec<&Entry>> = BTreeMap::new();
         for rule in rules {
-            let cases = cases(rule.protocol, rule.direction);
-            for (case, rules) in common.iter_mut().enumerate() {
-                if cases >> case & 1 != 0 {
-                    rules.push(rule);
-                }
-            }
-            let Protocol::Number(number) = rule.protocol else { continue };
-            let directions = [Direction::Any, Direction::Inbound, Direction::Outbound];
-            for flow in directions.into_iter().filter(|flow| rule.direction.matches(*flow)) {
-                others.entry((number, flow as u8)).or_default().push(rule);
+            if let Protocol::Number(number) = rule.protocol {
+                others.entry(number).or_default().push(rule);
             }
         }
-        let others = others.into_iter().map(|(key, rules)| (key, PortRuns::new(&rules)));
-        let mut others: Vec<((u8, u8), PortRuns)> = others.collect();
+        let directions = |rule: &Entry| cases(Protocol::Tcp, rule.direction);
+        let others =
+            others.into_iter().map(|(number, rules)| (number, PortRuns::new(&rules, directions)));
+        let mut others: Vec<(u8, PortRuns)> = others.collect();
         others.shrink_to_fit();
-        let common = match rules.is_empty() {
-            true => Default::default(),
-            false => common.map(|rules| PortRuns::new(&rules)),
-        };
         let mut actions = rules.iter().map(|rule| rule.ranked.action_number());
         // Of the other rules the action does not count here, and any may be another one.
         let action = actions.next().filter(|_| first_of_others == Ranked::NONE);
         let action = action.filter(|action| actions.all(|other| other == *action));
-        let first = others.iter().map(|(_, runs)| runs.first()).min().unwrap_or(Ranked::NONE);
-        let mut by_rank = [ByRank { first, all: Ranked::NONE }; CASES];
-        for (by_rank, runs) in by_rank.iter_mut().zip(&common) {
-            *by_rank = ByRank { first: runs.first(), all: runs.all(action.is_some()) };
+        let first =
+            |(_, runs): &(u8, PortRuns)| (0..3).map(|direction| runs.first(direction)).min();
+        let first = others.iter().filter_map(first).min().unwrap_or(Ranked::NONE);
+        let mut told = [(first, Ranked::NONE); CASES];
+        for (case, told) in told.iter_mut().enumerate().take(COMMON_CASES) {
+            *told = (common.first(case), common.all(case, action.is_some()));
         }
-        by_rank.iter_mut().for_each(|by_rank| by_rank.first = by_rank.first.min(first_of_others));
-        ByRank::level(&mut by_rank);
+        told.iter_mut().for_each(|(first, _)| *first = first_of_others.min(*first));
+        let by_rank = ByRank::new(told);
         Unnamed { by_rank, action: action.unwrap_or(NO_ACTION), common, others }
     }
 
@@ -70,8 +66,7 @@ impl Unnamed {
     /// then; else nothing is.
     #[inline(always)]
     pub(super) fn by_rank(&self, flow: &Flow<'_>, best: Ranked) -> (bool, bool) {
-        let Some(by_rank) = self.by_rank.get(Case::of(flow).index()) else { return (false, false) };
-        (by_rank.tells(best), best > by_rank.all)
+        self.by_rank.get(Case::of(flow), best)
     }
 
     /// Adds to a decision that rules of all actions are pending that the rules have, if `is_pending` says so.
@@ -87,143 +82,183 @@ impl Unnamed {
 
     /// Returns what is pending for the flow.
     #[inline(always)]
-    pub(super) fn get(&self, lanes: impl Lanes, flow: &Flow<'_>) -> FirstPending {
-        match self.common.get(Case::of(flow).index()) {
-            Some(runs) => runs.get(lanes, flow.ends().0.port()),
-            None => self.get_other(flow),
+    pub(super) fn get(&self, lanes: impl Lanes, flow: &Flow<'_>) -> &FirstPending {
+        let (case, port) = (Case::of(flow), flow.ends().0.port());
+        match case.is_uncommon() {
+            true => self.get_other(flow),
+            false => self.common.get(lanes, port, case.index()),
         }
     }
 
     #[inline(never)]
-    fn get_other(&self, flow: &Flow<'_>) -> FirstPending {
-        let key = (flow.protocol().0, flow.direction() as u8);
-        let index = self.others.binary_search_by_key(&key, |(key, _)| *key);
-        let runs = index.ok().and_then(|index| self.others.get(index));
-        runs.map(|(_, runs)| runs.get(Scalar, flow.ends().0.port())).unwrap_or_default()
+    fn get_other(&self, flow: &Flow<'_>) -> &FirstPending {
+        let index = self.others.binary_search_by_key(&flow.protocol().0, |(number, _)| *number);
+        let Some((_, runs)) = index.ok().and_then(|index| self.others.get(index)) else {
+            return &FirstPending::NONE;
+        };
+        runs.get(Scalar, flow.ends().0.port(), flow.direction() as usize)
     }
 
     /// Returns the memory held, in bytes on the heap.
     pub(super) fn size_bytes(&self) -> usize {
-        let runs = self.common.iter().chain(self.others.iter().map(|(_, runs)| runs));
-        runs.map(PortRuns::size_bytes).sum::<usize>() + memory::of_vec(&self.others)
+        let others = self.others.iter().map(|(_, runs)| runs.size_bytes()).sum::<usize>();
+        self.common.size_bytes() + others + memory::of_vec(&self.others)
     }
 }
 
 /// What the rank of the deciding rule tells of what is pending, whatever the remote port.
-#[derive(Clone, Copy, Debug)]
+///
+/// Of each case, `first` is the first rule that is pending for some port: before it nothing is. `all` is the rule after
+/// which for each port rules of two actions are pending, or, where all rules have one action, a rule; none if there is a port
+/// for which that is never so. In between it does not tell.
+#[derive(Debug)]
 struct ByRank {
-    /// The first rule that is pending for some port: before it nothing is.
-    first: Ranked,
-    /// The rule after which for each port rules of two actions are pending, or, where all rules have one action, a rule; none
-    /// if there is a port for which that is never so.
-    all: Ranked,
+    /// The bits of `first`, plus 1.
+    after_first: [u32; CASES],
+    /// The bits of `all`, less those of `first`.
+    untold: [u32; CASES],
+    all: [Ranked; CASES],
 }
 
 impl ByRank {
-    /// Makes all of them tell nothing of ports where one does not.
-    // PERF: else whether one tells would depend on the protocol and the direction, which nobody can foresee;
-    // decide/hosts-10k-addresses-10k/unnamed-ports.
-    fn level(cases: &mut [ByRank; CASES]) {
-        let common = cases.iter().take(COMMON_CASES);
-        if common.clone().any(|case| (case.first != Ranked::NONE) & (case.all == Ranked::NONE)) {
-            let first = cases.iter().map(|case| case.first).min().unwrap_or(Ranked::NONE);
-            *cases = [ByRank { first, all: Ranked::NONE }; CASES];
+    /// Makes it of `first` and `all` of each case.
+    fn new(mut cases: [(Ranked, Ranked); CASES]) -> ByRank {
+        // PERF: where one of TCP or UDP does not tell, none does, else whether one tells would depend on the protocol and
+        // the direction, which nobody can foresee; decide/hosts-10k-addresses-10k/unnamed-ports.
+        let mut common = cases.iter().take(COMMON_CASES);
+        if common.any(|(first, all)| (*first != Ranked::NONE) & (*all == Ranked::NONE)) {
+            let first = cases.iter().map(|(first, _)| *first).min().unwrap_or(Ranked::NONE);
+            cases = [(first, Ranked::NONE); CASES];
+        }
+        ByRank {
+            after_first: cases.map(|(first, _)| first.bits().wrapping_add(1)),
+            untold: cases.map(|(first, all)| all.bits().wrapping_sub(first.bits())),
+            all: cases.map(|(_, all)| all),
         }
     }
 
-    /// Whether it tells what is pending before `best`, which is none of the pending rules.
+    /// Returns whether it tells what is pending before `best`, which is none of the pending rules, and whether all is.
     #[inline(always)]
-    fn tells(self, best: Ranked) -> bool {
+    fn get(&self, case: Case, best: Ranked) -> (bool, bool) {
+        let case = case.index();
+        let (Some(after_first), Some(untold), Some(all)) =
+            (self.after_first.get(case), self.untold.get(case), self.all.get(case))
+        else {
+            return (false, false);
+        };
         // PERF: one comparison is one branch; two would be two, and nobody can foresee which of them holds;
         // decide/hosts-10k-addresses-10k/unnamed.
-        let after_first = best.bits().wrapping_sub(self.first.bits()).wrapping_sub(1);
-        after_first >= self.all.bits().wrapping_sub(self.first.bits())
+        (best.bits().wrapping_sub(*after_first) >= *untold, best > *all)
     }
 }
 
 /// What is pending for a flow to each remote port, by runs of ports.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PortRuns {
-    /// The last port of each run, ascending, and the last one again until the place is full.
-    // PERF: one of all ports also for a case that no rule has, since which case a flow has nobody can foresee;
-    // decide/hosts-10k-addresses-10k/unnamed-ports.
-    lasts: Vec<[u16; LASTS]>,
-    /// What is pending in each run.
-    firsts: Vec<FirstPending>,
+    /// The runs, ascending.
+    blocks: Vec<Block>,
 }
 
+/// Runs of ports; the last one is repeated until the place is full.
+#[derive(Debug)]
+struct Block {
+    /// The last port of each.
+    lasts: [u16; RUNS],
+    /// What is pending in each.
+    // PERF: for all cases, since which case a flow has nobody can foresee; decide/hosts-10k-addresses-10k/unnamed-ports.
+    rows: [Row; RUNS],
+}
+
+/// What is pending in each case. There are eight, so that the place of a row takes no multiplication.
+type Row = [FirstPending; 8];
+
 /// How many ports are compared at once.
-const LASTS: usize = 32;
+const RUNS: usize = 32;
 
 impl PortRuns {
     #[inline(always)]
-    fn get(&self, lanes: impl Lanes, port: u16) -> FirstPending {
-        let block = match self.lasts.len() {
-            0 | 1 => 0,
-            _ => self.lasts.partition_point(|lasts| lasts[LASTS - 1] < port),
-        };
-        let Some(lasts) = self.lasts.get(block) else { return FirstPending::default() };
-        let run = block * LASTS + lanes.first_at_least_u16(lasts, port);
-        self.firsts.get(run).copied().unwrap_or_default()
+    fn get(&self, lanes: impl Lanes, port: u16, case: usize) -> &FirstPending {
+        let [block] = self.blocks.as_slice() else { return self.get_of_many(port, case) };
+        let run = lanes.first_at_least_u16(&block.lasts, port);
+        block.rows.get(run % RUNS).and_then(|row| row.get(case)).unwrap_or(&FirstPending::NONE)
     }
 
-    /// Returns the first rule of all runs.
-    fn first(&self) -> Ranked {
-        self.firsts.iter().map(|run| run.first).min().unwrap_or(Ranked::NONE)
+    // PERF: out of line, as mostly there is one block; decide/hosts-10k-addresses-10k/unnamed-ports.
+    #[inline(never)]
+    fn get_of_many(&self, port: u16, case: usize) -> &FirstPending {
+        let before = self.blocks.partition_point(|block| block.lasts[RUNS - 1] < port);
+        let Some(block) = self.blocks.get(before) else { return &FirstPending::NONE };
+        let run = block.lasts.partition_point(|last| *last < port);
+        block.rows.get(run).and_then(|row| row.get(case)).unwrap_or(&FirstPending::NONE)
+    }
+
+    /// Returns what is pending in each run in this case.
+    fn of_case(&self, case: usize) -> impl Iterator<Item = &FirstPending> {
+        self.blocks.iter().flat_map(|block| &block.rows).filter_map(move |row| row.get(case))
+    }
+
+    /// Returns the first rule of all runs in this case.
+    fn first(&self, case: usize) -> Ranked {
+        self.of_case(case).map(FirstPending::first).min().unwrap_or(Ranked::NONE)
     }
 
     /// Returns the rule after which for each port rules of two actions are pending, or a rule, if all have one action.
-    fn all(&self, is_one_action: bool) -> Ranked {
-        let of_run = |run: &FirstPending| if is_one_action { run.first } else { run.of_another };
-        self.firsts.iter().map(of_run).max().unwrap_or(Ranked::NONE)
+    fn all(&self, case: usize, is_one_action: bool) -> Ranked {
+        let of_run =
+            |run: &FirstPending| if is_one_action { run.first() } else { run.of_another() };
+        self.of_case(case).map(of_run).max().unwrap_or(Ranked::NONE)
     }
 
     fn size_bytes(&self) -> usize {
-        memory::of_vec(&self.lasts) + memory::of_vec(&self.firsts)
+        memory::of_vec(&self.blocks)
     }
 
-    /// Sweeps over the ports, keeping the set of rules whose ports have begun and not ended.
-    fn new(rules: &[&Entry]) -> PortRuns {
-        let mut events: BTreeMap<u32, Vec<(bool, Ranked)>> = BTreeMap::new();
-        for Entry { remote_ports, ranked, .. } in rules {
-            let first = u32::from(remote_ports.first());
-            let after = u32::from(remote_ports.last()) + 1;
-            events.entry(first).or_default().push((true, *ranked));
-            events.entry(after).or_default().push((false, *ranked));
+    /// Sweeps over the ports, keeping for each case and action the set of rules whose ports have begun and not ended, given
+    /// the cases of a rule, a bit each.
+    fn new(rules: &[&Entry], cases: impl Fn(&Entry) -> u16) -> PortRuns {
+        let mut events: BTreeMap<u32, Vec<(bool, &Entry)>> = BTreeMap::new();
+        for rule in rules {
+            let first = u32::from(rule.remote_ports.first());
+            let after = u32::from(rule.remote_ports.last()) + 1;
+            events.entry(first).or_default().push((true, rule));
+            events.entry(after).or_default().push((false, rule));
         }
-        let mut open: HashMap<Action, BTreeSet<Ranked>> = HashMap::new();
-        let (mut lasts, mut firsts) = (Vec::new(), vec![FirstPending::default()]);
+        let mut open: [BTreeMap<u32, BTreeSet<Ranked>>; 8] = Default::default();
+        let (mut lasts, mut rows) = (Vec::new(), vec![Row::default()]);
         for (port, events) in events {
-            for (begins, ranked) in events {
-                let of_action = open.entry(ranked.action()).or_default();
-                if begins {
-                    of_action.insert(ranked)
-                } else {
-                    of_action.remove(&ranked)
-                };
+            for (begins, rule) in events {
+                let cases = cases(rule);
+                let open = open.iter_mut().enumerate().filter(|(case, _)| cases >> case & 1 != 0);
+                for (_, open) in open {
+                    let of_action = open.entry(rule.ranked.action_number()).or_default();
+                    match begins {
+                        true => of_action.insert(rule.ranked),
+                        false => of_action.remove(&rule.ranked),
+                    };
+                }
             }
-            let mut run = FirstPending::default();
-            for first in open.values().filter_map(BTreeSet::first) {
-                run.add(*first);
-            }
+            let row = open.each_ref().map(|open| {
+                let mut pending = FirstPending::default();
+                open.values().filter_map(BTreeSet::first).for_each(|first| pending.add(*first));
+                pending
+            });
             let Some(last) = port.checked_sub(1) else {
-                firsts = vec![run];
+                rows = vec![row];
                 continue;
             };
             // After the last port of all, none is left for a run.
-            if last < u32::from(u16::MAX) && firsts.last() != Some(&run) {
+            if last < u32::from(u16::MAX) && rows.last() != Some(&row) {
                 lasts.push(last as u16);
-                firsts.push(run);
+                rows.push(row);
             }
         }
         lasts.push(u16::MAX);
-        firsts.shrink_to_fit();
-        let lasts = lasts.chunks(LASTS).map(|lasts| {
-            let mut block = [u16::MAX; LASTS];
-            block.iter_mut().zip(lasts).for_each(|(place, last)| *place = *last);
-            block
+        let runs: Vec<(u16, Row)> = lasts.into_iter().zip(rows).collect();
+        let blocks = runs.chunks(RUNS).filter(|_| !rules.is_empty()).map(|runs| {
+            let of = |run: usize| runs.get(run).or(runs.last()).copied().unwrap_or_default();
+            Block { lasts: array::from_fn(|run| of(run).0), rows: array::from_fn(|run| of(run).1) }
         });
-        PortRuns { lasts: lasts.collect(), firsts }
+        PortRuns { blocks: blocks.collect() }
     }
 }
 
@@ -231,7 +266,8 @@ impl PortRuns {
 mod tests {
     use super::*;
     use crate::endpoint::Ports;
-    use crate::flow::IpProtocol;
+    use crate::flow::{Direction, IpProtocol};
+    use crate::rule::Action;
 
     fn entry(rank: u32, action: Action, ports: Ports, protocol: Protocol) -> Entry {
         Entry {
@@ -281,7 +317,7 @@ mod tests {
                 let remote = format!("192.0.2.1:{port}").parse().unwrap();
                 let flow = Flow::new(IpProtocol(protocol), Direction::Outbound);
                 let flow = flow.with_remote(remote).unwrap();
-                let mut pending = unnamed.get(Scalar, &flow);
+                let mut pending = *unnamed.get(Scalar, &flow);
                 pending.add(other);
                 let ranks = (1..20).step_by(2).map(Some).chain([None]);
                 for (rank, action) in
@@ -314,13 +350,14 @@ mod tests {
                 entry(rank, Action::ALL[rank as usize % 2], ports, Protocol::Tcp)
             };
             let entries: Vec<Entry> = (0..).zip(ports).map(entry).collect();
-            let runs = PortRuns::new(&entries.iter().collect::<Vec<_>>());
+            let runs = PortRuns::new(&entries.iter().collect::<Vec<_>>(), |_| 0b10);
             for port in 0..=u16::MAX {
                 let mut expected = FirstPending::default();
                 for entry in entries.iter().filter(|entry| entry.remote_ports.contains(port)) {
                     expected.add(entry.ranked);
                 }
-                assert_eq!(runs.get(Scalar, port), expected, "{ports:?} {port}");
+                assert_eq!(*runs.get(Scalar, port, 1), expected, "{ports:?} {port}");
+                assert_eq!(*runs.get(Scalar, port, 0), FirstPending::NONE);
             }
         }
     }
