@@ -341,6 +341,11 @@ mod tests {
     }
 
     #[test]
+    fn without_rules_it_holds_no_memory() {
+        assert_eq!(Unnamed::new(&[], Ranked::NONE).size_bytes(), 0);
+    }
+
+    #[test]
     fn every_port_gets_the_first_rule_of_each_action_that_holds_it() {
         let overlapping = [(443, 443), (440, 450), (65535, 65535), (1, 7), (0, 65535)];
         let apart: Vec<(u16, u16)> = (0..20).map(|n| (65535 - 3 * n, 65535 - 3 * n)).collect();
