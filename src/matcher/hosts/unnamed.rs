@@ -24,9 +24,6 @@ pub(super) struct Unnamed {
     others: Vec<(u8, PortRuns)>,
 }
 
-/// The bits of the cases of TCP and UDP.
-const COMMON: u16 = (1 << COMMON_CASES) - 1;
-
 /// The number of no action: that of remediate, which no rule has.
 const NO_ACTION: u32 = 2;
 
@@ -34,7 +31,7 @@ impl Unnamed {
     /// Makes the table of `rules`, of which only the ports, protocols, directions and ranks count, given the first of the
     /// host rules that are not among them.
     pub(super) fn new(rules: &[&Entry], first_of_others: Ranked) -> Unnamed {
-        let common = PortRuns::new(rules, |rule| cases(rule.protocol, rule.direction) & COMMON);
+        let common = PortRuns::new(rules, |rule| cases(rule.protocol, rule.direction));
         let mut others: BTreeMap<u8, Vec<&Entry>> = BTreeMap::new();
         for rule in rules {
             if let Protocol::Number(number) = rule.protocol {
@@ -153,13 +150,13 @@ impl ByRank {
 }
 
 /// What is pending for a flow to each remote port, by runs of ports.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct PortRuns {
     /// The runs, ascending.
     blocks: Vec<Block>,
 }
 
-/// Runs of ports; the last one is repeated until the place is full.
+/// Runs of ports; what is pending in the last one is repeated until the place is full.
 #[derive(Debug)]
 struct Block {
     /// The last port of each.
@@ -169,8 +166,8 @@ struct Block {
     rows: [Row; RUNS],
 }
 
-/// What is pending in each case. There are eight, so that the place of a row takes no multiplication.
-type Row = [FirstPending; 8];
+/// What is pending in each case of TCP and UDP, or, of another protocol, in the first three, which are the directions.
+type Row = [FirstPending; COMMON_CASES];
 
 /// How many ports are compared at once.
 const RUNS: usize = 32;
@@ -216,6 +213,9 @@ impl PortRuns {
     /// Sweeps over the ports, keeping for each case and action the set of rules whose ports have begun and not ended, given
     /// the cases of a rule, a bit each.
     fn new(rules: &[&Entry], cases: impl Fn(&Entry) -> u16) -> PortRuns {
+        if rules.is_empty() {
+            return PortRuns::default();
+        }
         let mut events: BTreeMap<u32, Vec<(bool, &Entry)>> = BTreeMap::new();
         for rule in rules {
             let first = u32::from(rule.remote_ports.first());
@@ -223,7 +223,7 @@ impl PortRuns {
             events.entry(first).or_default().push((true, rule));
             events.entry(after).or_default().push((false, rule));
         }
-        let mut open: [BTreeMap<u32, BTreeSet<Ranked>>; 8] = Default::default();
+        let mut open: [BTreeMap<u32, BTreeSet<Ranked>>; COMMON_CASES] = Default::default();
         let (mut lasts, mut rows) = (Vec::new(), vec![Row::default()]);
         for (port, events) in events {
             for (begins, rule) in events {
@@ -253,10 +253,9 @@ impl PortRuns {
             }
         }
         lasts.push(u16::MAX);
-        let runs: Vec<(u16, Row)> = lasts.into_iter().zip(rows).collect();
-        let blocks = runs.chunks(RUNS).filter(|_| !rules.is_empty()).map(|runs| {
-            let of = |run: usize| runs.get(run).or(runs.last()).copied().unwrap_or_default();
-            Block { lasts: array::from_fn(|run| of(run).0), rows: array::from_fn(|run| of(run).1) }
+        let blocks = lasts.chunks(RUNS).zip(rows.chunks(RUNS)).map(|(lasts, rows)| Block {
+            lasts: array::from_fn(|run| *lasts.get(run).unwrap_or(&u16::MAX)),
+            rows: array::from_fn(|run| *rows.get(run).or(rows.last()).unwrap_or(&Row::default())),
         });
         PortRuns { blocks: blocks.collect() }
     }
@@ -341,8 +340,17 @@ mod tests {
     }
 
     #[test]
-    fn without_rules_it_holds_no_memory() {
-        assert_eq!(Unnamed::new(&[], Ranked::NONE).size_bytes(), 0);
+    fn it_holds_the_memory_of_the_blocks_that_its_runs_fill() {
+        let blocks = |count: u16| {
+            let port = |n: u16| {
+                entry(4 * u32::from(n), Action::Drop, Ports::one(2 * n + 1), Protocol::Tcp)
+            };
+            let rules: Vec<Entry> = (0..count).map(port).collect();
+            let unnamed = Unnamed::new(&rules.iter().collect::<Vec<_>>(), Ranked::NONE);
+            unnamed.size_bytes() / size_of::<Block>()
+        };
+        // A run for each port, one before it, and one after all.
+        assert_eq!([0, 1, 15, 16, 31, 32].map(blocks), [0, 1, 1, 2, 2, 3]);
     }
 
     #[test]
